@@ -1,0 +1,47 @@
+"""What the engine needs of the place where releases are kept."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+from celadon.events import Event
+from celadon.model.names import ReleaseNumber
+from celadon.model.release import Release, Source
+from celadon.model.settings import Settings
+
+
+class Releases(Protocol):
+    def make(
+        self,
+        number: ReleaseNumber,
+        source: Source,
+        *,
+        settings: Settings,
+        lead: str,
+        tell: Callable[[Event], None],
+        reached: Callable[[str], None],
+        cancelled: Callable[[], bool],
+    ) -> Release:
+        """Fetch, unpack, link, build, digest, rename: afterwards `number` stands whole or not at all. `tell` takes
+        BuildStep*, DependenciesReused and ReleaseMade; `reached` the points `mid_unpack`, `unpacked`, `renamed`;
+        `cancelled` is asked between and during build steps. Raises StepError with the last output lines."""
+        ...
+
+    def read(self, number: ReleaseNumber) -> Release:
+        """Raises StepError (`release_missing`, `release_damaged`)."""
+        ...
+
+    def numbers(self) -> Sequence[ReleaseNumber]:
+        """Whole releases on disk, ascending."""
+        ...
+
+    def verify(self, release: Release) -> str | None:
+        """None when tree and env still have the manifest's digests, else the first path that differs."""
+        ...
+
+    def bless(self, release: Release) -> None:
+        """Leave the durable mark that this release earned its place. Idempotent."""
+        ...
+
+    def prune(self, *, keep_count: int, protected: Collection[ReleaseNumber]) -> Sequence[ReleaseNumber]:
+        """Remove all but the newest `keep_count` and the protected ones, and every `.partial`. Returns what went."""
+        ...

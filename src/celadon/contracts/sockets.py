@@ -1,0 +1,16 @@
+"""What the kernel knows of a slot's address."""
+
+from typing import Protocol
+
+from celadon.model.address import Address
+
+
+class Sockets(Protocol):
+    def listening_pids(self, address: Address) -> frozenset[int] | None:
+        """Processes that hold a listening socket on `address`; empty when nobody listens, None when somebody
+        does whom we may not see (another user's process)."""
+        ...
+
+    def connections_count(self, address: Address) -> int:
+        """Connections accepted at `address` and not yet closed by both sides."""
+        ...

@@ -1,0 +1,354 @@
+"""Every fact that an operation can state. Past tense, values only: wording belongs to the sinks.
+
+The journal stores them, `--json` prints them, everything that people see is made from them. A kind
+or a field may be added; a field's meaning never changes within a schema version.
+"""
+
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
+from celadon.model.observed import Effect, FindingLevel
+from celadon.model.plan import OperationKind, Outcome, Request
+from celadon.model.release import Source
+from celadon.model.verdict import Evidence, Judgement
+
+SCHEMA_VERSION = 1
+
+
+class Step(StrEnum):
+    """The five steps of a deploy and the two ways out of them."""
+
+    PREPARE = "prepare"
+    VERIFY = "verify"
+    SWITCH = "switch"
+    OBSERVE = "observe"
+    FINALIZE = "finalize"
+    REJECT = "reject"
+    RETURN = "return"
+
+
+class _Event(Struct, frozen=True, kw_only=True, tag_field="event"):
+    pass
+
+
+class OperationStarted(_Event, tag="operation_started"):
+    """Written once the lock is held. `pid` is the process that runs the operation."""
+
+    kind: OperationKind
+    lead: str
+    pid: int
+    candidate: Slot | None = None
+    live: Slot | None = None
+    live_release: ReleaseNumber | None = None
+    release: ReleaseNumber | None = None
+    source: Source | None = None
+
+
+class OperationEnded(_Event, tag="operation_ended"):
+    """The last event of every operation. `route` is where traffic goes now, as last observed."""
+
+    outcome: Outcome
+    reason: str = ""
+    code: str = ""
+    next_command: str | None = None
+    route: Slot | None = None
+    route_release: ReleaseNumber | None = None
+    duration_s: float = 0.0
+
+
+class StepStarted(_Event, tag="step_started"):
+    """The intent of a step, durable before its first effect."""
+
+    step: Step
+
+
+class StepEnded(_Event, tag="step_ended"):
+    step: Step
+    result: str
+    duration_s: float
+    reason: str = ""
+
+
+class CheckFound(_Event, tag="check_found"):
+    """One finding of the checks before anything is touched."""
+
+    level: FindingLevel
+    subject: str
+    text: str
+    fix: str = ""
+
+
+class BuildStepStarted(_Event, tag="build_step_started"):
+    command: str
+
+
+class BuildStepEnded(_Event, tag="build_step_ended"):
+    """`output_tail` is empty when `exit_code` is 0."""
+
+    command: str
+    exit_code: int
+    duration_s: float
+    output_tail: tuple[str, ...] = ()
+
+
+class DependenciesReused(_Event, tag="dependencies_reused"):
+    directory: str
+    lock_file: str
+    from_release: ReleaseNumber
+
+
+class ReleaseMade(_Event, tag="release_made"):
+    release: ReleaseNumber
+    source: Source
+    tree_digest: str
+    files_count: int
+    bytes_count: int
+    duration_s: float
+
+
+class ReleaseChosen(_Event, tag="release_chosen"):
+    """A kept release was taken, its digest checked."""
+
+    release: ReleaseNumber
+
+
+class CandidateStarting(_Event, tag="candidate_starting"):
+    """The intent to start `release` in `slot`."""
+
+    slot: Slot
+    release: ReleaseNumber
+    address: str
+
+
+class CandidateStarted(_Event, tag="candidate_started"):
+    slot: Slot
+    release: ReleaseNumber
+    pid: int | None
+
+
+class ReadinessAsked(_Event, tag="readiness_asked"):
+    """A readiness answer that changed something: the first, a no, and the first yes after a no."""
+
+    slot: Slot
+    ok: bool
+    latency_ms: float
+    status: int | None = None
+    head: str = ""
+    reason: str = ""
+    hint: str = ""
+
+
+class CandidateReady(_Event, tag="candidate_ready"):
+    slot: Slot
+    probes_count: int
+    after_s: float
+
+
+class CandidateUnready(_Event, tag="candidate_unready"):
+    """Readiness was given up. `log_tail` are the app's last 20 lines."""
+
+    slot: Slot
+    reason: str
+    probe: str
+    hint: str = ""
+    log_tail: tuple[str, ...] = ()
+
+
+class HookRan(_Event, tag="hook_ran"):
+    hook: str
+    command: str
+    exit_code: int
+    duration_s: float
+    output_tail: tuple[str, ...] = ()
+
+
+class BootEnabled(_Event, tag="boot_enabled"):
+    """The slot is started when the machine boots."""
+
+    slot: Slot
+
+
+class BootDisabled(_Event, tag="boot_disabled"):
+    slot: Slot
+
+
+class SwitchIntended(_Event, tag="switch_intended"):
+    """The pivot's intent. `from_slot` None: the first deploy."""
+
+    from_slot: Slot | None
+    to_slot: Slot
+    to_release: ReleaseNumber
+
+
+class SwitchSeen(_Event, tag="switch_seen"):
+    """The route moved and the proxy answered as `to_slot`. Milliseconds count from the decision."""
+
+    to_slot: Slot
+    to_release: ReleaseNumber
+    moved_ms: float
+    seen_ms: float
+    settled_ms: float
+
+
+class SwitchFailed(_Event, tag="switch_failed"):
+    to_slot: Slot
+    effect: Effect
+    reason: str
+
+
+class WindowOpened(_Event, tag="window_opened"):
+    window_s: float
+    max_error_rate: float
+    min_requests_count: int
+
+
+class WindowSampled(_Event, tag="window_sampled"):
+    """About once a second while the window is open. Rates per second since the last sample."""
+
+    elapsed_s: float
+    window_s: float
+    candidate_requests_per_s: float
+    old_requests_per_s: float
+    evidence: Evidence
+
+
+class VerdictReached(_Event, tag="verdict_reached"):
+    judgement: Judgement
+    rule: str
+    reason: str
+    evidence: Evidence
+
+
+class Blessed(_Event, tag="blessed"):
+    """The commit point: from here recovery only rolls forward."""
+
+    slot: Slot
+    release: ReleaseNumber
+
+
+class DrainCounted(_Event, tag="drain_counted"):
+    """Connections of `slot` still open, from the kernel, and proxy workers still on an old route."""
+
+    slot: Slot
+    connections_count: int
+    lingering_workers_count: int
+    elapsed_s: float
+
+
+class SlotStopped(_Event, tag="slot_stopped"):
+    """`cut_count` connections were still open when SIGTERM was sent."""
+
+    slot: Slot
+    release: ReleaseNumber | None
+    cut_count: int
+    killed: bool
+    duration_s: float
+
+
+class CandidateKept(_Event, tag="candidate_kept"):
+    """A failed candidate's tree, log and masked env stay at `path` until the next deploy."""
+
+    release: ReleaseNumber
+    path: str
+
+
+class ReleasesPruned(_Event, tag="releases_pruned"):
+    releases: tuple[ReleaseNumber, ...]
+
+
+class RequestTaken(_Event, tag="request_taken"):
+    """A person's request reached the running operation."""
+
+    request: Request
+    by: str
+
+
+class InterruptionFound(_Event, tag="interruption_found"):
+    """An operation had died: what its journal says and what was observed."""
+
+    operation: OperationId
+    step: Step | None
+    blessed: bool
+    route: Slot | None
+    blue: str
+    green: str
+
+
+class Repaired(_Event, tag="repaired"):
+    """One repair that recovery made. `what` is a stable word, `slot` where it was made."""
+
+    what: str
+    slot: Slot | None = None
+    detail: str = ""
+
+
+class JournalRebuilt(_Event, tag="journal_rebuilt"):
+    """The journal was lost or damaged; this is what router, processes and manifests show."""
+
+    set_aside: str | None
+    route: Slot | None
+    releases: tuple[ReleaseNumber, ...]
+
+
+Event = (
+    OperationStarted
+    | OperationEnded
+    | StepStarted
+    | StepEnded
+    | CheckFound
+    | BuildStepStarted
+    | BuildStepEnded
+    | DependenciesReused
+    | ReleaseMade
+    | ReleaseChosen
+    | CandidateStarting
+    | CandidateStarted
+    | ReadinessAsked
+    | CandidateReady
+    | CandidateUnready
+    | HookRan
+    | BootEnabled
+    | BootDisabled
+    | SwitchIntended
+    | SwitchSeen
+    | SwitchFailed
+    | WindowOpened
+    | WindowSampled
+    | VerdictReached
+    | Blessed
+    | DrainCounted
+    | SlotStopped
+    | CandidateKept
+    | ReleasesPruned
+    | RequestTaken
+    | InterruptionFound
+    | Repaired
+    | JournalRebuilt
+)
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """An event as stored: `sequence` grows by one and is its identity; `at` is wall-clock seconds, for
+    people only."""
+
+    sequence: int
+    operation: OperationId
+    app: AppName
+    at: float
+    body: Event
+
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def encode_event(event: Event) -> bytes:
+    return _encoder.encode(event)
+
+
+def decode_event(text: bytes | str) -> Event:
+    """Raises msgspec.ValidationError on a kind or shape this version does not know."""
+    return _decoder.decode(text)

@@ -1,0 +1,82 @@
+"""Where everything of one app lies. Paths only; nothing here touches the disk.
+
+<root>/journal.db
+<root>/apps/<app>/settings.json        the settings last put in force
+                 /lock, /lock.holder   never unlinked
+                 /request              what a person asks of the running operation
+                 /releases/r42/        manifest.json, tree/, env, build.log, blessed
+                 /shared/
+                 /pointer/             what the proxy reads
+                 /slots/blue|green/    env, launch, socket, pid, log
+                 /access.log           the proxy's JSON lines
+                 /operations/          what an operation printed, one file each
+"""
+
+import os
+from pathlib import Path
+
+from msgspec import Struct
+
+from celadon.model.names import AppName, Slot, render_release_label
+
+
+def default_root() -> Path:
+    """`$CELADON_ROOT`, else `/var/lib/celadon` as root, else `$XDG_STATE_HOME/celadon`."""
+    chosen = os.environ.get("CELADON_ROOT")
+    if chosen:
+        return Path(chosen).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/celadon")
+    state_home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state_home) / "celadon"
+
+
+class Layout(Struct, frozen=True):
+    root: Path
+    app: AppName
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.db"
+
+    @property
+    def home(self) -> Path:
+        return self.root / "apps" / self.app
+
+    @property
+    def settings(self) -> Path:
+        return self.home / "settings.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.home / "lock"
+
+    @property
+    def request(self) -> Path:
+        return self.home / "request"
+
+    @property
+    def releases(self) -> Path:
+        return self.home / "releases"
+
+    @property
+    def shared(self) -> Path:
+        return self.home / "shared"
+
+    @property
+    def pointer(self) -> Path:
+        return self.home / "pointer"
+
+    @property
+    def access_log(self) -> Path:
+        return self.home / "access.log"
+
+    @property
+    def operations(self) -> Path:
+        return self.home / "operations"
+
+    def release(self, number: int) -> Path:
+        return self.releases / render_release_label(number)
+
+    def slot(self, slot: Slot) -> Path:
+        return self.home / "slots" / slot.value

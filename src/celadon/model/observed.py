@@ -1,0 +1,109 @@
+"""What was seen of the outside world: route, slots, answers, traffic. No opinion, no memory."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from celadon.model.names import ReleaseNumber, Slot
+
+
+class RouteView(Struct, frozen=True, kw_only=True):
+    """What the proxy routes to. `slot` is None where no route is set yet. `seen` is False when only the
+    pointer could be read because the proxy did not answer; `detail` then says why.
+    `lingering_count` are old proxy workers that may still serve an earlier route."""
+
+    slot: Slot | None
+    seen: bool
+    lingering_count: int = 0
+    detail: str = ""
+
+
+class SlotStatus(StrEnum):
+    RUNNING = "running"
+    EXITED = "exited"
+    STOPPED = "stopped"
+
+
+class SlotView(Struct, frozen=True, kw_only=True):
+    """What runs in a slot. EXITED: it ended by itself; STOPPED: nothing was asked to run there.
+
+    `pids` are every process that belongs to the slot, its main one first. `release` is what the slot
+    was last started with."""
+
+    slot: Slot
+    status: SlotStatus
+    release: ReleaseNumber | None = None
+    pids: tuple[int, ...] = ()
+    exit_code: int | None = None
+    exit_reason: str = ""
+    restarts_count: int = 0
+    rss_bytes: int = 0
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """One probe's answer. `ok` False always has a `reason`; `hint` names the usual cause where known."""
+
+    ok: bool
+    latency_ms: float
+    status: int | None = None
+    head: str = ""
+    reason: str = ""
+    hint: str = ""
+
+
+class Effect(StrEnum):
+    """What a switch did to the route, as far as anyone can know."""
+
+    NONE = "none"
+    MOVED = "moved"
+    UNKNOWN = "unknown"
+
+
+class Switched(Struct, frozen=True, kw_only=True):
+    """`seen`: consecutive answers through the proxy came from `to`. Times count from the call in ms:
+    `moved_ms` when the pointer was in place or the reload was asked for, `seen_ms` the first answer of
+    the new slot, `settled_ms` when no old answer was possible any more."""
+
+    to: Slot
+    seen: bool
+    effect: Effect
+    moved_ms: float = 0.0
+    seen_ms: float = 0.0
+    settled_ms: float = 0.0
+    reason: str = ""
+
+
+class Stopped(Struct, frozen=True, kw_only=True):
+    """`killed`: SIGKILL was needed after the grace."""
+
+    slot: Slot
+    killed: bool
+    took_s: float
+
+
+class Hit(Struct, frozen=True, kw_only=True):
+    """One request, as the proxy logged it. `status` is what the client got; `duration_ms` its time in
+    the proxy; `slot` None where no slot was asked. `look` marks our own requests."""
+
+    slot: Slot | None
+    status: int
+    upstream_status: int | None
+    duration_ms: float
+    client_key: str
+    route: str
+    look: str = ""
+
+
+class FindingLevel(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One line of a check. A PROBLEM refuses the deploy; `fix` is the command or the lines to add."""
+
+    level: FindingLevel
+    subject: str
+    text: str
+    fix: str = ""

@@ -1,0 +1,65 @@
+"""A release: code, build, env and config, numbered and never changed again."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from msgspec import Struct
+
+from celadon.model.names import AppName, ReleaseNumber, render_release_label
+from celadon.model.settings import Settings
+
+
+class SourceKind(StrEnum):
+    DIRECTORY = "directory"
+    GIT = "git"
+    TAR = "tar"
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """What a release is made of. `location` is a directory, a repository or a tar file.
+
+    `ref` is what the user typed (git only), `commit` the full object id it meant at that moment.
+    """
+
+    kind: SourceKind
+    location: str
+    ref: str | None = None
+    commit: str | None = None
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """Stands beside the tree as `manifest.json`.
+
+    Digests are `sha256:<hex>`; `tree_digest` covers every path, mode and content after the build,
+    shared links included as links. `settings` is what was in force: a rollback runs the release
+    with these and never reads celadon.toml. `built_at` is wall-clock seconds, for people only.
+    """
+
+    schema: int = 1
+    app: AppName
+    number: ReleaseNumber
+    source: Source
+    tree_digest: str
+    env_digest: str
+    config_digest: str
+    built_at: float
+    built_by: str
+    build_s: float
+    settings: Settings
+
+
+class Release(Struct, frozen=True, kw_only=True):
+    """`path` holds `manifest.json`, `tree/`, `env` (0600), `build.log` and, once earned, `blessed`."""
+
+    number: ReleaseNumber
+    path: Path
+    manifest: Manifest
+    blessed: bool
+
+    @property
+    def label(self) -> str:
+        return render_release_label(self.number)
+
+    @property
+    def tree(self) -> Path:
+        return self.path / "tree"

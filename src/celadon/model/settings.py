@@ -1,0 +1,194 @@
+"""What celadon.toml says, as typed values with every default filled in.
+
+Durations are seconds (`_s`), sizes bytes (`_bytes`), rates shares in [0, 1]. These values are stored
+in each release's manifest, so a field may be added with a default but never change its meaning.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+from celadon.model.address import Address
+from celadon.model.names import AppName, Slot
+
+
+class RunnerKind(StrEnum):
+    PROCESS = "process"
+    SYSTEMD = "systemd"
+
+
+class ProxyKind(StrEnum):
+    NGINX = "nginx"
+    CADDY = "caddy"
+
+
+class SwitchWay(StrEnum):
+    POINTER = "pointer"
+    SYMLINK = "symlink"
+    INCLUDE = "include"
+    RELOAD = "reload"
+
+
+class ProbeKind(StrEnum):
+    HTTP = "http"
+    TCP = "tcp"
+    COMMAND = "command"
+
+
+class BlessMode(StrEnum):
+    """AUTO retires the old slot when the window ends healthy; MANUAL keeps it hot for `finalize`."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+class SourceSettings(Struct, frozen=True, kw_only=True):
+    """`path` is absolute. `exclude` are glob patterns, matched on the path inside the source."""
+
+    path: str
+    exclude: tuple[str, ...] = (".git", ".celadon", "__pycache__", "*.pyc")
+
+
+class ReusedDirectory(Struct, frozen=True, kw_only=True):
+    """`directory` is copied from the last release when `lock_file` has not changed."""
+
+    directory: str
+    lock_file: str
+
+
+class BuildSettings(Struct, frozen=True, kw_only=True):
+    """`steps` are shell commands. `dependency_steps` fill the `reuse` directories; they run first
+    and only when one of those was not copied."""
+
+    steps: tuple[str, ...] = ()
+    dependency_steps: tuple[str, ...] = ()
+    reuse: tuple[ReusedDirectory, ...] = ()
+    timeout_s: float = 600.0
+
+
+class LimitSettings(Struct, frozen=True, kw_only=True):
+    """Enforced by the systemd runner (`MemoryMax`, `CPUQuota`, `TasksMax`, `LimitNOFILE`); the
+    process runner enforces `open_files_count` only and says so. `cpu_percent` 150 is 1.5 cores."""
+
+    memory_bytes: int | None = None
+    cpu_percent: int | None = None
+    tasks_count: int | None = None
+    open_files_count: int | None = None
+
+
+class SystemdSettings(Struct, frozen=True, kw_only=True):
+    """`hardening_off` names the hardening directives to leave out. `user_manager`: `systemctl --user`."""
+
+    hardening_off: tuple[str, ...] = ()
+    restart_delay_s: float = 1.0
+    kill_mode: str = "mixed"
+    user_manager: bool = False
+
+
+class WebSettings(Struct, frozen=True, kw_only=True):
+    """The process that answers requests. `command` runs under `/bin/sh` in the release's tree, the
+    shell replaced by it. `env` are plain values; `env_file` is read at deploy and belongs to the release."""
+
+    command: str
+    blue: Address
+    green: Address
+    runner: RunnerKind = RunnerKind.PROCESS
+    env: dict[str, str] = field(default_factory=dict)
+    env_file: str | None = None
+    limits: LimitSettings = LimitSettings()
+    systemd: SystemdSettings = SystemdSettings()
+
+    def address(self, slot: Slot) -> Address:
+        return self.blue if slot is Slot.BLUE else self.green
+
+
+class ReadinessSettings(Struct, frozen=True, kw_only=True):
+    """When a candidate counts as ready: `successes_count` yeses in a row, over at least `min_time_s`,
+    one every `interval_s`, all before `deadline_s`. `max_latency_s` bounds each single answer.
+
+    `json_path` is dotted (`checks.db`), compared with `json_equals`. `headers` may replace the
+    defaults `Host` (the site's) and `X-Forwarded-Proto` (the site's scheme).
+    """
+
+    kind: ProbeKind = ProbeKind.HTTP
+    method: str = "GET"
+    path: str = "/"
+    headers: dict[str, str] = field(default_factory=dict)
+    statuses: tuple[int, ...] = (200,)
+    body_contains: str | None = None
+    json_path: str | None = None
+    json_equals: str | int | float | bool | None = None
+    max_latency_s: float = 2.0
+    command: str | None = None
+    successes_count: int = 3
+    min_time_s: float = 0.0
+    interval_s: float = 0.25
+    deadline_s: float = 60.0
+
+
+class ProxySettings(Struct, frozen=True, kw_only=True):
+    """`site` is the public URL (`https://shop.example`), `listen` where the proxy takes it on this
+    machine (`127.0.0.1:443`): looks go there with the site's Host. `directory` is the folder of
+    included files that Celadon owns, `config` the proxy's main configuration file, `binary` its
+    program. `look_path` is asked through the proxy to see who answers."""
+
+    kind: ProxyKind
+    site: str
+    listen: str
+    switch: SwitchWay = SwitchWay.POINTER
+    directory: str
+    config: str
+    binary: str
+    admin: str | None = None
+    look_path: str = "/"
+    looks_count: int = 3
+    seen_timeout_s: float = 10.0
+
+
+class ObserveSettings(Struct, frozen=True, kw_only=True):
+    """`max_error_rate` is the share of 5xx in the window that counts as a breach, judged only from
+    `min_requests_count` requests on."""
+
+    window_s: float = 60.0
+    interval_s: float = 0.25
+    max_error_rate: float = 0.01
+    min_requests_count: int = 20
+    readiness_failures_count: int = 3
+    bless: BlessMode = BlessMode.AUTO
+
+
+class DrainSettings(Struct, frozen=True, kw_only=True):
+    """After the bless the old slot's connections may end for `timeout_s`; then SIGTERM, `stop_timeout_s`,
+    SIGKILL."""
+
+    timeout_s: float = 30.0
+    stop_timeout_s: float = 10.0
+
+
+class HookSettings(Struct, frozen=True, kw_only=True):
+    """Shell commands, each run in the release's tree as the app's user."""
+
+    pre_deploy: tuple[str, ...] = ()
+    pre_switch: tuple[str, ...] = ()
+    post_switch: tuple[str, ...] = ()
+    post_deploy: tuple[str, ...] = ()
+    on_failure: tuple[str, ...] = ()
+    timeout_s: float = 60.0
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """`user` is the system user that build, web process and hooks run as; None is the caller.
+    `shared` are paths inside the tree that are links to `<root>/apps/<app>/shared/`."""
+
+    app: AppName
+    user: str | None = None
+    source: SourceSettings
+    build: BuildSettings = BuildSettings()
+    shared: tuple[str, ...] = ()
+    web: WebSettings
+    readiness: ReadinessSettings = ReadinessSettings()
+    proxy: ProxySettings
+    observe: ObserveSettings = ObserveSettings()
+    drain: DrainSettings = DrainSettings()
+    hooks: HookSettings = HookSettings()
+    keep_count: int = 5
