@@ -1,0 +1,52 @@
+"""Looking before anything is touched: the checks, and what a deploy would do."""
+
+from collections.abc import Sequence
+
+from celadon.app.compose import make_proxy, make_runner
+from celadon.app.status import read_recorded
+from celadon.drivers.releases.store import ReleaseStore
+from celadon.host.layout import Layout
+from celadon.host.lock import AppLock
+from celadon.host.pointer import read_pointer
+from celadon.model.names import Slot
+from celadon.model.observed import Finding, FindingLevel
+from celadon.model.release import Source
+from celadon.model.report import Preview
+from celadon.model.settings import Settings
+
+
+def check_all(layout: Layout, settings: Settings) -> Sequence[Finding]:
+    return [*make_runner(layout, settings).check(), *make_proxy(layout, settings).check()]
+
+
+def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:
+    proxy, runner = make_proxy(layout, settings), make_runner(layout, settings)
+    store, ledger = ReleaseStore(layout, owner=settings.user), read_recorded(layout)
+    live = read_pointer(layout.pointer)
+    live_release = runner.observe(live).release if live else None
+    refusals = [f"{found.subject}: {found.text}" for found in check_all(layout, settings) if _refuses(found)]
+    if ledger.unblessed is not None and ledger.unblessed.live is not None:
+        refusals.append(f"r{ledger.unblessed.release} waits for `celadon finalize` or `celadon rollback`")
+    holder = AppLock(layout.lock).holder()
+    if holder is not None:
+        refusals.append(f"{holder.holder} holds the lock ({holder.purpose})")
+    return Preview(
+        app=settings.app,
+        release=max([*store.numbers(), ledger.highest_release], default=0) + 1,
+        source=source,
+        candidate=Slot.BLUE if live is None else live.other,
+        live=live,
+        live_release=live_release,
+        steps=(*settings.build.dependency_steps, *settings.build.steps),
+        rollback_to=live_release,
+        changed_files=tuple(
+            str(rendered.path)
+            for rendered in proxy.render()
+            if not rendered.path.exists() or rendered.path.read_text() != rendered.text
+        ),
+        refusals=tuple(refusals),
+    )
+
+
+def _refuses(found: Finding) -> bool:
+    return found.level is FindingLevel.PROBLEM

@@ -1,0 +1,82 @@
+"""The composition root: settings in, a ready set of ports out. The one place that knows every driver's name."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from celadon.contracts.control import Clock, Control
+from celadon.contracts.journal import Journal
+from celadon.contracts.proxy import Proxy
+from celadon.contracts.runner import Runner
+from celadon.deploy.run import Ports
+from celadon.host.checkpoint import reached
+from celadon.host.layout import Layout
+from celadon.model.names import Slot
+from celadon.model.settings import ProxyKind, RunnerKind, Settings
+
+
+def _nginx(layout: Layout, settings: Settings) -> Proxy:
+    from celadon.drivers.proxies.nginx import NginxProxy
+
+    return NginxProxy(layout, settings)
+
+
+def _caddy(layout: Layout, settings: Settings) -> Proxy:
+    from celadon.drivers.proxies.caddy import CaddyProxy
+
+    return CaddyProxy(layout, settings)
+
+
+def _process(layout: Layout, settings: Settings) -> Runner:
+    from celadon.drivers.runners.process import ProcessRunner
+
+    return ProcessRunner(layout, settings)
+
+
+def _systemd(layout: Layout, settings: Settings) -> Runner:
+    from celadon.drivers.runners.systemd import SystemdRunner
+
+    return SystemdRunner(layout, settings)
+
+
+PROXIES: Mapping[ProxyKind, Callable[[Layout, Settings], Proxy]] = MappingProxyType(
+    {ProxyKind.NGINX: _nginx, ProxyKind.CADDY: _caddy}
+)
+RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProxyType(
+    {RunnerKind.PROCESS: _process, RunnerKind.SYSTEMD: _systemd}
+)
+
+
+def make_proxy(layout: Layout, settings: Settings) -> Proxy:
+    return PROXIES[settings.proxy.kind](layout, settings)
+
+
+def make_runner(layout: Layout, settings: Settings) -> Runner:
+    return RUNNERS[settings.web.runner](layout, settings)
+
+
+def make_ports(
+    layout: Layout, settings: Settings, *, journal: Journal, clock: Clock, control: Control, candidate: Slot
+) -> Ports:
+    from celadon.drivers.hooks import ShellHooks
+    from celadon.drivers.probes.table import make_probe
+    from celadon.drivers.releases.store import ReleaseStore
+    from celadon.host.environment import read_env
+    from celadon.host.sockets import KernelSockets
+    from celadon.observe.threshold import ThresholdJudge
+
+    def read_candidate_env() -> Mapping[str, str]:
+        return read_env(layout.slot(candidate) / "env")
+
+    return Ports(
+        proxy=make_proxy(layout, settings),
+        runner=make_runner(layout, settings),
+        probe=make_probe(settings, env=read_candidate_env),
+        sockets=KernelSockets(),
+        releases=ReleaseStore(layout, owner=settings.user),
+        journal=journal,
+        hooks=ShellHooks(settings, layout),
+        clock=clock,
+        control=control,
+        make_judge=ThresholdJudge,
+        reached=reached,
+    )

@@ -1,0 +1,397 @@
+"""One operation from lock to outcome: recover what is open, check, plan, drive, say how it ended."""
+
+import contextlib
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import msgspec
+
+from celadon.app.compose import make_ports
+from celadon.app.inforce import merge_in_force, read_in_force, write_in_force
+from celadon.app.order import Order
+from celadon.contracts.proxy import Proxy
+from celadon.deploy.ledger import Account, Ledger, read_ledger
+from celadon.deploy.loop import drive
+from celadon.deploy.recovery import recover_interrupted, settle_idle
+from celadon.deploy.run import Ports, Run
+from celadon.events import CheckFound, JournalRebuilt, OperationEnded, OperationStarted, Step
+from celadon.host.control import FileControl, HostClock
+from celadon.host.layout import Layout
+from celadon.host.lock import AppLock
+from celadon.host.pointer import read_pointer
+from celadon.model.errors import (
+    BusyError,
+    CeladonError,
+    JournalError,
+    NeedsPersonError,
+    RefusedError,
+    StepError,
+    UsageError,
+)
+from celadon.model.names import ReleaseNumber, Slot
+from celadon.model.observed import FindingLevel, RouteView
+from celadon.model.plan import OperationKind, Outcome, Plan
+from celadon.model.release import Release
+from celadon.model.settings import Settings
+from celadon.store.journal import SqliteJournal, open_journal
+
+_OUTCOMES: tuple[tuple[type[CeladonError], Outcome], ...] = (
+    (BusyError, Outcome.BUSY),
+    (NeedsPersonError, Outcome.NEEDS_PERSON),
+    (JournalError, Outcome.NEEDS_PERSON),
+    (RefusedError, Outcome.REFUSED),
+    (UsageError, Outcome.REFUSED),
+    (StepError, Outcome.REJECTED),
+)
+
+
+def run_operation(order: Order) -> Outcome:
+    """Blocks for as long as the operation takes. The journal's last event of the operation is OperationEnded,
+    unless this process dies or meets a bug: the next command then finds an interrupted operation."""
+    layout = Layout(Path(order.root), order.app)
+    layout.home.mkdir(parents=True, exist_ok=True)
+    lock = AppLock(layout.lock)
+    operator = None
+    try:
+        lock.acquire(holder=order.lead, operation=order.operation, purpose=order.kind.value)
+    except BusyError as error:
+        return _refuse(layout, order, error)
+    try:
+        operator = _Operator(layout, order)
+        return operator.run()
+    except Exception:  # noqa: BLE001  the edge: a bug is one sentence and a file, and the next command recovers
+        _write_debug_file(layout, order)
+        return Outcome.BUG
+    finally:
+        lock.release()
+
+
+def _refuse(layout: Layout, order: Order, error: BusyError) -> Outcome:
+    journal = open_journal(layout.journal, app=order.app, operation=order.operation)
+    route = read_pointer(layout.pointer)
+    journal.append(
+        OperationEnded(
+            outcome=Outcome.BUSY, reason=error.what, code=error.code, next_command=error.next_command, route=route
+        )
+    )
+    return Outcome.BUSY
+
+
+def _write_debug_file(layout: Layout, order: Order) -> None:
+    layout.operations.mkdir(parents=True, exist_ok=True)
+    path = layout.operations / f"{order.operation}.debug"
+    path.write_text(traceback.format_exc())
+    sys.stderr.write(f"a bug in celadon: {sys.exc_info()[1]!r}; the trace is in {path}\n")
+
+
+class _Operator:
+    """Holds the lock for its whole life."""
+
+    def __init__(self, layout: Layout, order: Order) -> None:
+        self.layout = layout
+        self.order = order
+        self.began_at = time.monotonic()
+        self.control = FileControl(layout.request)
+        self.clock = HostClock(self.control)
+        self.journal: SqliteJournal = open_journal(layout.journal, app=order.app, operation=order.operation)
+        self.in_force = read_in_force(layout)
+        self.ledger: Ledger = read_ledger(self.journal.read())
+        self.proxy: Proxy | None = None
+
+    def run(self) -> Outcome:
+        self.control.taken()
+        run: Run | None = None
+        try:
+            self._note_rebuilt()
+            run, outcome = self._carry_out()
+        except CeladonError as error:
+            return self._end_with(error)
+        except OSError as error:
+            return self._end_with(StepError(str(error), code="os_error"))
+        return self._end(outcome, run=run)
+
+    def _carry_out(self) -> tuple[Run | None, Outcome]:
+        interrupted = self.ledger.interrupted
+        if interrupted is not None:
+            return self._recover(interrupted)
+        match self.order.kind:
+            case OperationKind.DEPLOY:
+                return self._deploy()
+            case OperationKind.ROLLBACK:
+                return self._roll_back()
+            case OperationKind.FINALIZE:
+                return self._finalize()
+            case OperationKind.RECOVER:
+                return self._settle()
+
+    def _deploy(self) -> tuple[Run, Outcome]:
+        settings = self.order.settings
+        if settings is None:
+            raise UsageError("a deploy needs settings", code="order_incomplete")
+        self._refuse_when_unblessed()
+        ports = self._ports(settings, candidate=Slot.GREEN)
+        self._check(ports)
+        write_in_force(self.layout, settings)
+        self.in_force = settings
+        self._install(ports)
+        route = ports.proxy.observe()
+        number = ReleaseNumber(max([*ports.releases.numbers(), self.ledger.highest_release], default=0) + 1)
+        plan = self._plan(settings, route, ports=ports, release=number)
+        return self._drive(plan)
+
+    def _check(self, ports: Ports) -> None:
+        """Nothing was touched yet: any problem refuses."""
+        findings = [*ports.runner.check(), *ports.proxy.check()]
+        for found in findings:
+            if found.level is not FindingLevel.OK:
+                self.journal.append(
+                    CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix)
+                )
+        problems = [found for found in findings if found.level is FindingLevel.PROBLEM]
+        if problems:
+            text = "; ".join(f"{found.subject}: {found.text}" for found in problems)
+            raise RefusedError(text, code="check_failed", next_command="celadon check")
+
+    def _install(self, ports: Ports) -> None:
+        try:
+            ports.proxy.install()
+        except StepError as error:
+            raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
+
+    def _roll_back(self) -> tuple[Run, Outcome]:
+        open_deploy = self.ledger.unblessed
+        if open_deploy is not None and open_deploy.live is not None and not open_deploy.blessed:
+            return self._drive(self._plan_of(open_deploy, kind=OperationKind.ROLLBACK), start=Step.RETURN)
+        in_force = self._require_in_force()
+        ports = self._ports(in_force, candidate=Slot.GREEN)
+        route = ports.proxy.observe()
+        live_release = self._live_release(ports, route)
+        target = self._choose_target(ports, live_release)
+        settings = merge_in_force(target.manifest.settings, in_force)
+        return self._drive(self._plan(settings, route, ports=ports, release=target.number))
+
+    def _choose_target(self, ports: Ports, live_release: ReleaseNumber | None) -> Release:
+        if self.order.release is not None:
+            release = self._read_target(ports, self.order.release)
+            if release.number == live_release:
+                raise RefusedError(f"{release.label} is live already", code="already_live")
+        else:
+            release = self._read_target(ports, self._previous(ports, live_release))
+        differing = ports.releases.verify(release)
+        if differing is not None:
+            raise RefusedError(
+                f"{release.label} is not what was built: {differing} differs from its manifest",
+                code="release_altered",
+                next_command="celadon releases",
+            )
+        return release
+
+    def _read_target(self, ports: Ports, number: ReleaseNumber) -> Release:
+        try:
+            return ports.releases.read(number)
+        except StepError as error:
+            raise RefusedError(error.what, code=error.code, next_command="celadon releases") from error
+
+    def _previous(self, ports: Ports, live_release: ReleaseNumber | None) -> ReleaseNumber:
+        """The newest blessed release that is not live. Journal first for the order, marks on disk when it is lost."""
+        on_disk = set(ports.releases.numbers())
+        known = [number for number in self.ledger.blessed if number in on_disk and number != live_release]
+        if not known:
+            kept = (ports.releases.read(number) for number in sorted(on_disk) if number != live_release)
+            known = [release.number for release in kept if release.blessed]
+        if not known:
+            raise RefusedError(
+                "there is no earlier blessed release to go back to",
+                code="nothing_to_return_to",
+                next_command="celadon releases",
+            )
+        return known[-1]
+
+    def _finalize(self) -> tuple[Run, Outcome]:
+        open_deploy = self.ledger.unblessed
+        if open_deploy is None or open_deploy.candidate is None:
+            raise RefusedError("no deploy waits to be finalized", code="nothing_to_finalize")
+        plan = self._plan_of(open_deploy, kind=OperationKind.FINALIZE)
+        run = self._start(plan)
+        if run.ports.proxy.observe().slot is not plan.candidate:
+            run.blame(f"the proxy does not route to {plan.candidate}", code="route_astray")
+            return run, Outcome.NEEDS_PERSON
+        return run, drive(run, start=Step.FINALIZE)
+
+    def _recover(self, interrupted: Account) -> tuple[Run | None, Outcome]:
+        if interrupted.candidate is None:
+            return None, Outcome.RECOVERED
+        run = self._start(self._plan_of(interrupted, kind=OperationKind.RECOVER))
+        return run, recover_interrupted(run, interrupted)
+
+    def _settle(self) -> tuple[Run | None, Outcome]:
+        open_deploy = self.ledger.unblessed
+        if self.in_force is None:
+            return None, Outcome.DONE
+        ports = self._ports(self.in_force, candidate=Slot.GREEN)
+        if open_deploy is not None:
+            return None, Outcome.DONE
+        route = ports.proxy.observe()
+        if route.slot is None:
+            return None, Outcome.DONE
+        plan = self._plan(self.in_force, route, ports=ports, release=None)
+        run = self._start(plan)
+        return run, Outcome.RECOVERED if settle_idle(run) else Outcome.DONE
+
+    def _drive(self, plan: Plan, *, start: Step = Step.PREPARE) -> tuple[Run, Outcome]:
+        run = self._start(plan)
+        return run, drive(run, start=start)
+
+    def _start(self, plan: Plan) -> Run:
+        """OperationStarted is the first durable word of an operation that will do something."""
+        ports = self._ports(plan.settings, candidate=plan.candidate)
+        ports.reached("locked")
+        quiet = plan.kind in (OperationKind.FINALIZE, OperationKind.RECOVER)
+        self.journal.append(
+            OperationStarted(
+                kind=plan.kind,
+                lead=plan.lead,
+                pid=os.getpid(),
+                candidate=None if quiet or self._returns(plan) else plan.candidate,
+                live=plan.live,
+                live_release=plan.live_release,
+                release=plan.release,
+                source=plan.source,
+            )
+        )
+        ports.reached("recorded")
+        return Run(plan=plan, ports=ports)
+
+    def _returns(self, plan: Plan) -> bool:
+        """A rollback of an unblessed deploy goes on with that deploy: it opens no candidate of its own."""
+        return plan.kind is OperationKind.ROLLBACK and self.ledger.unblessed is not None
+
+    def _plan(self, settings: Settings, route: RouteView, *, ports: Ports, release: ReleaseNumber | None) -> Plan:
+        live = route.slot
+        return Plan(
+            operation=self.order.operation,
+            kind=self.order.kind,
+            app=self.order.app,
+            lead=self.order.lead,
+            candidate=Slot.BLUE if live is None else live.other,
+            live=live,
+            live_release=self._live_release(ports, route),
+            settings=settings,
+            source=self.order.source,
+            release=release,
+        )
+
+    def _plan_of(self, account: Account, *, kind: OperationKind) -> Plan:
+        in_force = self._require_in_force()
+        settings = in_force
+        if account.release is not None:
+            with contextlib.suppress(StepError):
+                ports = self._ports(in_force, candidate=account.candidate or Slot.GREEN)
+                settings = merge_in_force(ports.releases.read(account.release).manifest.settings, in_force)
+        return Plan(
+            operation=self.order.operation,
+            kind=kind,
+            app=self.order.app,
+            lead=self.order.lead,
+            candidate=account.candidate or Slot.GREEN,
+            live=account.live,
+            live_release=account.live_release,
+            settings=settings,
+            release=account.release,
+        )
+
+    def _live_release(self, ports: Ports, route: RouteView) -> ReleaseNumber | None:
+        """Processes before journal: the slot itself says what it was started with."""
+        if route.slot is None:
+            return None
+        seen = ports.runner.observe(route.slot).release
+        if seen is not None:
+            return seen
+        return self.ledger.blessed[-1] if self.ledger.blessed else None
+
+    def _ports(self, settings: Settings, *, candidate: Slot) -> Ports:
+        ports = make_ports(
+            self.layout,
+            settings,
+            journal=self.journal,
+            clock=self.clock,
+            control=self.control,
+            candidate=candidate,
+        )
+        self.proxy = ports.proxy
+        return ports
+
+    def _require_in_force(self) -> Settings:
+        if self.in_force is None:
+            raise RefusedError(
+                f"{self.order.app} was never deployed", code="not_deployed", next_command="celadon deploy"
+            )
+        return self.in_force
+
+    def _refuse_when_unblessed(self) -> None:
+        open_deploy = self.ledger.unblessed
+        if open_deploy is not None and open_deploy.live is not None:
+            raise RefusedError(
+                f"r{open_deploy.release} is live but not blessed, its predecessor still hot",
+                code="unblessed",
+                next_command="celadon finalize  # or: celadon rollback",
+            )
+
+    def _note_rebuilt(self) -> None:
+        if self.journal.set_aside is None or self.in_force is None:
+            return
+        ports = self._ports(self.in_force, candidate=Slot.GREEN)
+        self.journal.append(
+            JournalRebuilt(
+                set_aside=self.journal.set_aside,
+                route=ports.proxy.observe().slot,
+                releases=tuple(ports.releases.numbers()),
+            )
+        )
+
+    def _end_with(self, error: CeladonError) -> Outcome:
+        outcome = next((outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)), Outcome.NEEDS_PERSON)
+        return self._end(outcome, reason=error.what, code=error.code, next_command=error.next_command)
+
+    def _end(
+        self,
+        outcome: Outcome,
+        *,
+        run: Run | None = None,
+        reason: str = "",
+        code: str = "",
+        next_command: str | None = None,
+    ) -> Outcome:
+        route, release = self._look()
+        ended = OperationEnded(
+            outcome=outcome,
+            reason=run.reason if run is not None else reason,
+            code=run.code if run is not None else code,
+            next_command=run.next_command if run is not None else next_command,
+            route=route,
+            route_release=release,
+            duration_s=time.monotonic() - self.began_at,
+        )
+        try:
+            for event in run.unwritten if run is not None else []:
+                self.journal.append(event)
+            self.journal.append(ended)
+        except JournalError as error:
+            sys.stderr.write(f"{error.what}\n{msgspec.json.encode(ended).decode()}\n")
+        return outcome
+
+    def _look(self) -> tuple[Slot | None, ReleaseNumber | None]:
+        """Where traffic goes now, for the last event."""
+        if self.proxy is None and self.in_force is not None:
+            self._ports(self.in_force, candidate=Slot.GREEN)
+        if self.proxy is None or self.in_force is None:
+            return read_pointer(self.layout.pointer), None
+        route = self.proxy.observe().slot
+        if route is None:
+            return None, None
+        from celadon.app.compose import make_runner
+
+        return route, make_runner(self.layout, self.in_force).observe(route).release

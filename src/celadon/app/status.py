@@ -1,0 +1,48 @@
+"""What is, as observed this moment: the route, both slots, who holds the lock. Memory only where it says so."""
+
+from celadon.app.compose import make_proxy, make_runner
+from celadon.app.inforce import read_in_force
+from celadon.deploy.ledger import Ledger, read_ledger
+from celadon.host.layout import Layout
+from celadon.host.lock import AppLock
+from celadon.host.pointer import read_pointer
+from celadon.host.sockets import KernelSockets
+from celadon.model.names import Slot
+from celadon.model.observed import RouteView
+from celadon.model.report import SlotReport, Status
+from celadon.store.journal import read_entries
+
+
+def observe_status(layout: Layout) -> Status:
+    in_force = read_in_force(layout)
+    if in_force is None:
+        route = RouteView(slot=read_pointer(layout.pointer), seen=False, detail="never deployed")
+        return Status(app=layout.app, deployed=False, route=route)
+    ledger = read_recorded(layout)
+    runner, sockets = make_runner(layout, in_force), KernelSockets()
+    holder = AppLock(layout.lock).holder()
+    slots = tuple(
+        SlotReport(
+            view=runner.observe(slot),
+            address=str(in_force.web.address(slot)),
+            connections_count=sockets.connections_count(in_force.web.address(slot)),
+        )
+        for slot in Slot
+    )
+    return Status(
+        app=layout.app,
+        deployed=True,
+        route=make_proxy(layout, in_force).observe(),
+        slots=slots,
+        running_operation=holder.operation if holder else None,
+        running_purpose=holder.purpose if holder else None,
+        running_since=holder.since_at if holder else None,
+        running_step=ledger.last.step if holder and ledger.last and ledger.last.outcome is None else None,
+        open_release=ledger.unsettled.release if ledger.unsettled and not holder else None,
+        interrupted=ledger.interrupted is not None and holder is None,
+        site=in_force.proxy.site,
+    )
+
+
+def read_recorded(layout: Layout) -> Ledger:
+    return read_ledger(read_entries(layout.journal, app=layout.app, after=0, operation=None))

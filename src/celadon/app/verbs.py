@@ -1,0 +1,116 @@
+"""What the verbs of the command line do, without wording."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from celadon.app.follow import Follower
+from celadon.app.order import Order, new_operation_id
+from celadon.app.spawn import spawn_operation
+from celadon.contracts.sink import Sink
+from celadon.host.control import ask
+from celadon.host.layout import Layout
+from celadon.host.lock import AppLock
+from celadon.model.errors import RefusedError, UsageError
+from celadon.model.names import AppName, OperationId, ReleaseNumber
+from celadon.model.plan import OperationKind, Outcome, Request
+from celadon.model.release import Source, SourceKind
+from celadon.model.settings import Settings
+
+_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+
+
+def find_lead(named: str | None) -> str:
+    """Who answers for this deploy: `--lead`, the CI's actor, the person behind sudo, the user."""
+    chosen = named or next(
+        (
+            os.environ[name]
+            for name in ("CELADON_LEAD", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "SUDO_USER", "LOGNAME", "USER")
+            if os.environ.get(name)
+        ),
+        f"uid {os.geteuid()}",
+    )
+    return "".join(character for character in chosen if character.isprintable())[:64]
+
+
+def choose_source(settings: Settings, ref: str | None) -> Source:
+    """No REF: the directory as it is. A REF that is a tar file: that. Anything else: a commit of the repository."""
+    location = settings.source.path
+    if ref is None:
+        return Source(kind=SourceKind.DIRECTORY, location=location)
+    if ref.endswith(_TAR_ENDINGS) and Path(ref).is_file():
+        return Source(kind=SourceKind.TAR, location=str(Path(ref).absolute()))
+    found = subprocess.run(
+        ["git", "-C", location, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode != 0:
+        raise UsageError(
+            f"{ref!r} is neither a tar file nor a commit of the repository {location}",
+            code="ref_unknown",
+            next_command=f"git -C {location} log --oneline",
+        )
+    return Source(kind=SourceKind.GIT, location=location, ref=ref, commit=found.stdout.strip())
+
+
+def order_of(
+    layout: Layout,
+    kind: OperationKind,
+    *,
+    lead: str,
+    settings: Settings | None = None,
+    source: Source | None = None,
+    release: ReleaseNumber | None = None,
+) -> Order:
+    return Order(
+        root=str(layout.root),
+        app=layout.app,
+        operation=new_operation_id(),
+        kind=kind,
+        lead=lead,
+        settings=settings,
+        source=source,
+        release=release,
+    )
+
+
+def perform(order: Order, sinks: Sequence[Sink]) -> Outcome:
+    """Spawn and follow. When the operation dies without a last word, recover it and say so (RECOVERED)."""
+    layout = Layout(Path(order.root), order.app)
+    pid = spawn_operation(order)
+    follower = Follower(layout, order.operation, sinks, pid=pid)
+    outcome = follower.follow()
+    if outcome is not None:
+        return outcome
+    if (layout.operations / f"{order.operation}.debug").exists():
+        return Outcome.BUG
+    if order.kind is OperationKind.RECOVER:
+        return Outcome.NEEDS_PERSON
+    return perform(order_of(layout, OperationKind.RECOVER, lead=order.lead), sinks)
+
+
+def running_operation(layout: Layout) -> OperationId | None:
+    holder = AppLock(layout.lock).holder()
+    return holder.operation if holder is not None else None
+
+
+def request_of_running(layout: Layout, request: Request, *, by: str) -> OperationId:
+    """Hand `request` to the running operation and wake it. Raises RefusedError when none runs."""
+    holder = AppLock(layout.lock).holder()
+    if holder is None:
+        raise RefusedError(
+            f"no operation of {layout.app} is running", code="nothing_runs", next_command="celadon status"
+        )
+    ask(layout.request, request, by=by, pid=holder.pid)
+    return holder.operation
+
+
+def follow_running(layout: Layout, operation: OperationId, sinks: Sequence[Sink]) -> Outcome | None:
+    return Follower(layout, operation, sinks, pid=None).follow()
+
+
+def layout_of(root: Path, app: AppName) -> Layout:
+    return Layout(root, app)

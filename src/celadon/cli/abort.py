@@ -1,0 +1,27 @@
+"""`celadon abort`"""
+
+from pathlib import Path
+
+import click
+
+from celadon.cli.context import app_options, layout_for, lead_option, make_sinks, output_options
+
+
+@click.command("abort")
+@app_options
+@output_options
+@lead_option
+def command(config: Path, app_name: str | None, as_json: bool, quiet: bool, lead: str | None) -> int:
+    """Stop the running deploy safely, whatever step it is in.
+
+    Before the switch the candidate goes; after it the route goes back first. After the bless it is too late: use
+    rollback.
+    """
+    from celadon.app.verbs import find_lead, request_of_running
+    from celadon.cli.performing import follow
+    from celadon.model.plan import OperationKind, Request
+
+    layout, who = layout_for(config, app_name), find_lead(lead)
+    operation = request_of_running(layout, Request.ABORT, by=who)
+    sinks = make_sinks(as_json=as_json, quiet=quiet)
+    return follow(layout, operation, sinks, kind=OperationKind.DEPLOY, lead=who)

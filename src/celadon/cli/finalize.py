@@ -1,0 +1,25 @@
+"""`celadon finalize`"""
+
+from pathlib import Path
+
+import click
+
+from celadon.cli.context import app_options, layout_for, lead_option, make_sinks, output_options
+
+
+@click.command("finalize")
+@app_options
+@output_options
+@lead_option
+def command(config: Path, app_name: str | None, as_json: bool, quiet: bool, lead: str | None) -> int:
+    """Bless the candidate now and retire the old slot: ends an open window, or settles a deploy that waits."""
+    from celadon.app.verbs import find_lead, order_of, request_of_running, running_operation
+    from celadon.cli.performing import follow, perform_order
+    from celadon.model.plan import OperationKind, Request
+
+    layout, who = layout_for(config, app_name), find_lead(lead)
+    sinks = make_sinks(as_json=as_json, quiet=quiet)
+    if running_operation(layout) is not None:
+        operation = request_of_running(layout, Request.FINALIZE, by=who)
+        return follow(layout, operation, sinks, kind=OperationKind.DEPLOY, lead=who)
+    return perform_order(layout, order_of(layout, OperationKind.FINALIZE, lead=who), sinks)

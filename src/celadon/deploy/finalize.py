@@ -1,0 +1,29 @@
+"""Step 5: bless, then retire the old slot. From the bless on there is only forward. Traffic: candidate."""
+
+from celadon.deploy.hooks import run_hook
+from celadon.deploy.retire import disable_boot, retire
+from celadon.deploy.run import Run
+from celadon.deploy.states import Result
+from celadon.events import Blessed, ReleasesPruned
+
+
+def finalize(run: Run) -> Result:
+    """Idempotent as a whole: recovery runs it again from the start. The old slot is disabled at boot only
+    after the bless."""
+    plan, ports = run.plan, run.ports
+    release = run.candidate_release()
+    run.note(Blessed(slot=plan.candidate, release=release.number))
+    ports.reached("blessed")
+    ports.releases.bless(release)
+    old = plan.candidate.other
+    disable_boot(run, old)
+    ports.reached("old_disabled")
+    retire(run, old, release=plan.live_release)
+    protected = {release.number} | ({plan.live_release} if plan.live_release is not None else set())
+    ports.reached("pruning")
+    pruned = ports.releases.prune(keep_count=plan.settings.keep_count, protected=protected)
+    if pruned:
+        run.note(ReleasesPruned(releases=tuple(pruned)))
+    run_hook(run, "post_deploy")
+    ports.reached("idle")
+    return Result.OK

@@ -1,0 +1,125 @@
+"""What the journal says, folded: the last operation, who was blessed, what is still open.
+
+A memory, third in rank: whoever acts on it looks at the router and the processes first.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from celadon.events import (
+    Blessed,
+    CandidateStarting,
+    Entry,
+    OperationEnded,
+    OperationStarted,
+    ReleaseMade,
+    Step,
+    StepStarted,
+    SwitchIntended,
+)
+from celadon.model.names import OperationId, ReleaseNumber, Slot
+from celadon.model.plan import OperationKind, Outcome
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """One operation as its events tell it. `outcome` None: it never ended."""
+
+    operation: OperationId
+    kind: OperationKind
+    lead: str
+    pid: int
+    candidate: Slot | None
+    live: Slot | None
+    live_release: ReleaseNumber | None
+    release: ReleaseNumber | None
+    step: Step | None = None
+    switch_intended: bool = False
+    blessed: bool = False
+    outcome: Outcome | None = None
+    reason: str = ""
+
+    @property
+    def returning(self) -> bool:
+        return self.step is Step.RETURN
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """`unsettled` is the deploy whose old slot is still hot: it died, or ended without a bless. `blessed` are
+    releases in the order they were blessed last, newest at the end."""
+
+    last: Account | None = None
+    unsettled: Account | None = None
+    blessed: list[ReleaseNumber] = field(default_factory=list)
+    highest_release: int = 0
+
+    @property
+    def interrupted(self) -> Account | None:
+        return self.unsettled if self.unsettled is not None and self.unsettled.outcome is None else None
+
+    @property
+    def unblessed(self) -> Account | None:
+        return self.unsettled if self.unsettled is not None and self.unsettled.outcome is not None else None
+
+
+_OPEN = (None, Outcome.UNBLESSED, Outcome.NEEDS_PERSON, Outcome.BUG)
+_SETTLERS = (Outcome.DONE, Outcome.ROLLED_BACK, Outcome.RECOVERED)
+
+
+def read_ledger(entries: Iterable[Entry]) -> Ledger:
+    """Fold entries, oldest first."""
+    ledger = Ledger()
+    accounts: dict[OperationId, Account] = {}
+    for entry in entries:
+        body = entry.body
+        if isinstance(body, OperationStarted):
+            account = _open_account(entry.operation, body)
+            accounts[entry.operation] = account
+            ledger.last = account
+            if account.candidate is not None and account.kind in (OperationKind.DEPLOY, OperationKind.ROLLBACK):
+                ledger.unsettled = account
+        elif entry.operation in accounts:
+            _post(ledger, accounts[entry.operation], body)
+    return ledger
+
+
+def _open_account(operation: OperationId, body: OperationStarted) -> Account:
+    return Account(
+        operation=operation,
+        kind=body.kind,
+        lead=body.lead,
+        pid=body.pid,
+        candidate=body.candidate,
+        live=body.live,
+        live_release=body.live_release,
+        release=body.release,
+    )
+
+
+def _post(ledger: Ledger, account: Account, body: object) -> None:
+    match body:
+        case StepStarted(step=step):
+            account.step = step
+        case CandidateStarting(release=release) | ReleaseMade(release=release):
+            account.release = release
+            ledger.highest_release = max(ledger.highest_release, release)
+        case SwitchIntended():
+            account.switch_intended = True
+        case Blessed(release=release):
+            account.blessed = True
+            if ledger.unsettled is not None and ledger.unsettled.release == release:
+                ledger.unsettled.blessed = True
+            ledger.blessed = [*(number for number in ledger.blessed if number != release), release]
+        case OperationEnded():
+            _close(ledger, account, body)
+        case _:
+            pass
+
+
+def _close(ledger: Ledger, account: Account, body: OperationEnded) -> None:
+    account.outcome, account.reason = body.outcome, body.reason
+    if ledger.unsettled is account:
+        ledger.unsettled = account if account.outcome in _OPEN else None
+    elif body.outcome in _SETTLERS:
+        ledger.unsettled = None

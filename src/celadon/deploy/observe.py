@@ -1,0 +1,123 @@
+"""Step 4: the window. Real traffic, the candidate's process and its readiness, until a verdict. Traffic: candidate."""
+
+from celadon.contracts.judge import Judge
+from celadon.contracts.traffic import Traffic
+from celadon.deploy.run import Run
+from celadon.deploy.states import Result
+from celadon.deploy.verify import ask_slot
+from celadon.events import VerdictReached, WindowOpened, WindowSampled
+from celadon.model.names import Slot
+from celadon.model.plan import Request
+from celadon.model.settings import BlessMode
+from celadon.model.verdict import Evidence, Judgement, Verdict
+
+SAMPLE_EVERY_S = 1.0
+
+
+def observe(run: Run) -> Result:
+    traffic = run.ports.proxy.traffic()
+    try:
+        return _watch(run, traffic)
+    finally:
+        traffic.close()
+
+
+def _watch(run: Run, traffic: Traffic) -> Result:
+    settings, clock = run.plan.settings.observe, run.ports.clock
+    judge = run.ports.make_judge(settings, run.plan.candidate)
+    run.note(
+        WindowOpened(
+            window_s=settings.window_s,
+            max_error_rate=settings.max_error_rate,
+            min_requests_count=settings.min_requests_count,
+        )
+    )
+    run.ports.reached("window_recorded")
+    sampler = _Sampler(run, began_s=clock.now_s())
+    while True:
+        if run.asked(Request.ABORT):
+            return Result.ABORTED
+        if run.asked(Request.FINALIZE):
+            return Result.OK
+        _feed(run, judge, traffic, sampler)
+        elapsed_s = clock.now_s() - sampler.began_s
+        verdict = judge.judge(elapsed_s=elapsed_s, window_s=settings.window_s)
+        if verdict is not None:
+            return _conclude(run, verdict)
+        sampler.sample(elapsed_s)
+        run.ports.reached("mid_window")
+        clock.wait(max(0.0, min(settings.interval_s, settings.window_s - elapsed_s)))
+
+
+def _feed(run: Run, judge: Judge, traffic: Traffic, sampler: "_Sampler") -> None:
+    answer, view = ask_slot(run, run.plan.candidate)
+    hits = traffic.read()
+    judge.take_process(view)
+    judge.take_probe(answer)
+    judge.take_traffic(hits)
+    sampler.add(
+        candidate=sum(hit.slot is run.plan.candidate for hit in hits),
+        old=sum(hit.slot is run.plan.live for hit in hits),
+        failed=sum(hit.slot is run.plan.candidate and hit.status >= 500 for hit in hits),
+        probe_failed=not answer.ok,
+        restarts=view.restarts_count,
+    )
+
+
+def _conclude(run: Run, verdict: Verdict) -> Result:
+    run.note(
+        VerdictReached(judgement=verdict.judgement, rule=verdict.rule, reason=verdict.reason, evidence=verdict.evidence)
+    )
+    run.ports.reached("verdict")
+    match verdict.judgement:
+        case Judgement.BREACH:
+            run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command="celadon logs")
+            return Result.BREACH
+        case Judgement.UNDECIDED:
+            run.blame(verdict.reason, code="undecided", next_command="celadon finalize  # or: celadon rollback")
+            return Result.UNDECIDED
+        case Judgement.HEALTHY if run.plan.settings.observe.bless is BlessMode.MANUAL:
+            run.blame("healthy; bless is manual", code="awaiting_bless", next_command="celadon finalize")
+            return Result.UNDECIDED
+        case Judgement.HEALTHY:
+            return Result.OK
+
+
+class _Sampler:
+    """Counts between two samples, and since the window opened. For people; it decides nothing."""
+
+    def __init__(self, run: Run, *, began_s: float) -> None:
+        self.began_s = began_s
+        self._run = run
+        self._sampled_s = 0.0
+        self._since = {Slot.BLUE: 0, Slot.GREEN: 0}
+        self._total = Evidence()
+
+    def add(self, *, candidate: int, old: int, failed: int, probe_failed: bool, restarts: int) -> None:
+        self._since[self._run.plan.candidate] += candidate
+        self._since[self._run.plan.candidate.other] += old
+        total = self._total
+        self._total = Evidence(
+            requests_count=total.requests_count + candidate,
+            failed_count=total.failed_count + failed,
+            probes_count=total.probes_count + 1,
+            probes_failed_count=total.probes_failed_count + probe_failed,
+            restarts_count=restarts,
+        )
+
+    def sample(self, elapsed_s: float) -> None:
+        span_s = elapsed_s - self._sampled_s
+        if span_s < SAMPLE_EVERY_S:
+            return
+        candidate = self._run.plan.candidate
+        self._run.note(
+            WindowSampled(
+                elapsed_s=elapsed_s,
+                window_s=self._run.plan.settings.observe.window_s,
+                candidate_requests_per_s=self._since[candidate] / span_s,
+                old_requests_per_s=self._since[candidate.other] / span_s,
+                evidence=self._total,
+            )
+        )
+        self._sampled_s = elapsed_s
+        self._since = {Slot.BLUE: 0, Slot.GREEN: 0}

@@ -1,0 +1,68 @@
+"""Step 1: the candidate's release on disk and its process in the idle slot. Traffic: live slot."""
+
+from celadon.deploy.hooks import run_hook
+from celadon.deploy.run import Run
+from celadon.deploy.states import Result
+from celadon.events import CandidateStarted, CandidateStarting, ReleaseChosen
+from celadon.model.errors import StepError
+from celadon.model.observed import SlotStatus
+from celadon.model.plan import Request
+from celadon.model.release import Release
+
+
+def prepare(run: Run) -> Result:
+    if run.asked(Request.ABORT):
+        return Result.ABORTED
+    run.release = _obtain_release(run)
+    run.ports.reached("prepared")
+    if run.asked(Request.ABORT):
+        return Result.ABORTED
+    if not run_hook(run, "pre_deploy"):
+        return Result.FAILED
+    clear_idle_slot(run)
+    start_candidate(run)
+    return Result.OK
+
+
+def _obtain_release(run: Run) -> Release:
+    plan, ports = run.plan, run.ports
+    if plan.source is not None:
+        return ports.releases.make(
+            run.planned_number(),
+            plan.source,
+            settings=plan.settings,
+            lead=plan.lead,
+            tell=run.note,
+            reached=ports.reached,
+            cancelled=run.abort_is_asked,
+        )
+    release = ports.releases.read(run.planned_number())
+    differing = ports.releases.verify(release)
+    if differing is not None:
+        raise StepError(
+            f"{release.label} is not what was built: {differing} differs from its manifest",
+            code="release_altered",
+            next_command="celadon releases",
+        )
+    run.note(ReleaseChosen(release=release.number))
+    return release
+
+
+def clear_idle_slot(run: Run) -> None:
+    """Whatever an earlier deploy left in the idle slot ends; somebody else's listener there is an error."""
+    slot = run.plan.candidate
+    if run.ports.runner.observe(slot).status is SlotStatus.RUNNING:
+        run.ports.runner.stop(slot, grace_s=run.plan.settings.drain.stop_timeout_s)
+    holders = run.ports.sockets.listening_pids(run.address(slot))
+    if holders is None or holders:
+        who = "another user's process" if not holders else "pid " + ", ".join(map(str, sorted(holders)))
+        raise StepError(f"{run.address(slot)} of slot {slot} is taken by {who}", code="address_taken")
+
+
+def start_candidate(run: Run) -> None:
+    slot, release = run.plan.candidate, run.candidate_release()
+    run.note(CandidateStarting(slot=slot, release=release.number, address=str(run.address(slot))))
+    run.ports.reached("before_start")
+    view = run.ports.runner.start(slot, release)
+    run.ports.reached("after_start")
+    run.note(CandidateStarted(slot=slot, release=release.number, pid=view.pids[0] if view.pids else None))

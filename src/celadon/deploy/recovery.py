@@ -1,0 +1,131 @@
+"""After a death: look at the router, then the processes, then the journal, and make it so.
+
+Nothing here undoes what the dead operation is thought to have done. It decides where the traffic belongs and
+runs the ordinary, idempotent step that puts it there:
+
+    blessed                                 finalize again: forward only
+    not blessed, an old slot exists         return (the route may have moved) or reject (it cannot have)
+    not blessed, first deploy               the candidate is all there is: forward if it is ready, else a person
+    nothing open                            the routed slot must run (after a restart too); the other must not
+
+It never stops what the router points at.
+"""
+
+from enum import StrEnum
+
+from celadon.deploy.ledger import Account, Ledger
+from celadon.deploy.loop import drive
+from celadon.deploy.retire import disable_boot, retire
+from celadon.deploy.retreat import ensure_ready
+from celadon.deploy.run import Run
+from celadon.deploy.switch import enable_boot
+from celadon.events import InterruptionFound, Repaired, Step
+from celadon.model.names import Slot
+from celadon.model.observed import RouteView, SlotStatus, SlotView
+from celadon.model.plan import Outcome
+
+
+class Way(StrEnum):
+    """What recovery will do about an interrupted operation."""
+
+    FORWARD = "forward"
+    RETURN = "return"
+    REJECT = "reject"
+    PERSON = "person"
+
+
+def plan_recovery(account: Account, *, route: Slot | None, candidate_runs: bool) -> Way:
+    """Pure. `route` is what the proxy serves now."""
+    if account.candidate is None:
+        return Way.REJECT
+    if account.blessed:
+        return Way.FORWARD
+    if account.live is not None:
+        moved = route is account.candidate or account.switch_intended or account.returning
+        return Way.RETURN if moved else Way.REJECT
+    if route is not account.candidate:
+        return Way.REJECT
+    return Way.FORWARD if candidate_runs else Way.PERSON
+
+
+def recover_interrupted(run: Run, account: Account) -> Outcome:
+    """`run.plan` is the dead operation's, under the operation that recovers."""
+    route, views = _look(run)
+    run.note(
+        InterruptionFound(
+            operation=account.operation,
+            step=account.step,
+            blessed=account.blessed,
+            route=route.slot,
+            blue=views[Slot.BLUE].status.value,
+            green=views[Slot.GREEN].status.value,
+        )
+    )
+    if account.candidate is None:
+        return Outcome.RECOVERED
+    runs = views[account.candidate].status is SlotStatus.RUNNING
+    way = plan_recovery(account, route=route.slot, candidate_runs=runs)
+    run.note(Repaired(what=f"recovered_by_{way}", slot=route.slot))
+    match way:
+        case Way.FORWARD:
+            return _settle(drive(_forward(run), start=Step.FINALIZE))
+        case Way.RETURN:
+            return _settle(drive(run, start=Step.RETURN))
+        case Way.REJECT:
+            outcome = _settle(drive(run, start=Step.REJECT))
+            return outcome if account.live is None else _keep_live_up(run, outcome)
+        case Way.PERSON:
+            run.blame(
+                "the first release was never blessed and does not run",
+                code="first_release_down",
+                next_command="celadon deploy",
+            )
+            return Outcome.NEEDS_PERSON
+
+
+def settle_idle(run: Run) -> bool:
+    """Nothing is open: the routed slot runs and is started at boot, the other one is not left running. True
+    when something had to be mended. Waits until a slot it starts is ready."""
+    route, views = _look(run)
+    if route.slot is None:
+        return False
+    mended = False
+    if views[route.slot].status is not SlotStatus.RUNNING:
+        run.note(Repaired(what="live_slot_started", slot=route.slot))
+        if not ensure_ready(run, route.slot):
+            run.blame(f"the live slot {route.slot} does not become ready", code="live_not_ready")
+        enable_boot(run, route.slot)
+        mended = True
+    other = route.slot.other
+    if views[other].status is SlotStatus.RUNNING:
+        run.note(Repaired(what="orphan_stopped", slot=other))
+        disable_boot(run, other)
+        retire(run, other, release=views[other].release)
+        mended = True
+    return mended
+
+
+def is_interrupted(ledger: Ledger) -> bool:
+    return ledger.interrupted is not None
+
+
+def _look(run: Run) -> tuple[RouteView, dict[Slot, SlotView]]:
+    return run.ports.proxy.observe(), {slot: run.ports.runner.observe(slot) for slot in Slot}
+
+
+def _forward(run: Run) -> Run:
+    run.candidate_release()
+    return run
+
+
+def _keep_live_up(run: Run, outcome: Outcome) -> Outcome:
+    """A machine that restarted in mid-deploy may have neither slot running."""
+    live = run.plan.live
+    if live is not None and not ensure_ready(run, live):
+        run.blame(f"the live slot {live} does not become ready", code="live_not_ready", next_command="celadon logs")
+        return Outcome.NEEDS_PERSON
+    return outcome
+
+
+def _settle(outcome: Outcome) -> Outcome:
+    return Outcome.NEEDS_PERSON if outcome is Outcome.NEEDS_PERSON else Outcome.RECOVERED

@@ -1,0 +1,79 @@
+"""The two ways out: reject (traffic never moved) and return (the route goes back first)."""
+
+from celadon.deploy.hooks import run_hook
+from celadon.deploy.retire import disable_boot, retire
+from celadon.deploy.run import Run
+from celadon.deploy.states import Result
+from celadon.deploy.switch import enable_boot, move_route
+from celadon.deploy.verify import ask_slot
+from celadon.events import CandidateKept
+from celadon.model.names import Slot
+from celadon.model.observed import SlotStatus
+
+
+def reject(run: Run) -> Result:
+    """Stop the candidate and keep what it left. Nothing here touches the route."""
+    candidate = run.plan.candidate
+    disable_boot(run, candidate)
+    if run.ports.proxy.observe().slot is candidate:
+        run.blame(f"the proxy routes to {candidate}, which should never have had traffic", code="route_astray")
+        return Result.FAILED
+    run.ports.runner.stop(candidate, grace_s=run.plan.settings.drain.stop_timeout_s)
+    _keep(run)
+    run_hook(run, "on_failure")
+    return Result.OK
+
+
+def return_(run: Run) -> Result:
+    """The route back to the old slot, then the candidate stops. Without an old slot, or with one that cannot
+    be made ready, the candidate keeps the traffic it has: a sick answer is better than none."""
+    plan = run.plan
+    if plan.live is None or plan.live_release is None:
+        run.blame("there is no older release to return to", code="nothing_to_return_to")
+        return Result.FAILED
+    if not ensure_ready(run, plan.live):
+        run.blame(f"the old slot {plan.live} is not ready: the route stays on {plan.candidate}", code="old_not_ready")
+        return Result.FAILED
+    run.ports.reached("old_started")
+    switched = move_route(run, plan.live, release=plan.live_release)
+    if not switched.seen:
+        return Result.FAILED
+    run.ports.reached("pointer_back")
+    disable_boot(run, plan.candidate)
+    retire(run, plan.candidate, release=plan.release)
+    run.ports.reached("candidate_stopped")
+    _keep(run)
+    run_hook(run, "on_failure")
+    return Result.OK
+
+
+def ensure_ready(run: Run, slot: Slot) -> bool:
+    """A hot slot answers at once, and one yes is enough to go back to what was serving before. One that does
+    not run (the machine was restarted) is started and asked until the readiness deadline."""
+    view = run.ports.runner.observe(slot)
+    if view.status is SlotStatus.RUNNING:
+        answer, _ = ask_slot(run, slot)
+        return answer.ok or _await_ready(run, slot)
+    if run.plan.live_release is None:
+        return False
+    run.ports.runner.start(slot, run.ports.releases.read(run.plan.live_release))
+    enable_boot(run, slot)
+    return _await_ready(run, slot)
+
+
+def _await_ready(run: Run, slot: Slot) -> bool:
+    settings, clock = run.plan.settings.readiness, run.ports.clock
+    until_s = clock.now_s() + settings.deadline_s
+    while clock.now_s() < until_s:
+        answer, view = ask_slot(run, slot)
+        if answer.ok:
+            return True
+        if view.status is SlotStatus.EXITED:
+            return False
+        clock.wait(settings.interval_s)
+    return False
+
+
+def _keep(run: Run) -> None:
+    if run.release is not None:
+        run.note(CandidateKept(release=run.release.number, path=str(run.release.path)))

@@ -1,0 +1,99 @@
+"""One run of the engine: its plan, its ports, and the little it learns on the way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from celadon.contracts.control import Clock, Control
+from celadon.contracts.hooks import Hooks
+from celadon.contracts.journal import Journal
+from celadon.contracts.judge import Judge
+from celadon.contracts.probe import Probe
+from celadon.contracts.proxy import Proxy
+from celadon.contracts.releases import Releases
+from celadon.contracts.runner import Runner
+from celadon.contracts.sockets import Sockets
+from celadon.events import Event, RequestTaken
+from celadon.model.address import Address
+from celadon.model.errors import JournalError, StepError
+from celadon.model.names import ReleaseNumber, Slot
+from celadon.model.plan import Plan, Request
+from celadon.model.release import Release
+from celadon.model.settings import ObserveSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside the engine. `reached` is told every named point that is passed; a test may end
+    the process there."""
+
+    proxy: Proxy
+    runner: Runner
+    probe: Probe
+    sockets: Sockets
+    releases: Releases
+    journal: Journal
+    hooks: Hooks
+    clock: Clock
+    control: Control
+    make_judge: Callable[[ObserveSettings, Slot], Judge]
+    reached: Callable[[str], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """`insistent`: the journal may fail without stopping the step (see RETREATS). `reason`, `code` and
+    `next_command` are of the first failure: what led here, not what followed. `switch_is_intended` turns true
+    when the intent to move the route is about to be recorded."""
+
+    plan: Plan
+    ports: Ports
+    release: Release | None = None
+    insistent: bool = False
+    switch_is_intended: bool = False
+    reason: str = ""
+    code: str = ""
+    next_command: str | None = None
+    unwritten: list[Event] = field(default_factory=list)
+
+    def note(self, event: Event) -> None:
+        """Append to the journal. Raises JournalError unless the run is insistent."""
+        try:
+            self.ports.journal.append(event)
+        except JournalError:
+            if not self.insistent:
+                raise
+            self.unwritten.append(event)
+
+    def blame(self, reason: str, *, code: str, next_command: str | None = None) -> None:
+        """Keep the first reason."""
+        if not self.reason:
+            self.reason, self.code, self.next_command = reason, code, next_command
+
+    def address(self, slot: Slot) -> Address:
+        return self.plan.settings.web.address(slot)
+
+    def candidate_release(self) -> Release:
+        """The release of the plan, read again when this process did not make it."""
+        if self.release is None:
+            self.release = self.ports.releases.read(self.planned_number())
+        return self.release
+
+    def planned_number(self) -> ReleaseNumber:
+        if self.plan.release is None:
+            raise StepError("the plan names no release", code="plan_incomplete")
+        return self.plan.release
+
+    def asked(self, request: Request) -> bool:
+        """Whether a person asked for this; if so the request is recorded and taken."""
+        asked = self.ports.control.asked()
+        if asked is None or asked.request is not request:
+            return False
+        self.note(RequestTaken(request=asked.request, by=asked.by))
+        self.ports.control.taken()
+        self.blame(f"{asked.by} asked to {asked.request}", code=f"asked_{asked.request}")
+        return True
+
+    def abort_is_asked(self) -> bool:
+        """Looks without taking: for the inside of long work."""
+        asked = self.ports.control.asked()
+        return asked is not None and asked.request is Request.ABORT

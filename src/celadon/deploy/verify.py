@@ -1,0 +1,116 @@
+"""Step 2: the candidate is ready, k times in a row, and it is the candidate that says so. Traffic: live slot."""
+
+from celadon.deploy.hooks import run_hook
+from celadon.deploy.run import Run
+from celadon.deploy.states import Result
+from celadon.events import CandidateReady, CandidateUnready, ReadinessAsked
+from celadon.model.names import Slot
+from celadon.model.observed import Answer, SlotStatus, SlotView
+from celadon.model.plan import Request
+
+LOG_LINES_COUNT = 20
+
+
+def verify(run: Run) -> Result:
+    run.ports.reached("polling")
+    result = _await_readiness(run)
+    if result is not Result.OK:
+        return result
+    return Result.OK if run_hook(run, "pre_switch") else Result.FAILED
+
+
+def ask_slot(run: Run, slot: Slot) -> tuple[Answer, SlotView]:
+    """One readiness question, with identity: a yes counts only when the listening socket belongs to the
+    slot's own processes. Order matters: the process is observed after the answer, so that a process that
+    died while answering is not believed."""
+    settings = run.plan.settings.readiness
+    answer = run.ports.probe.ask(run.address(slot), timeout_s=settings.max_latency_s)
+    view = run.ports.runner.observe(slot)
+    return (_check_identity(run, slot, answer, view) if answer.ok else answer), view
+
+
+def _check_identity(run: Run, slot: Slot, answer: Answer, view: SlotView) -> Answer:
+    listeners = run.ports.sockets.listening_pids(run.address(slot))
+    if listeners is not None and listeners & set(view.pids):
+        return answer
+    who = "a process we may not see" if listeners is None else f"pid {', '.join(map(str, sorted(listeners))) or 'none'}"
+    return Answer(
+        ok=False,
+        latency_ms=answer.latency_ms,
+        status=answer.status,
+        head=answer.head,
+        reason=f"the answer came from {who}, not from the process started in {slot}",
+        hint="another program listens on this address, or the app hands its socket to a process outside the slot",
+    )
+
+
+def _await_readiness(run: Run) -> Result:
+    settings, clock, slot = run.plan.settings.readiness, run.ports.clock, run.plan.candidate
+    began_s = clock.now_s()
+    first_yes_s = began_s
+    in_a_row = asked_count = 0
+    last: Answer | None = None
+    while True:
+        if run.asked(Request.ABORT):
+            return Result.ABORTED
+        asked_at_s = clock.now_s()
+        answer, view = ask_slot(run, slot)
+        asked_count += 1
+        _note_change(run, answer, before=last)
+        last = answer
+        first_yes_s = asked_at_s if in_a_row == 0 else first_yes_s
+        in_a_row = in_a_row + 1 if answer.ok else 0
+        now_s = clock.now_s()
+        if in_a_row >= settings.successes_count and now_s - first_yes_s >= settings.min_time_s:
+            run.note(CandidateReady(slot=slot, probes_count=asked_count, after_s=now_s - began_s))
+            run.ports.reached("ready")
+            return Result.OK
+        if view.status is not SlotStatus.RUNNING:
+            return _give_up(run, answer, reason=_describe_exit(view))
+        if now_s + settings.interval_s - began_s >= settings.deadline_s:
+            return _give_up(run, answer, reason=f"not ready within {settings.deadline_s:g} s: {_describe(answer)}")
+        clock.wait(max(0.0, settings.interval_s - (now_s - asked_at_s)))
+
+
+def _describe(answer: Answer) -> str:
+    return answer.reason if not answer.ok else "it answers well, but not often enough in a row"
+
+
+def _describe_exit(view: SlotView) -> str:
+    code = "" if view.exit_code is None else f" with code {view.exit_code}"
+    return f"its process ended{code}" + (f" ({view.exit_reason})" if view.exit_reason else "")
+
+
+def _note_change(run: Run, answer: Answer, *, before: Answer | None) -> None:
+    if before is not None and before.ok == answer.ok and before.reason == answer.reason:
+        return
+    run.note(
+        ReadinessAsked(
+            slot=run.plan.candidate,
+            ok=answer.ok,
+            latency_ms=answer.latency_ms,
+            status=answer.status,
+            head=answer.head,
+            reason=answer.reason,
+            hint=answer.hint,
+        )
+    )
+
+
+def _give_up(run: Run, answer: Answer, *, reason: str) -> Result:
+    slot = run.plan.candidate
+    run.note(
+        CandidateUnready(
+            slot=slot,
+            reason=reason,
+            probe=run.ports.probe.describe(),
+            hint=answer.hint,
+            log_tail=tuple(run.ports.runner.tail(slot, lines_count=LOG_LINES_COUNT)),
+        )
+    )
+    run.blame(
+        f"{run.ports.probe.describe()} on {run.address(slot)}: {reason}",
+        code="not_ready",
+        next_command=f"celadon logs --slot {slot}",
+    )
+    return Result.FAILED

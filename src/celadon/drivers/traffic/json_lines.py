@@ -1,0 +1,113 @@
+"""Requests from an access log of JSON lines.
+
+The field names are those that the nginx driver renders. What a client can write (its path, its headers) is
+escaped by the proxy, so a line is one request and cannot be forged from outside; a line that is not exactly
+such an object is counted, never guessed at.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from celadon.host.tail import LineTail
+from celadon.model.names import Slot
+from celadon.model.observed import Hit
+
+_ROUTE_LIMIT = 512
+
+
+class LogLine(Struct, frozen=True):
+    """One line as the proxy wrote it: strings, since nginx knows no other. `config` is the digest of the
+    rendered text that the answering worker runs with."""
+
+    slot: str
+    status: str
+    upstream_status: str
+    request_time: str
+    client: str
+    method: str
+    uri: str
+    look: str
+    pid: str
+    upstream: str
+    config: str
+
+
+_decoder = msgspec.json.Decoder(LogLine)
+
+
+def parse_log_line(line: bytes) -> LogLine | None:
+    try:
+        return _decoder.decode(line)
+    except UnicodeDecodeError:
+        return _parse_repaired(line)
+    except msgspec.DecodeError:
+        return _parse_repaired(line) if not line.isascii() else None
+
+
+def _parse_repaired(line: bytes) -> LogLine | None:
+    """nginx escapes quotes and control characters but passes bytes above 127 as they came."""
+    try:
+        return _decoder.decode(line.decode(errors="replace"))
+    except msgspec.DecodeError:
+        return None
+
+
+def parse_slot(text: str) -> Slot | None:
+    try:
+        return Slot(text)
+    except ValueError:
+        return None
+
+
+def parse_hit(line: bytes) -> Hit | None:
+    """None when the line is not one of ours."""
+    found = parse_log_line(line)
+    if found is None:
+        return None
+    try:
+        return Hit(
+            slot=parse_slot(found.slot),
+            status=int(found.status),
+            upstream_status=_parse_upstream_status(found.upstream_status),
+            duration_ms=float(found.request_time) * 1000,
+            client_key=found.client,
+            route=f"{found.method} {found.uri}"[:_ROUTE_LIMIT],
+            look=found.look,
+        )
+    except ValueError:
+        return None
+
+
+def _parse_upstream_status(text: str) -> int | None:
+    """nginx writes one a try (`502, 200`); the last one is what the client got. `-` or nothing: none was asked."""
+    last = text.replace(" : ", ", ").rpartition(", ")[2]
+    return int(last) if last not in {"", "-"} else None
+
+
+class JsonLinesTraffic:
+    """Implements contracts.traffic.Traffic. `parse` makes a hit of a line, None where it cannot."""
+
+    def __init__(self, path: Path, *, parse: Callable[[bytes], Hit | None] = parse_hit) -> None:
+        self._tail = LineTail(path)
+        self._parse = parse
+        self._unparsed_count = 0
+
+    def read(self) -> Sequence[Hit]:
+        hits = []
+        for line in self._tail.read_lines():
+            hit = self._parse(line)
+            if hit is None:
+                self._unparsed_count += 1
+            else:
+                hits.append(hit)
+        return hits
+
+    @property
+    def unreadable_count(self) -> int:
+        return self._unparsed_count + self._tail.overlong_count
+
+    def close(self) -> None:
+        self._tail.close()

@@ -1,0 +1,165 @@
+"""A private nginx with two slots behind it: own prefix, own configuration, own ports, ended by pid."""
+
+import socket
+import socketserver
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from celadon.drivers.proxies.nginx import NginxProxy
+from celadon.host.layout import Layout
+from celadon.host.look_http import LookTarget, ask_look
+from celadon.model.address import Address, SocketAddress, TcpAddress
+from celadon.model.names import AppName, Slot
+from celadon.model.settings import ProxyKind, ProxySettings, Settings, SourceSettings, SwitchWay, WebSettings
+
+NGINX = "/usr/sbin/nginx"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+class SlotServer:
+    """Answers with the slot's name; `status` may be changed while it runs."""
+
+    def __init__(self, slot: Slot, *, address: Address) -> None:
+        self.address = address
+        self.status = 200
+        outer = self
+
+        class Answer(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                body = slot.value.encode()
+                self.send_response(outer.status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def address_string(self) -> str:
+                return ""
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as inherited
+                pass
+
+        self._server: socketserver.BaseServer
+        if isinstance(address, TcpAddress):
+            self._server = ThreadingHTTPServer((address.host, address.port), Answer)
+        else:
+            self._server = _UnixServer(address.path, Answer)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class NginxStage:
+    """Implements ProxyStage. `http` and `server` are lines of the site's owner."""
+
+    def __init__(self, base: Path, *, way: SwitchWay, sockets: bool = False, http: str = "", server: str = "") -> None:
+        self.base = base
+        self.reloads = way is not SwitchWay.POINTER
+        self.port = free_port()
+        self.conf = base / "conf"
+        self.conf.mkdir(parents=True)
+        self.main = self.conf / "nginx.conf"
+        self.error_log = base / "error.log"
+        self.layout = Layout(base / "state", AppName("shop-one"))
+        self.layout.home.mkdir(parents=True)
+        self.slots = {slot: SlotServer(slot, address=self._address(slot, sockets=sockets)) for slot in Slot}
+        self.settings = self.settings_for(way)
+        self.proxy = NginxProxy(self.layout, self.settings)
+        self.write_main(http=http, server=server, include=False)
+        self.start()
+        self.write_main(http=http, server=server)
+
+    def settings_for(self, way: SwitchWay, *, seen_timeout_s: float = 8.0) -> Settings:
+        web = WebSettings(command="app", blue=self.slots[Slot.BLUE].address, green=self.slots[Slot.GREEN].address)
+        proxy = ProxySettings(
+            kind=ProxyKind.NGINX,
+            site="http://shop.example",
+            listen=f"127.0.0.1:{self.port}",
+            switch=way,
+            directory=str(self.conf / "celadon"),
+            config=str(self.main),
+            binary=NGINX,
+            seen_timeout_s=seen_timeout_s,
+        )
+        return Settings(app=self.layout.app, source=SourceSettings(path="/srv/shop"), web=web, proxy=proxy)
+
+    def write_main(self, *, http: str = "", server: str = "", include: bool = True) -> None:
+        https_line = f"include {self.conf}/celadon/*/http.conf;" if include else ""
+        route_line = f"include {self.conf}/celadon/shop-one/route.conf;" if include else ""
+        self.main.write_text(
+            f"user root; worker_processes 2; pid {self.base}/nginx.pid; error_log {self.error_log};\n"
+            "events { worker_connections 512; }\n"
+            "http {\n"
+            f"    client_body_temp_path {self.base}/body; proxy_temp_path {self.base}/proxy;\n"
+            f"    fastcgi_temp_path {self.base}/f; uwsgi_temp_path {self.base}/u; scgi_temp_path {self.base}/s;\n"
+            f"    {https_line}\n"
+            f"    {http}\n"
+            "    include sites/*.conf;\n"
+            "}\n"
+        )
+        (self.conf / "sites").mkdir(exist_ok=True)
+        (self.conf / "sites" / "shop.conf").write_text(
+            "server {\n"
+            f"    listen 127.0.0.1:{self.port};\n"
+            "    server_name shop.example;\n"
+            f"    {server}\n"
+            "    location / {\n"
+            f"        {route_line}\n"
+            "    }\n"
+            "}\n"
+        )
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [NGINX, "-c", str(self.main), "-p", str(self.base), "-g", "daemon off;"], stderr=subprocess.DEVNULL
+        )
+        self._await_port()
+
+    def _await_port(self) -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.005)
+        raise TimeoutError(self.error_log.read_text() if self.error_log.exists() else "nginx did not start")
+
+    def _address(self, slot: Slot, *, sockets: bool) -> Address:
+        if sockets:
+            return SocketAddress(path=str(self.base / f"{slot.value}.sock"))
+        return TcpAddress(port=free_port())
+
+    def visit(self) -> int:
+        target = LookTarget(address=("127.0.0.1", self.port), tls=False, host="shop.example", path="/")
+        return ask_look(target, headers={}, timeout_s=5)
+
+    def reload_count(self) -> int:
+        return self.error_log.read_text().count("signal 1 (SIGHUP) received")
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=10)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self.stop()
+        for slot in self.slots.values():
+            slot.close()

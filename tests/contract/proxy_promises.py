@@ -1,0 +1,92 @@
+"""What every proxy driver promises, the fake too. A subclass gives the stage."""
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from celadon.contracts.proxy import Proxy
+from celadon.contracts.traffic import Traffic
+from celadon.model.names import Slot
+from celadon.model.observed import Effect, FindingLevel, Hit
+
+POINTER_POINTS = ["before_pointer", "after_pointer"]
+RELOAD_POINTS = [*POINTER_POINTS, "before_reload", "after_reload"]
+
+
+class ProxyStage(Protocol):
+    """A proxy with both slots answering behind it. `visit` is one request of a visitor: its status."""
+
+    proxy: Proxy
+    reloads: bool
+
+    def visit(self) -> int: ...
+
+
+def ignore(point: str) -> None:
+    """For switches whose points do not matter."""
+
+
+class ProxyPromises:
+    def test_a_check_of_a_good_site_finds_no_problem(self, stage: ProxyStage) -> None:
+        """PROBLEM refuses a deploy, so a good site must have none."""
+        assert [found for found in stage.proxy.check() if found.level is FindingLevel.PROBLEM] == []
+
+    def test_rendering_is_deterministic(self, stage: ProxyStage) -> None:
+        """The same settings give the same bytes, each file ended by a newline."""
+        assert stage.proxy.render() == stage.proxy.render()
+        assert all(file.text.endswith("\n") and file.path.is_absolute() for file in stage.proxy.render())
+
+    def test_a_second_install_changes_nothing(self, stage: ProxyStage) -> None:
+        """install is idempotent and says so."""
+        stage.proxy.install()
+        assert stage.proxy.install() is False
+
+    def test_before_the_first_switch_no_route_is_set(self, stage: ProxyStage) -> None:
+        """An installed proxy that was never switched routes to no slot by name."""
+        stage.proxy.install()
+        assert stage.proxy.observe().slot is None
+
+    def test_a_switch_is_seen_and_observed(self, stage: ProxyStage) -> None:
+        """After each switch the proxy answers as the slot asked for, there and back."""
+        stage.proxy.install()
+        for to in (Slot.BLUE, Slot.GREEN, Slot.BLUE):
+            switched = stage.proxy.switch(to, reached=ignore)
+            assert (switched.to, switched.seen, switched.effect, switched.reason) == (to, True, Effect.MOVED, "")
+            assert switched.moved_ms <= switched.seen_ms <= switched.settled_ms
+            view = stage.proxy.observe()
+            assert (view.slot, view.seen) == (to, True)
+
+    def test_a_switch_names_the_points_it_passes(self, stage: ProxyStage) -> None:
+        """The crash suite kills at these points, so each is passed, in order."""
+        stage.proxy.install()
+        passed: list[str] = []
+        stage.proxy.switch(Slot.GREEN, reached=passed.append)
+        assert passed == (RELOAD_POINTS if stage.reloads else POINTER_POINTS)
+
+    def test_a_switch_to_the_routed_slot_is_seen_at_once(self, stage: ProxyStage) -> None:
+        """Recovery switches without asking first."""
+        stage.proxy.install()
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        switched = stage.proxy.switch(Slot.GREEN, reached=ignore)
+        assert (switched.seen, switched.effect) == (True, Effect.MOVED)
+
+    def test_traffic_names_the_slot_that_answered(self, stage: ProxyStage) -> None:
+        """A reader starts at the present end and gives each request once."""
+        stage.proxy.install()
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        stage.visit()
+        traffic = stage.proxy.traffic()
+        assert stage.visit() == 200
+        hits = read_hits(traffic)
+        assert [(hit.slot, hit.status, hit.look) for hit in hits] == [(Slot.GREEN, 200, "")]
+        assert traffic.read() == []
+        assert traffic.unreadable_count == 0
+        traffic.close()
+
+
+def read_hits(traffic: Traffic) -> Sequence[Hit]:
+    """The next hits; a proxy writes its log a moment after the answer."""
+    deadline = time.monotonic() + 5
+    while not (hits := traffic.read()) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return hits

@@ -1,0 +1,23 @@
+import pytest
+
+from tests.contract.proxy_promises import ProxyPromises
+from tests.fakes.proxy import FakeProxy
+
+
+class FakeStage:
+    def __init__(self, *, reloads: bool) -> None:
+        self.proxy = FakeProxy(reloads=reloads)
+        self.reloads = reloads
+
+    def visit(self) -> int:
+        self.proxy.serve()
+        return 200
+
+
+@pytest.fixture(params=[False, True], ids=["pointer", "reload"])
+def stage(request: pytest.FixtureRequest) -> FakeStage:
+    return FakeStage(reloads=request.param)
+
+
+class TestFakeProxy(ProxyPromises):
+    """The fake keeps what the drivers promise; the engine's tests stand on it."""

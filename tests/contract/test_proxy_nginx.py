@@ -1,0 +1,338 @@
+"""The nginx driver against a real nginx."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from celadon.drivers.proxies.nginx import NginxProxy
+from celadon.model.errors import StepError
+from celadon.model.names import Slot
+from celadon.model.observed import Effect, FindingLevel
+from celadon.model.settings import SwitchWay
+from tests.contract.nginx_server import NGINX, NginxStage
+from tests.contract.proxy_promises import ProxyPromises, ignore, read_hits
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed; ./run test installs it as root"),
+]
+
+RELOADING = [SwitchWay.SYMLINK, SwitchWay.INCLUDE]
+MakeStage = Callable[..., NginxStage]
+
+
+@pytest.fixture
+def make_stage(tmp_path: Path) -> Iterator[MakeStage]:
+    made: list[NginxStage] = []
+
+    def make(way: SwitchWay = SwitchWay.POINTER, **knobs: object) -> NginxStage:
+        made.append(NginxStage(tmp_path / f"nginx{len(made)}", way=way, **knobs))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for stage in made:
+        stage.close()
+
+
+@pytest.fixture(params=["pointer", "pointer-sockets", "symlink", "include"])
+def stage(request: pytest.FixtureRequest, make_stage: MakeStage) -> NginxStage:
+    way, _, sockets = request.param.partition("-")
+    return make_stage(SwitchWay(way), sockets=bool(sockets))
+
+
+class Visitors:
+    """A visitor with one connection kept alive and one with a connection a request; nobody retries."""
+
+    def __init__(self, port: int) -> None:
+        self._address = ("127.0.0.1", port)
+        self._done = threading.Event()
+        self.count = 0
+        self.failures: list[str] = []
+        self._threads = [threading.Thread(target=run) for run in (self._keep_alive, self._one_shot)]
+
+    def __enter__(self) -> "Visitors":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+    def await_more(self, count: int) -> None:
+        until, deadline = self.count + count, time.monotonic() + 10
+        while self.count < until and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def _keep_alive(self) -> None:
+        stream = socket.create_connection(self._address, timeout=5)
+        while not self._done.is_set():
+            if not self._ask(stream, "keep-alive"):
+                stream.close()
+                stream = socket.create_connection(self._address, timeout=5)
+        stream.close()
+
+    def _one_shot(self) -> None:
+        while not self._done.is_set():
+            with socket.create_connection(self._address, timeout=5) as stream:
+                self._ask(stream, "close")
+
+    def _ask(self, stream: socket.socket, connection: str) -> bool:
+        """False when nginx ends the connection with or after this answer."""
+        request = f"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: {connection}\r\n\r\n"
+        try:
+            stream.sendall(request.encode())
+            answer = b""
+            while not answer.endswith((b"blue", b"green")):
+                chunk = stream.recv(65536)
+                if not chunk:
+                    break
+                answer += chunk
+        except OSError as error:
+            self.failures.append(f"{connection}: {error}")
+            return False
+        self.count += 1
+        if not answer.startswith(b"HTTP/1.1 200"):
+            self.failures.append(f"{connection}: {answer[:60]!r}")
+        return b"Connection: keep-alive" in answer
+
+
+class TestNginx(ProxyPromises):
+    """All ways keep the promises."""
+
+    def test_an_installed_proxy_survives_a_restart_of_nginx(self, stage: NginxStage) -> None:
+        """What is on disk is the route: after a boot the same slot serves without us."""
+        stage.proxy.install()
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        stage.stop()
+        assert (stage.proxy.observe().slot, stage.proxy.observe().seen) == (Slot.GREEN, False)
+        stage.start()
+        view = stage.proxy.observe()
+        assert (view.slot, view.seen) == (Slot.GREEN, True)
+
+    def test_an_answer_of_500_is_not_seen(self, stage: NginxStage) -> None:
+        """A candidate that fails through the proxy has not taken over, though the route has moved."""
+        proxy = self._impatient(stage)
+        proxy.install()
+        stage.slots[Slot.GREEN].status = 500
+        switched = proxy.switch(Slot.GREEN, reached=ignore)
+        assert (switched.seen, switched.effect) == (False, Effect.MOVED)
+        assert "500" in switched.reason
+
+    def test_no_nginx_is_a_refusal_and_a_finding(self, stage: NginxStage) -> None:
+        """A switch without a proxy never claims to be seen."""
+        proxy = self._impatient(stage)
+        proxy.install()
+        stage.stop()
+        assert [found.subject for found in proxy.check()] == ["nginx"]
+        assert proxy.switch(Slot.GREEN, reached=ignore).seen is False
+
+    def _impatient(self, stage: NginxStage) -> NginxProxy:
+        return NginxProxy(stage.layout, stage.settings_for(stage.settings.proxy.switch, seen_timeout_s=0.5))
+
+
+class TestPointer:
+    def test_switches_under_load_fail_no_request_and_close_no_connection(self, make_stage: MakeStage) -> None:
+        """The claim of the product: 0 failed, without a reload."""
+        stage = make_stage()
+        stage.proxy.install()
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+        reloads = stage.reload_count()
+        with Visitors(stage.port) as visitors:
+            for to in [Slot.GREEN, Slot.BLUE] * 10:
+                assert stage.proxy.switch(to, reached=ignore).seen
+                visitors.await_more(10)
+        assert visitors.failures == []
+        assert visitors.count >= 200
+        assert stage.reload_count() == reloads
+
+    def test_open_file_cache_of_the_site_does_not_hide_the_switch(self, make_stage: MakeStage) -> None:
+        """A global cache kept answering the old slot for its `valid` time; the route turns it off for itself."""
+        cache = "open_file_cache max=1000 inactive=60s; open_file_cache_valid 60s; open_file_cache_errors on;"
+        stage = make_stage(http=cache)
+        stage.proxy.install()
+        for to in (Slot.BLUE, Slot.GREEN, Slot.BLUE, Slot.GREEN):
+            assert stage.proxy.switch(to, reached=ignore).seen
+            assert stage.proxy.observe().slot is to
+
+
+class TestReloading:
+    @pytest.mark.parametrize("way", RELOADING)
+    def test_a_refused_reload_is_found_named_and_put_back(self, make_stage: MakeStage, way: SwitchWay) -> None:
+        """A listen that somebody else holds: `nginx -t` exits 0, the master refuses, blue goes on serving."""
+        stage = make_stage(way)
+        stage.proxy.install()
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", 0))
+            holder.listen()
+            taken = holder.getsockname()[1]
+            (stage.conf / "sites" / "other.conf").write_text(f"server {{ listen 127.0.0.1:{taken}; }}\n")
+            switched = stage.proxy.switch(Slot.GREEN, reached=ignore)
+        assert (switched.seen, switched.effect) == (False, Effect.NONE)
+        assert f"127.0.0.1:{taken} failed" in switched.reason
+        assert stage.proxy.observe().slot is Slot.BLUE
+        (stage.conf / "sites" / "other.conf").unlink()
+        assert stage.proxy.switch(Slot.GREEN, reached=ignore).seen
+
+    @pytest.mark.parametrize("way", RELOADING)
+    def test_a_configuration_broken_by_others_moves_nothing(self, make_stage: MakeStage, way: SwitchWay) -> None:
+        """Validation comes before the move: no point is reached, the route's file stays."""
+        stage = make_stage(way)
+        stage.proxy.install()
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+        before = _route_texts(stage)
+        broken = stage.conf / "sites" / "broken.conf"
+        broken.write_text("server {\n    lisen 80;\n}\n")
+        passed: list[str] = []
+        switched = stage.proxy.switch(Slot.GREEN, reached=passed.append)
+        assert (switched.seen, switched.effect, passed) == (False, Effect.NONE, [])
+        assert f"{broken}:2" in switched.reason
+        assert _route_texts(stage) == before
+
+    @pytest.mark.parametrize("way", RELOADING)
+    def test_the_live_files_are_valid_at_every_point(self, make_stage: MakeStage, way: SwitchWay) -> None:
+        """A reboot at any point starts nginx."""
+        stage = make_stage(way)
+        stage.proxy.install()
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+        levels: list[FindingLevel] = []
+        stage.proxy.switch(Slot.GREEN, reached=lambda _: levels.extend(found.level for found in stage.proxy.check()))
+        assert levels == [FindingLevel.OK] * 4
+
+    @pytest.mark.parametrize("way", RELOADING)
+    def test_a_death_between_move_and_reload_is_mended_by_the_next_switch(
+        self, make_stage: MakeStage, way: SwitchWay
+    ) -> None:
+        """The file names green, the workers still serve blue: the same switch again reloads."""
+        stage = make_stage(way)
+        stage.proxy.install()
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+
+        class Death(BaseException):
+            pass
+
+        def die(point: str) -> None:
+            if point == "before_reload":
+                raise Death
+
+        with pytest.raises(Death):
+            stage.proxy.switch(Slot.GREEN, reached=die)
+        assert stage.proxy.observe().slot is Slot.BLUE
+        assert stage.proxy.switch(Slot.GREEN, reached=ignore).seen
+        assert stage.proxy.observe().slot is Slot.GREEN
+
+    @pytest.mark.parametrize("way", RELOADING)
+    def test_no_new_request_reaches_the_old_slot_after_a_switch(self, make_stage: MakeStage, way: SwitchWay) -> None:
+        """Old workers take no new connection any more when switch returns."""
+        stage = make_stage(way)
+        stage.proxy.install()
+        for to in (Slot.BLUE, Slot.GREEN, Slot.BLUE):
+            stage.proxy.switch(to, reached=ignore)
+            traffic = stage.proxy.traffic()
+            assert [stage.visit() for _ in range(20)] == [200] * 20
+            hits = list(read_hits(traffic))
+            while len(hits) < 20:
+                hits += read_hits(traffic)
+            assert {hit.slot for hit in hits} == {to}
+
+
+class TestInstall:
+    def test_changing_the_way_keeps_the_route(self, make_stage: MakeStage) -> None:
+        """pointer → symlink → include → pointer, green all along."""
+        stage = make_stage()
+        stage.proxy.install()
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        for way in (SwitchWay.SYMLINK, SwitchWay.INCLUDE, SwitchWay.POINTER, SwitchWay.SYMLINK):
+            proxy = NginxProxy(stage.layout, stage.settings_for(way))
+            assert proxy.install() is True
+            assert proxy.observe().slot is Slot.GREEN
+
+    def test_a_refused_install_leaves_what_was_there(self, make_stage: MakeStage) -> None:
+        """The proxy's own checker speaks before a file is in place."""
+        stage = make_stage()
+        stage.write_main(server="nonsense on;")
+        with pytest.raises(StepError) as caught:
+            stage.proxy.install()
+        assert caught.value.code == "proxy_config_refused"
+        assert "nonsense" in caught.value.what
+        assert not (stage.conf / "celadon" / "shop-one" / "http.conf").exists()
+
+    def test_the_sites_own_access_log_goes_on(self, make_stage: MakeStage) -> None:
+        """An access_log in a location replaces inherited ones, so the route repeats them."""
+        stage = make_stage(server="access_log own.log combined;")
+        stage.proxy.install()
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+        stage.visit()
+        deadline = time.monotonic() + 5
+        while '"GET / HTTP/1.1" 200' not in (stage.base / "own.log").read_text() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert '"GET / HTTP/1.1" 200' in (stage.base / "own.log").read_text()
+
+    def test_nothing_of_ours_is_left_beside_the_files(self, make_stage: MakeStage) -> None:
+        """Staging directories and partial files go."""
+        stage = make_stage(SwitchWay.SYMLINK)
+        stage.proxy.install()
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+        assert [*stage.base.rglob("*.partial")] == []
+
+
+class TestCheck:
+    def test_a_site_broken_by_others_is_named_with_file_and_line(self, make_stage: MakeStage) -> None:
+        """Found before anything is touched."""
+        stage = make_stage()
+        stage.proxy.install()
+        broken = stage.conf / "sites" / "broken.conf"
+        broken.write_text("server {\n    lisen 80;\n}\n")
+        [found] = stage.proxy.check()
+        assert (found.level, found.subject) == (FindingLevel.PROBLEM, "config")
+        assert f"{broken}:2" in found.text
+
+    def test_a_site_that_includes_us_before_the_first_install_is_fine(self, make_stage: MakeStage) -> None:
+        """The lines that check asks for must not make the next check fail."""
+        for way in SwitchWay.POINTER, SwitchWay.SYMLINK, SwitchWay.INCLUDE:
+            assert [found.level for found in make_stage(way).proxy.check()] == [FindingLevel.OK]
+
+    def test_a_site_without_our_lines_gets_them_as_a_diff(self, make_stage: MakeStage) -> None:
+        """The change is the user's to make; the diff applies as it stands."""
+        stage = make_stage()
+        stage.write_main(include=False)
+        [found] = stage.proxy.check()
+        assert found.subject == "site"
+        assert f"\n+    include {stage.conf}/celadon/*/http.conf;" in found.fix
+        assert f"\n+        include {stage.conf}/celadon/shop-one/route.conf;" in found.fix
+        with pytest.raises(StepError) as caught:
+            stage.proxy.install()
+        assert caught.value.code == "proxy_not_included"
+
+    def test_a_hand_edit_is_shown_and_never_overwritten(self, make_stage: MakeStage) -> None:
+        """Somebody had a reason."""
+        stage = make_stage()
+        stage.proxy.install()
+        route = stage.conf / "celadon" / "shop-one" / "route.conf"
+        route.write_text(route.read_text() + "proxy_read_timeout 5s;\n")
+        [found] = stage.proxy.check()
+        assert found.subject == "hand edit"
+        assert "-proxy_read_timeout 5s;" in found.text
+        with pytest.raises(StepError) as caught:
+            stage.proxy.install()
+        assert caught.value.code == "proxy_hand_edited"
+        assert "proxy_read_timeout 5s;" in route.read_text()
+
+    def test_a_look_path_that_misses_the_route_says_so(self, make_stage: MakeStage) -> None:
+        """An answer that is not this app's route is never taken for one."""
+        stage = make_stage()
+        stage.write_main(server="location = / { return 204; }")
+        with pytest.raises(StepError) as caught:
+            NginxProxy(stage.layout, stage.settings_for(SwitchWay.POINTER, seen_timeout_s=0.2)).install()
+        assert "not by this app's route" in caught.value.what
+        assert not (stage.conf / "celadon" / "shop-one" / "route.conf").exists()
+
+
+def _route_texts(stage: NginxStage) -> dict[str, str]:
+    return {path.name: path.read_text() for path in (stage.conf / "celadon" / "shop-one").iterdir()}

@@ -1,0 +1,147 @@
+"""Die everywhere: at every named point and on both sides of every journal append, then recover, then deploy.
+
+The world is in memory, so that the sweep is complete and quick; tests/crash/test_real_kills.py ends real processes.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from celadon.deploy.ledger import read_ledger
+from celadon.model.names import ReleaseNumber, Slot
+from celadon.model.observed import SlotStatus
+from celadon.model.plan import Outcome
+from tests.fakes.world import Died, Nature, World, WorldRunner
+
+Scenario = Callable[[World], None]
+
+
+def second_deploy(world: World) -> None:
+    world.deploy(2)
+
+
+def sick_deploy(world: World) -> None:
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    world.deploy(2)
+
+
+def unready_deploy(world: World) -> None:
+    world.natures[2] = Nature.NEVER_READY
+    world.deploy(2)
+
+
+def dying_deploy(world: World) -> None:
+    world.natures[2] = Nature.DIES_IN_WINDOW
+    world.deploy(2)
+
+
+SCENARIOS = (second_deploy, sick_deploy, unready_deploy, dying_deploy)
+
+
+def a_world_with_r1() -> World:
+    world = World()
+    assert world.deploy(1) is Outcome.DONE
+    world.passed.clear()
+    return world
+
+
+def points_of(scenario: Scenario) -> list[str]:
+    world = a_world_with_r1()
+    scenario(world)
+    return world.passed
+
+
+def kill_at(scenario: Scenario, index: int) -> World:
+    world = a_world_with_r1()
+    world.die_at = index
+    with pytest.raises(Died):
+        scenario(world)
+    world.die_at = None
+    return world
+
+
+def assert_sound(world: World, where: str) -> None:
+    """I1, I4, I5, I9 after recovery."""
+    assert world.route is not None, where
+    view = WorldRunner(world).observe(world.route)
+    assert view.status is SlotStatus.RUNNING, f"{where}: the routed slot is {view.status}"
+    assert not world.runs(world.route.other), f"{where}: an orphan runs in {world.route.other}"
+    assert world.boot == {world.route}, f"{where}: boot {world.boot}, route {world.route}"
+    assert read_ledger(world.entries).unsettled is None, where
+    world.natures[3] = Nature.GOOD
+    assert world.deploy(3) is Outcome.DONE, f"{where}: the next deploy failed"
+    assert not world.partial, where
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_every_death_is_recovered(scenario: Scenario) -> None:
+    """Whatever the instant, one recovery leaves the right release serving and the next deploy works."""
+    points = points_of(scenario)
+    assert len(points) > 30
+    for index, name in enumerate(points, start=1):
+        world = kill_at(scenario, index)
+        blessed = ReleaseNumber(2) in {*world.blessed, *read_ledger(world.entries).blessed}
+        interrupted = read_ledger(world.entries).interrupted is not None
+        outcome = world.recover()
+        where = f"died at {index} {name}"
+        if interrupted:
+            assert outcome is Outcome.RECOVERED, where
+        process = world.slots[world.route] if world.route else None
+        assert process is not None, where
+        assert process.release == (2 if blessed else 1), f"{where}: r{process.release} serves"
+        assert_sound(world, where)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_a_death_inside_recovery_is_recovered(scenario: Scenario) -> None:
+    """Recovery is as mortal as a deploy: kill it at each of its own points too."""
+    for index in range(1, len(points_of(scenario)) + 1, 3):
+        inner = 1
+        while True:
+            world = kill_at(scenario, index)
+            world.passed.clear()
+            world.die_at = inner
+            try:
+                world.recover()
+            except Died as death:
+                world.die_at = None
+                world.recover()
+                assert_sound(world, f"died at {index}, then in recovery at {inner} {death}")
+                inner += 1
+                continue
+            break
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_a_reboot_at_any_instant_serves_the_old_or_the_blessed_release(scenario: Scenario) -> None:
+    """I8: what is enabled at boot includes what the pointer names, before anybody recovers."""
+    for index, name in enumerate(points_of(scenario), start=1):
+        world = kill_at(scenario, index)
+        world.reboot()
+        assert world.route is not None
+        assert world.runs(world.route), f"rebooted at {index} {name}: {world.route} is routed but not started"
+        world.recover()
+        assert_sound(world, f"rebooted at {index} {name}")
+
+
+def test_the_routed_slot_is_up_at_every_point() -> None:
+    """I1 holds at every point of a healthy deploy, not only at its ends."""
+    world = a_world_with_r1()
+    world.deploy(2)
+    assert world.unserved_count == 0
+
+
+def test_a_death_in_the_first_deploy_leaves_no_orphan() -> None:
+    """With no older release the route is never left on a slot that was stopped."""
+    world = World()
+    world.deploy(1)
+    for index, name in enumerate(world.passed, start=1):
+        dying = World()
+        dying.die_at = index
+        with pytest.raises(Died):
+            dying.deploy(1)
+        dying.die_at = None
+        dying.recover()
+        for slot in Slot:
+            assert dying.runs(slot) == (dying.route is slot), f"died at {index} {name}"
+        assert dying.deploy(2) is Outcome.DONE, f"died at {index} {name}"

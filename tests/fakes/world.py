@@ -1,0 +1,470 @@
+"""A machine in memory: proxy, two slots, releases, a journal and a clock, all of which outlive a dead engine.
+
+`World.ports()` gives a fresh set of ports over the same world, as a new process would compose them. Death is the
+exception `Died`, raised at a chosen point; nothing in the engine catches it.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from celadon.observe.threshold import ThresholdJudge
+
+from celadon.contracts.control import Asked
+from celadon.contracts.proxy import RenderedFile
+from celadon.contracts.traffic import Traffic
+from celadon.deploy.ledger import read_ledger
+from celadon.deploy.loop import drive
+from celadon.deploy.recovery import recover_interrupted
+from celadon.deploy.run import Ports, Run
+from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step
+from celadon.model.address import Address, TcpAddress
+from celadon.model.errors import JournalError, StepError
+from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
+from celadon.model.observed import (
+    Answer,
+    Effect,
+    Finding,
+    Hit,
+    RouteView,
+    SlotStatus,
+    SlotView,
+    Stopped,
+    Switched,
+)
+from celadon.model.plan import OperationKind, Outcome, Plan, Request
+from celadon.model.release import Manifest, Release, Source, SourceKind
+from celadon.model.settings import (
+    BlessMode,
+    ObserveSettings,
+    ProxyKind,
+    ProxySettings,
+    Settings,
+    SourceSettings,
+    WebSettings,
+)
+
+APP = AppName("shop")
+
+
+class Died(BaseException):
+    """The engine's process is gone."""
+
+
+class Nature(StrEnum):
+    """How a release behaves."""
+
+    GOOD = "good"
+    NEVER_READY = "never_ready"
+    EXITS = "exits"
+    SICK_UNDER_TRAFFIC = "sick_under_traffic"
+    DIES_IN_WINDOW = "dies_in_window"
+
+
+def make_settings(*, bless: BlessMode = BlessMode.AUTO, window_s: float = 2.0) -> Settings:
+    return Settings(
+        app=APP,
+        source=SourceSettings(path="/src"),
+        web=WebSettings(command="serve", blue=TcpAddress(port=8101), green=TcpAddress(port=8102)),
+        proxy=ProxySettings(
+            kind=ProxyKind.NGINX, site="http://shop", listen="127.0.0.1:80", directory="/p", config="/c", binary="b"
+        ),
+        observe=ObserveSettings(window_s=window_s, bless=bless, min_requests_count=5),
+    )
+
+
+@dataclass
+class Process:
+    pid: int
+    release: ReleaseNumber
+
+
+@dataclass
+class World:
+    natures: dict[int, Nature] = field(default_factory=dict)
+    route: Slot | None = None
+    slots: dict[Slot, Process | None] = field(default_factory=lambda: {Slot.BLUE: None, Slot.GREEN: None})
+    last_release: dict[Slot, ReleaseNumber] = field(default_factory=dict)
+    boot: set[Slot] = field(default_factory=set)
+    whole: set[ReleaseNumber] = field(default_factory=set)
+    partial: set[ReleaseNumber] = field(default_factory=set)
+    blessed: set[ReleaseNumber] = field(default_factory=set)
+    altered: set[ReleaseNumber] = field(default_factory=set)
+    entries: list[Entry] = field(default_factory=list)
+    journal_is_full: bool = False
+    request: Asked | None = None
+    now_s: float = 0.0
+    next_pid: int = 100
+    proxy_refuses: bool = False
+    proxy_moves_unseen: bool = False
+    wrong_listener: bool = False
+    ready_until: str | None = None
+    unserved_count: int = 0
+    passed: list[str] = field(default_factory=list)
+    die_at: int | None = None
+    on_wait: Callable[["World"], None] | None = None
+
+    def pass_point(self, name: str) -> None:
+        """Every named point and every journal append is a place to die."""
+        self.passed.append(name)
+        self.check_traffic()
+        if self.die_at is not None and len(self.passed) == self.die_at:
+            raise Died(name)
+
+    def nature(self, release: ReleaseNumber) -> Nature:
+        return self.natures.get(release, Nature.GOOD)
+
+    def runs(self, slot: Slot) -> bool:
+        return self.slots[slot] is not None
+
+    def check_traffic(self) -> None:
+        """I1, asked at every instant: the routed slot is up."""
+        if self.route is not None and not self.runs(self.route):
+            self.unserved_count += 1
+
+    def ports(self, operation: OperationId) -> Ports:
+        return Ports(
+            proxy=WorldProxy(self),
+            runner=WorldRunner(self),
+            probe=WorldProbe(self),
+            sockets=WorldSockets(self),
+            releases=WorldReleases(self),
+            journal=WorldJournal(self, operation),
+            hooks=WorldHooks(self),
+            clock=WorldClock(self),
+            control=WorldControl(self),
+            make_judge=ThresholdJudge,
+            reached=self.pass_point,
+        )
+
+    def plan_deploy(self, release: int, *, operation: str, settings: Settings | None = None) -> Plan:
+        live = self.route
+        running = self.slots[live] if live is not None else None
+        return Plan(
+            operation=OperationId(operation),
+            kind=OperationKind.DEPLOY,
+            app=APP,
+            lead="ada",
+            candidate=Slot.BLUE if live is None else live.other,
+            live=live,
+            live_release=running.release if running else None,
+            settings=settings or make_settings(),
+            source=Source(kind=SourceKind.DIRECTORY, location="/src"),
+            release=ReleaseNumber(release),
+        )
+
+    def deploy(self, release: int, *, settings: Settings | None = None) -> Outcome:
+        """A whole operation, as app/operation.py frames it."""
+        plan = self.plan_deploy(release, operation=f"op{len(self.entries)}", settings=settings)
+        return self.operate(plan)
+
+    def operate(self, plan: Plan, *, start: Step = Step.PREPARE) -> Outcome:
+        ports = self.ports(plan.operation)
+        ports.journal.append(
+            OperationStarted(
+                kind=plan.kind,
+                lead=plan.lead,
+                pid=1,
+                candidate=plan.candidate,
+                live=plan.live,
+                live_release=plan.live_release,
+                release=plan.release,
+            )
+        )
+        run = Run(plan=plan, ports=ports)
+        outcome = drive(run, start=start)
+        self._end(ports, outcome)
+        return outcome
+
+    def recover(self) -> Outcome:
+        """As the next command does: nothing when nothing was interrupted."""
+        account = read_ledger(self.entries).interrupted
+        if account is None or account.candidate is None:
+            return Outcome.DONE
+        operation = OperationId(f"rec{len(self.entries)}")
+        ports = self.ports(operation)
+        plan = Plan(
+            operation=operation,
+            kind=OperationKind.RECOVER,
+            app=APP,
+            lead="ada",
+            candidate=account.candidate,
+            live=account.live,
+            live_release=account.live_release,
+            settings=make_settings(),
+            release=account.release,
+        )
+        ports.journal.append(OperationStarted(kind=plan.kind, lead="ada", pid=1))
+        outcome = recover_interrupted(Run(plan=plan, ports=ports), account)
+        self._end(ports, outcome)
+        return outcome
+
+    def reboot(self) -> None:
+        """Everything stops; what is enabled at boot starts."""
+        for slot in Slot:
+            self.slots[slot] = self._spawn(self.last_release[slot]) if slot in self.boot else None
+
+    def _spawn(self, release: ReleaseNumber) -> Process:
+        self.next_pid += 1
+        return Process(self.next_pid, release)
+
+    def spawn(self, slot: Slot, release: ReleaseNumber) -> None:
+        self.slots[slot] = self._spawn(release)
+        self.last_release[slot] = release
+
+    @staticmethod
+    def _end(ports: Ports, outcome: Outcome) -> None:
+        ports.journal.append(OperationEnded(outcome=outcome))
+
+
+class WorldProxy:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def check(self) -> Sequence[Finding]:
+        return ()
+
+    def render(self) -> Sequence[RenderedFile]:
+        return ()
+
+    def install(self) -> bool:
+        return False
+
+    def observe(self) -> RouteView:
+        return RouteView(slot=self.world.route, seen=True)
+
+    def switch(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
+        reached("before_pointer")
+        if self.world.proxy_refuses:
+            return Switched(to=to, seen=False, effect=Effect.NONE, reason="the proxy refused")
+        self.world.route = to
+        reached("after_pointer")
+        if self.world.proxy_moves_unseen:
+            self.world.proxy_moves_unseen = False
+            return Switched(to=to, seen=False, effect=Effect.UNKNOWN, reason="never seen")
+        return Switched(to=to, seen=True, effect=Effect.MOVED, moved_ms=0.1, seen_ms=0.5, settled_ms=0.6)
+
+    def traffic(self) -> Traffic:
+        return WorldTraffic(self.world)
+
+
+class WorldTraffic:
+    """Ten requests a second to whatever is routed."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._read_s = world.now_s
+        self.unreadable_count = 0
+
+    def read(self) -> Sequence[Hit]:
+        count = int((self.world.now_s - self._read_s) * 10)
+        self._read_s += count / 10
+        slot = self.world.route
+        process = self.world.slots[slot] if slot else None
+        sick = process is None or self.world.nature(process.release) is Nature.SICK_UNDER_TRAFFIC
+        status = 500 if sick else 200
+        return [
+            Hit(slot=slot, status=status, upstream_status=status, duration_ms=1.0, client_key=str(index), route="/")
+            for index in range(count)
+        ]
+
+    def close(self) -> None:
+        pass
+
+
+class WorldRunner:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def check(self) -> Sequence[Finding]:
+        return ()
+
+    def start(self, slot: Slot, release: Release) -> SlotView:
+        if self.world.slots[slot] is None:
+            self.world.spawn(slot, release.number)
+        return self.observe(slot)
+
+    def observe(self, slot: Slot) -> SlotView:
+        process = self.world.slots[slot]
+        release = self.world.last_release.get(slot)
+        if process is None:
+            return SlotView(slot=slot, status=SlotStatus.STOPPED, release=release)
+        nature = self.world.nature(process.release)
+        ended = nature is Nature.EXITS or (nature is Nature.DIES_IN_WINDOW and self.world.route is slot)
+        if ended:
+            return SlotView(slot=slot, status=SlotStatus.EXITED, release=process.release, exit_code=1)
+        return SlotView(slot=slot, status=SlotStatus.RUNNING, release=process.release, pids=(process.pid,))
+
+    def set_boot(self, slot: Slot, *, enabled: bool) -> None:
+        if enabled:
+            self.world.boot.add(slot)
+        else:
+            self.world.boot.discard(slot)
+
+    def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
+        assert self.world.route is not slot, "the routed slot was stopped"
+        self.world.slots[slot] = None
+        return Stopped(slot=slot, killed=False, took_s=0.0)
+
+    def tail(self, slot: Slot, *, lines_count: int) -> Sequence[str]:
+        return ("boom",)
+
+
+class WorldProbe:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def ask(self, address: Address, *, timeout_s: float) -> Answer:
+        slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
+        process = self.world.slots[slot]
+        if self.world.ready_until in self.world.passed:
+            return Answer(ok=False, latency_ms=1.0, reason="connection refused")
+        ok = process is not None and self.world.nature(process.release) in {
+            Nature.GOOD,
+            Nature.SICK_UNDER_TRAFFIC,
+            Nature.DIES_IN_WINDOW,
+        }
+        return Answer(ok=ok, latency_ms=1.0, status=200 if ok else 503, reason="" if ok else "503")
+
+    def describe(self) -> str:
+        return "GET /health"
+
+
+class WorldSockets:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def listening_pids(self, address: Address) -> frozenset[int] | None:
+        slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
+        process = self.world.slots[slot]
+        if process is not None and self.world.wrong_listener:
+            return frozenset({1})
+        return frozenset({process.pid}) if process is not None else frozenset()
+
+    def connections_count(self, address: Address) -> int:
+        return 0
+
+
+class WorldReleases:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def make(
+        self,
+        number: ReleaseNumber,
+        source: Source,
+        *,
+        settings: Settings,
+        lead: str,
+        tell: Callable[[Event], None],
+        reached: Callable[[str], None],
+        cancelled: Callable[[], bool],
+    ) -> Release:
+        self.world.partial.add(number)
+        reached("mid_unpack")
+        reached("unpacked")
+        if cancelled():
+            raise StepError("cancelled", code="cancelled")
+        self.world.partial.discard(number)
+        self.world.whole.add(number)
+        reached("renamed")
+        return self.read(number)
+
+    def read(self, number: ReleaseNumber) -> Release:
+        if number not in self.world.whole:
+            raise StepError(f"r{number} is not on disk", code="release_missing")
+        manifest = Manifest(
+            app=APP,
+            number=number,
+            source=Source(kind=SourceKind.DIRECTORY, location="/src"),
+            tree_digest="",
+            env_digest="",
+            config_digest="",
+            built_at=0.0,
+            built_by="ada",
+            build_s=0.0,
+            settings=make_settings(),
+        )
+        return Release(number=number, path=Path("/r"), manifest=manifest, blessed=number in self.world.blessed)
+
+    def numbers(self) -> Sequence[ReleaseNumber]:
+        return sorted(self.world.whole)
+
+    def verify(self, release: Release) -> str | None:
+        return "app.py" if release.number in self.world.altered else None
+
+    def bless(self, release: Release) -> None:
+        self.world.blessed.add(release.number)
+
+    def prune(self, *, keep_count: int, protected: Collection[ReleaseNumber]) -> Sequence[ReleaseNumber]:
+        self.world.partial.clear()
+        newest = set(sorted(self.world.whole)[-keep_count:])
+        gone = sorted(self.world.whole - newest - set(protected))
+        self.world.whole -= set(gone)
+        return gone
+
+
+class WorldJournal:
+    def __init__(self, world: World, operation: OperationId) -> None:
+        self.world = world
+        self.operation = operation
+
+    def append(self, event: Event) -> Entry:
+        name = type(event).__name__
+        self.world.pass_point(f"before_append_{name}")
+        if self.world.journal_is_full:
+            raise JournalError("no space left on device", code="journal_full")
+        entry = Entry(
+            sequence=len(self.world.entries) + 1,
+            operation=self.operation,
+            app=APP,
+            at=self.world.now_s,
+            body=event,
+        )
+        self.world.entries.append(entry)
+        self.world.pass_point(f"after_append_{name}")
+        return entry
+
+    def read(self, *, after: int = 0, operation: OperationId | None = None) -> Sequence[Entry]:
+        return [
+            entry
+            for entry in self.world.entries
+            if entry.sequence > after and (operation is None or entry.operation == operation)
+        ]
+
+
+class WorldHooks:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def run(self, hook: str, *, release: Release | None, variables: Mapping[str, str]) -> Sequence[HookRan]:
+        return ()
+
+
+class WorldClock:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def now_s(self) -> float:
+        return self.world.now_s
+
+    def wait(self, duration_s: float) -> None:
+        self.world.now_s += max(duration_s, 0.001)
+        if self.world.on_wait is not None:
+            self.world.on_wait(self.world)
+
+
+class WorldControl:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def asked(self) -> Asked | None:
+        return self.world.request
+
+    def taken(self) -> None:
+        self.world.request = None
+
+
+def ask_abort(world: World) -> None:
+    world.request = Asked(request=Request.ABORT, by="ada")
