@@ -151,6 +151,19 @@ class NginxStage:
         target = LookTarget(address=("127.0.0.1", self.port), tls=False, host="shop.example", path="/")
         return ask_look(target, headers={}, timeout_s=5)
 
+    def make_certificate(self) -> None:
+        """`cert.pem` and `key.pem` beside the main file."""
+        names = [
+            "-keyout",
+            str(self.conf / "key.pem"),
+            "-out",
+            str(self.conf / "cert.pem"),
+            "-subj",
+            "/CN=other.example",
+        ]
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        subprocess.run(["openssl", "req", "-x509", *kind, *names], check=True, capture_output=True)
+
     def reload_count(self) -> int:
         return self.error_log.read_text().count("signal 1 (SIGHUP) received")
 

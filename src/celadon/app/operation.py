@@ -95,7 +95,7 @@ class _Operator:
         self.order = order
         self.began_at = time.monotonic()
         self.control = FileControl(layout.request)
-        self.clock = HostClock(self.control)
+        self.clock = HostClock()
         self.journal: SqliteJournal = open_journal(layout.journal, app=order.app, operation=order.operation)
         self.in_force = read_in_force(layout)
         self.ledger: Ledger = read_ledger(self.journal.read())

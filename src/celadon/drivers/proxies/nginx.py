@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from msgspec import Struct
+
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
 from celadon.drivers.proxies.look import Sight, Watched, wait_until, watch_until
@@ -40,6 +42,13 @@ from celadon.model.settings import Settings, SwitchWay
 _LOG_LINE_TIMEOUT_S = 1.0
 _OBSERVE_TIMEOUT_S = 3.0
 _STATE_NAMES = ("current.conf", "upstream.conf", "blue.conf", "green.conf", "none.conf")
+
+
+class _Reloaded(Struct, frozen=True, kw_only=True):
+    """`refused`: nginx's words. `first_at_s`: the monotonic instant of the new slot's first answer, 0 for none yet."""
+
+    refused: str
+    first_at_s: float
 
 
 class NginxProxy:
@@ -201,31 +210,36 @@ class NginxProxy:
             self._process.reload()
             moved_at_s = time.monotonic()
             reached("after_reload")
-            refused = self._await_new_workers(old, refusals, timeout_s=self._proxy.seen_timeout_s)
-            if refused:
-                return self._put_back(to, before=before, reason=refused)
+            reloaded = self._await_new_workers(old, refusals, to=to)
+            if reloaded.refused:
+                return self._put_back(to, before=before, reason=reloaded.refused)
             left_s = max(0.0, self._proxy.seen_timeout_s - (time.monotonic() - moved_at_s))
             watched = self._watch(to, timeout_s=left_s)
-            if not watched.held and refusals.look():
-                return self._put_back(to, before=before, reason=refusals.look())
-            return _switched(to, watched, started_at_s=started_at_s, moved_at_s=moved_at_s)
+            if not watched.held and (refused := refusals.look()):
+                return self._put_back(to, before=before, reason=refused)
+            first_at_s = reloaded.first_at_s or watched.first_at_s
+            return _switched(to, watched, started_at_s=started_at_s, moved_at_s=moved_at_s, first_at_s=first_at_s)
         except ProcessLookupError as error:
             return self._put_back(to, before=before, reason=str(error))
         finally:
             refusals.close()
 
-    def _await_new_workers(self, old: frozenset[int], refusals: Refusals, *, timeout_s: float) -> str:
-        """Waits until none of the old workers takes new connections, or nginx has refused: then its words."""
+    def _await_new_workers(self, old: frozenset[int], refusals: Refusals, *, to: Slot | None) -> "_Reloaded":
+        """Waits until none of the old workers takes new connections, nginx has refused, or the time is over. Looks
+        in between, to know when `to` first answered."""
         refused = ""
+        first_at_s = 0.0
 
         def settled() -> bool:
-            nonlocal refused
+            nonlocal refused, first_at_s
             refused = refusals.look()
             working = self._process.read_working()
+            if to and not first_at_s and self._look(_OBSERVE_TIMEOUT_S).answered_by(to):
+                first_at_s = time.monotonic()
             return bool(refused) or bool(working and not working & old)
 
-        wait_until(settled, timeout_s=timeout_s, pause_s=0.002)
-        return refused
+        wait_until(settled, timeout_s=self._proxy.seen_timeout_s, pause_s=0.002)
+        return _Reloaded(refused=refused, first_at_s=first_at_s)
 
     def _put_back(self, to: Slot, *, before: Slot | None, reason: str) -> Switched:
         self._place(before)
@@ -339,9 +353,9 @@ class NginxProxy:
         try:
             old = self._process.read_working()
             self._process.reload()
-            refused = self._await_new_workers(old, refusals, timeout_s=self._proxy.seen_timeout_s)
-            if refused:
-                return refused
+            reloaded = self._await_new_workers(old, refusals, to=None)
+            if reloaded.refused:
+                return reloaded.refused
             watched = watch_until(
                 self._look,
                 lambda sight: sight.config == generation,
@@ -381,7 +395,9 @@ def _await_line(log: LineTail, nonce: str, *, timeout_s: float) -> LogLine | Non
     return found[0] if wait_until(arrived, timeout_s=timeout_s) else None
 
 
-def _switched(to: Slot, watched: Watched, *, started_at_s: float, moved_at_s: float) -> Switched:
+def _switched(
+    to: Slot, watched: Watched, *, started_at_s: float, moved_at_s: float, first_at_s: float | None = None
+) -> Switched:
     now_s = time.monotonic()
     if watched.held:
         return Switched(
@@ -389,7 +405,7 @@ def _switched(to: Slot, watched: Watched, *, started_at_s: float, moved_at_s: fl
             seen=True,
             effect=Effect.MOVED,
             moved_ms=(moved_at_s - started_at_s) * 1000,
-            seen_ms=(watched.first_at_s - started_at_s) * 1000,
+            seen_ms=((first_at_s or watched.first_at_s) - started_at_s) * 1000,
             settled_ms=(now_s - started_at_s) * 1000,
         )
     effect = Effect.MOVED if watched.last.slot is to else Effect.UNKNOWN
