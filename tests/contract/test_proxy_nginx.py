@@ -274,7 +274,20 @@ class TestReloading:
         assert [failure for failure in visitors.failures if failure.startswith("close")] == []
 
 
+ERROR_PAGE = "error_page 502 504 /50x.html; location = /50x.html { %s return 200 sorry; }"
+
+
 class TestInstall:
+    @pytest.mark.parametrize("server", ["", ERROR_PAGE.replace("%s", "")])
+    def test_the_first_install_needs_no_running_app(self, make_stage: MakeStage, server: str) -> None:
+        """Nothing listens yet, and an error page of the site may hide nginx's own 502 from the route's log."""
+        stage = make_stage()
+        stage.write_main(server=server)
+        for slot in stage.slots.values():
+            slot.close()
+        assert stage.proxy.install() is True
+        assert stage.proxy.observe().slot is None
+
     def test_files_in_place_that_nginx_has_not_loaded_are_loaded(self, make_stage: MakeStage) -> None:
         """A death between writing and reloading leaves them so."""
         stage = make_stage()
@@ -365,6 +378,18 @@ class TestCheck:
             stage.proxy.install()
         assert caught.value.code == "proxy_hand_edited"
         assert "proxy_read_timeout 5s;" in route.read_text()
+
+    def test_an_error_page_that_would_hide_failures_is_a_warning_with_the_line_that_helps(
+        self, make_stage: MakeStage
+    ) -> None:
+        """nginx's own 502 would be logged by the error page's location only."""
+        stage = make_stage()
+        stage.proxy.install()
+        stage.write_main(server=ERROR_PAGE.replace("%s", ""))
+        [found] = stage.proxy.check()
+        assert (found.level, found.subject) == (FindingLevel.WARNING, "error page")
+        stage.write_main(server=ERROR_PAGE.replace("%s", found.fix.partition(": ")[2]))
+        assert [found.level for found in stage.proxy.check()] == [FindingLevel.OK]
 
     def test_a_look_path_that_misses_the_route_says_so(self, make_stage: MakeStage) -> None:
         """An answer that is not this app's route is never taken for one."""

@@ -52,7 +52,7 @@ class _Reloaded(Struct, frozen=True, kw_only=True):
 
 
 class NginxProxy:
-    """Implements contracts.proxy.Proxy for one app. Raises UsageError for a way that nginx does not have."""
+    """Implements contracts.proxy.Proxy for one app. The way `reload` is taken as `include`."""
 
     def __init__(self, layout: Layout, settings: Settings) -> None:
         self._layout = layout
@@ -74,6 +74,7 @@ class NginxProxy:
             rendered=self.render(),
             directory=self._directory,
             pointer=self._layout.pointer,
+            access_log=self._layout.access_log,
             scratch=self._layout.home,
         )
 
@@ -242,11 +243,14 @@ class NginxProxy:
         return _Reloaded(refused=refused, first_at_s=first_at_s)
 
     def _put_back(self, to: Slot, *, before: Slot | None, reason: str) -> Switched:
-        self._place(before)
         try:
+            self._place(before)
             self._process.reload()
         except ProcessLookupError:
             return Switched(to=to, seen=False, effect=Effect.NONE, reason=reason)
+        except OSError as error:
+            told = f"{reason}; the old file could not be put back: {error}"
+            return Switched(to=to, seen=False, effect=Effect.UNKNOWN, reason=told)
         moved = self._look(_OBSERVE_TIMEOUT_S).slot is to
         effect = Effect.UNKNOWN if moved else Effect.NONE
         return Switched(to=to, seen=False, effect=effect, reason=f"nginx refused the reload: {reason}")
@@ -358,7 +362,7 @@ class NginxProxy:
                 return reloaded.refused
             watched = watch_until(
                 self._look,
-                lambda sight: sight.config == generation,
+                lambda sight: sight.config == generation or _hides_in_error_page(sight),
                 count=self._proxy.looks_count,
                 timeout_s=self._proxy.seen_timeout_s,
             )
@@ -380,6 +384,11 @@ class NginxProxy:
         for path in (self._directory / name for name in _STATE_NAMES):
             if path not in used and os.path.lexists(path):
                 remove_durably(path)
+
+
+def _hides_in_error_page(sight: Sight) -> bool:
+    """Before the first release runs nginx itself answers 502, and an `error_page` of the site then logs elsewhere."""
+    return sight.worker is None and sight.status in {502, 503, 504}
 
 
 def _await_line(log: LineTail, nonce: str, *, timeout_s: float) -> LogLine | None:

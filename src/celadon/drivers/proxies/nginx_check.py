@@ -20,6 +20,7 @@ def check_nginx(
     rendered: Sequence[RenderedFile],
     directory: Path,
     pointer: Path,
+    access_log: Path,
     scratch: Path,
 ) -> Sequence[Finding]:
     """All findings at once; only a missing program or a broken configuration hide the rest."""
@@ -36,6 +37,7 @@ def check_nginx(
         *_check_included(config, settings=settings, directory=directory),
         *_check_edited(rendered),
         *_check_readable(config, pointer),
+        *_check_error_page(config, route=directory / "route.conf", access_log=access_log, app=settings.app),
     ]
     fine = Finding(level=FindingLevel.OK, subject="nginx", text=f"runs; {main} is valid and includes the route")
     return found or [fine]
@@ -96,6 +98,26 @@ def _check_readable(config: Config, pointer: Path) -> Iterator[Finding]:
         if place.exists() and not place.stat().st_mode & 0o001:
             yield _problem("pointer", f"nginx's workers cannot look into {place}", fix=f"chmod o+x {place}")
             return
+
+
+def _check_error_page(config: Config, *, route: Path, access_log: Path, app: str) -> Iterator[Finding]:
+    """An error page is an internal redirect: nginx's own 502 is then logged by the page's location, not by ours."""
+    found = find_include(config, route)
+    levels = [[*flatten(block.block or ())] for block in reversed(found[1])] if found else []
+    pages = next((pages for level in levels if (pages := [page for page in level if page.name == "error_page"])), [])
+    hiding = [page for page in pages if {"502", "503", "504"} & set(page.args)]
+    logged = any(
+        log.name == "access_log" and log.file != route and log.args[:1] == (str(access_log),)
+        for log, _ in walk(config.directives)
+    )
+    if hiding and not logged:
+        yield Finding(
+            level=FindingLevel.WARNING,
+            subject="error page",
+            text=f"{hiding[0].file}:{hiding[0].line} sends 502 to {hiding[0].args[-1]}, which the app's log misses: "
+            "failures of a dead slot would not be counted",
+            fix=f"in that location: access_log {access_log} celadon_{app.replace('-', '_')};",
+        )
 
 
 def _render_fix(config: Config, *, settings: Settings, directory: Path, missing: Sequence[str]) -> str:

@@ -1,0 +1,102 @@
+"""What every runner does before a process exists: the slot's directory, its environment, its launch script."""
+
+import grp
+import os
+import pwd
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from celadon.host.environment import read_env, render_env
+from celadon.host.files import write_atomic
+from celadon.host.layout import Layout
+from celadon.model.address import Address, SocketAddress, TcpAddress
+from celadon.model.errors import StepError
+from celadon.model.names import Slot
+from celadon.model.release import Release
+
+_SHELL_SYNTAX = re.compile(r"[;&|<>()`\n]|\$\(")
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """The system user a slot runs as."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+def find_identity(user: str | None) -> Identity | None:
+    """None: stay who we are. Raises StepError (`user_unknown`)."""
+    if user is None:
+        return None
+    try:
+        found = pwd.getpwnam(user)
+    except KeyError as error:
+        raise StepError(f"there is no user {user}", code="user_unknown", next_command=f"adduser {user}") from error
+    groups = tuple(os.getgrouplist(user, found.pw_gid))
+    return Identity(name=user, uid=found.pw_uid, gid=found.pw_gid, groups=groups, home=found.pw_dir)
+
+
+def group_name(identity: Identity) -> str:
+    return grp.getgrgid(identity.gid).gr_name
+
+
+def slot_variables(release: Release, slot: Slot, *, address: Address) -> dict[str, str]:
+    """The release's own environment and what every app learns: where to listen, who it is."""
+    variables = read_env(release.path / "env")
+    match address:
+        case TcpAddress(host=host, port=port):
+            variables |= {"PORT": str(port), "HOST": host}
+        case SocketAddress(path=path):
+            variables["LISTEN_SOCKET"] = path
+    return variables | {
+        "CELADON_APP": release.manifest.app,
+        "CELADON_SLOT": slot.value,
+        "CELADON_RELEASE": release.label,
+    }
+
+
+def write_slot(
+    layout: Layout, slot: Slot, release: Release, *, variables: Mapping[str, str], identity: Identity | None
+) -> Path:
+    """Write `env` (0600) and `launch`, make room for socket and log. Returns the launch script."""
+    directory = layout.slot(slot)
+    directory.mkdir(parents=True, exist_ok=True)
+    if identity is not None and os.geteuid() == 0:
+        os.chown(directory, identity.uid, identity.gid)
+    write_atomic(directory / "env", render_env(variables), mode=0o600)
+    launch = directory / "launch"
+    write_atomic(launch, render_launch(release), mode=0o755)
+    (directory / "app.sock").unlink(missing_ok=True)
+    return launch
+
+
+def render_launch(release: Release) -> str:
+    """The user's own command, in the release's tree. A plain command replaces the shell, so that SIGTERM reaches
+    the app and not a shell that keeps it to itself."""
+    command = release.manifest.settings.web.command
+    line = command if _SHELL_SYNTAX.search(command) else f"exec {command}"
+    return f"#!/bin/sh\ncd {shlex.quote(str(release.tree))} || exit 127\n{line}\n"
+
+
+def escape_line(line: str) -> str:
+    """Control characters made visible: an app's log must not move somebody's cursor."""
+    return "".join(char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in line)
+
+
+def tail_file(path: Path, *, lines_count: int) -> list[str]:
+    """The last lines of a log, read backwards from its end; at most 64 KiB of it."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - 65536))
+            lines = stream.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    return [escape_line(line) for line in lines[-lines_count:]]

@@ -1,0 +1,245 @@
+"""One systemd unit a slot: `celadon-<app>-<slot>.service`, generated from typed values only."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from celadon.drivers.runners.launch import find_identity, group_name, slot_variables, tail_file, write_slot
+from celadon.host.commands import Completed, run_command
+from celadon.host.files import write_atomic
+from celadon.host.layout import Layout
+from celadon.host.processes import sum_rss_bytes
+from celadon.model.errors import StepError
+from celadon.model.names import ReleaseNumber, Slot, parse_release_label
+from celadon.model.observed import Finding, FindingLevel, SlotStatus, SlotView, Stopped
+from celadon.model.release import Release
+from celadon.model.settings import Settings
+
+HARDENING = (
+    "NoNewPrivileges=yes",
+    "PrivateTmp=yes",
+    "ProtectSystem=full",
+    "ProtectKernelTunables=yes",
+    "ProtectKernelModules=yes",
+    "ProtectControlGroups=yes",
+    "RestrictSUIDSGID=yes",
+    "LockPersonality=yes",
+    "RestrictRealtime=yes",
+)
+"""Directives that break next to no web app. Each can be left out by its name (`hardening_off`). Some need
+privileges that a user manager lacks and are left out there."""
+
+_USER_MANAGER_LACKS = ("PrivateTmp", "ProtectSystem", "ProtectKernelTunables", "ProtectKernelModules",
+                       "ProtectControlGroups", "RestrictSUIDSGID", "LockPersonality", "RestrictRealtime")  # fmt: skip
+_SHOWN = "ActiveState,SubState,MainPID,ExecMainStatus,ExecMainCode,NRestarts,Result,ControlGroup"
+_CALL_TIMEOUT_S = 30.0
+_UNIFIED = Path("/sys/fs/cgroup")
+
+
+def unit_name(app: str, slot: Slot) -> str:
+    return f"celadon-{app}-{slot}.service"
+
+
+def render_unit(settings: Settings, slot: Slot, *, directory: Path, user_and_group: tuple[str, str] | None) -> str:
+    """Pure. `directory` is the slot's. Everything here is a name, a number or a path that was checked."""
+    web, limits = settings.web, settings.web.limits
+    stop_s = settings.drain.stop_timeout_s
+    service = [
+        "Type=exec",
+        f"ExecStart=/bin/sh {_quote(directory / 'launch')}",
+        f"EnvironmentFile={_escape(str(directory / 'env'))}",
+        f"StandardOutput=append:{_escape(str(directory / 'log'))}",
+        "StandardError=inherit",
+        *([f"User={user_and_group[0]}", f"Group={user_and_group[1]}"] if user_and_group else []),
+        "Restart=on-failure",
+        f"RestartSec={web.systemd.restart_delay_s:g}",
+        f"TimeoutStopSec={stop_s:g}",
+        f"KillMode={web.systemd.kill_mode}",
+        *([f"MemoryMax={limits.memory_bytes}"] if limits.memory_bytes else []),
+        *([f"CPUQuota={limits.cpu_percent}%"] if limits.cpu_percent else []),
+        *([f"TasksMax={limits.tasks_count}"] if limits.tasks_count else []),
+        *([f"LimitNOFILE={limits.open_files_count}"] if limits.open_files_count else []),
+        *_hardening(settings),
+    ]
+    return "\n".join(
+        [
+            f"# Written by celadon for {settings.app}, slot {slot}. To change it, change celadon.toml and deploy.",
+            "[Unit]",
+            f"Description={settings.app} ({slot}), deployed by celadon",
+            "After=network.target",
+            "StartLimitIntervalSec=0",
+            "",
+            "[Service]",
+            *service,
+            "",
+            "[Install]",
+            f"WantedBy={'default.target' if web.systemd.user_manager else 'multi-user.target'}",
+            "",
+        ]
+    )
+
+
+def _hardening(settings: Settings) -> list[str]:
+    off = set(settings.web.systemd.hardening_off)
+    if settings.web.systemd.user_manager:
+        off |= set(_USER_MANAGER_LACKS)
+    return [directive for directive in HARDENING if directive.partition("=")[0] not in off]
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _quote(path: Path) -> str:
+    text = _escape(str(path)).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return f'"{text}"'
+
+
+class SystemdRunner:
+    """`unit_directory` is where unit files go: the system's, or the user manager's."""
+
+    def __init__(self, layout: Layout, settings: Settings, *, unit_directory: Path | None = None) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._user_manager = settings.web.systemd.user_manager
+        self._units = unit_directory or _default_units(user_manager=self._user_manager)
+
+    def check(self) -> Sequence[Finding]:
+        state = self._systemctl("is-system-running").stdout.strip()
+        if state not in {"running", "degraded", "starting"}:
+            text = f"systemd does not manage this machine (is-system-running: {state or 'no answer'})"
+            return [_problem("runner systemd", text, fix='[web]\nrunner = "process"')]
+        if not self._user_manager and os.geteuid() != 0:
+            text = "system units need root"
+            return [_problem("runner systemd", text, fix="[web.systemd]\nuser_manager = true")]
+        try:
+            find_identity(self._settings.user)
+        except StepError as error:
+            return [_problem("user", error.what)]
+        return []
+
+    def start(self, slot: Slot, release: Release) -> SlotView:
+        view = self.observe(slot)
+        if view.status is SlotStatus.RUNNING and view.release == release.number:
+            return view
+        identity = find_identity(release.manifest.settings.user)
+        variables = slot_variables(release, slot, address=self._settings.web.address(slot))
+        write_slot(self._layout, slot, release, variables=variables, identity=identity)
+        write_atomic(self._layout.slot(slot) / "release", f"{release.label}\n")
+        names = (identity.name, group_name(identity)) if identity is not None and not self._user_manager else None
+        self._write_unit(slot, render_unit(
+            self._settings, slot, directory=self._layout.slot(slot), user_and_group=names
+        ))  # fmt: skip
+        name = unit_name(self._settings.app, slot)
+        self._systemctl("reset-failed", name)
+        self._require("start", name, code="start_failed")
+        return self.observe(slot)
+
+    def observe(self, slot: Slot) -> SlotView:
+        shown = self._show(slot)
+        release = self._read_release(slot)
+        restarts = int(shown.get("NRestarts") or 0)
+        pids = self._pids(shown)
+        if shown.get("ActiveState") in {"active", "activating", "deactivating", "reloading"} and pids:
+            return SlotView(
+                slot=slot,
+                status=SlotStatus.RUNNING,
+                release=release,
+                pids=pids,
+                restarts_count=restarts,
+                rss_bytes=sum_rss_bytes(pids),
+            )
+        if shown.get("ActiveState") in {"failed", "activating"} or shown.get("Result", "success") != "success":
+            return SlotView(
+                slot=slot,
+                status=SlotStatus.EXITED,
+                release=release,
+                exit_code=_exit_code(shown),
+                exit_reason=shown.get("Result", ""),
+                restarts_count=restarts,
+            )
+        return SlotView(slot=slot, status=SlotStatus.STOPPED, release=release)
+
+    def set_boot(self, slot: Slot, *, enabled: bool) -> None:
+        name = unit_name(self._settings.app, slot)
+        if not enabled and not (self._units / name).exists():
+            return
+        self._require("enable" if enabled else "disable", "--quiet", name, code="boot_not_set")
+
+    def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
+        """The grace is the unit's TimeoutStopSec; `grace_s` bounds how long this waits beyond systemd's own word."""
+        began = time.monotonic()
+        name = unit_name(self._settings.app, slot)
+        if (self._units / name).exists():
+            stopped = self._systemctl("stop", name, timeout_s=grace_s + self._settings.drain.stop_timeout_s + 15.0)
+            left = self._pids(self._show(slot))
+            if not stopped.ok and left:
+                raise StepError(f"systemctl stop {name}: {stopped.output}", code="not_stopped")
+        killed = self._show(slot).get("Result") == "timeout"
+        self._systemctl("reset-failed", name)
+        (self._layout.slot(slot) / "app.sock").unlink(missing_ok=True)
+        return Stopped(slot=slot, killed=killed, took_s=time.monotonic() - began)
+
+    def tail(self, slot: Slot, *, lines_count: int) -> Sequence[str]:
+        return tail_file(self._layout.slot(slot) / "log", lines_count=lines_count)
+
+    def _write_unit(self, slot: Slot, text: str) -> None:
+        """daemon-reload costs every unit on the machine: only when the text changed."""
+        path = self._units / unit_name(self._settings.app, slot)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_text() == text:
+            return
+        write_atomic(path, text)
+        self._require("daemon-reload", code="unit_not_loaded")
+
+    def _read_release(self, slot: Slot) -> ReleaseNumber | None:
+        try:
+            return parse_release_label((self._layout.slot(slot) / "release").read_text().strip())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _show(self, slot: Slot) -> dict[str, str]:
+        shown = self._systemctl("show", "-p", _SHOWN, unit_name(self._settings.app, slot))
+        return dict(line.partition("=")[::2] for line in shown.stdout.splitlines())
+
+    def _pids(self, shown: Mapping[str, str]) -> tuple[int, ...]:
+        """The unit's control group, the main process first."""
+        main = int(shown.get("MainPID") or 0)
+        group = shown.get("ControlGroup", "")
+        found = {main} if main else set()
+        for hierarchy in (_UNIFIED, _UNIFIED / "systemd", _UNIFIED / "unified"):
+            try:
+                found |= {int(pid) for pid in Path(f"{hierarchy}{group}/cgroup.procs").read_text().split()}
+            except OSError:
+                continue
+            if group:
+                break
+        return tuple(sorted(found - {0}, key=lambda pid: (pid != main, pid)))
+
+    def _require(self, *words: str, code: str) -> None:
+        done = self._systemctl(*words)
+        if not done.ok:
+            raise StepError(f"systemctl {' '.join(words)}: {done.output}", code=code, next_command="celadon logs")
+
+    def _systemctl(self, *words: str, timeout_s: float = _CALL_TIMEOUT_S) -> Completed:
+        scope = ["--user"] if self._user_manager else []
+        return run_command(["systemctl", *scope, *words], timeout_s=timeout_s)
+
+
+def _default_units(*, user_manager: bool) -> Path:
+    if not user_manager:
+        return Path("/etc/systemd/system")
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
+
+
+def _exit_code(shown: Mapping[str, str]) -> int | None:
+    """ExecMainCode 1 is an exit, 2 and 3 a signal."""
+    status = shown.get("ExecMainStatus", "")
+    if not status.isdigit():
+        return None
+    return int(status) if shown.get("ExecMainCode") == "1" else -int(status)
+
+
+def _problem(subject: str, text: str, *, fix: str = "") -> Finding:
+    return Finding(level=FindingLevel.PROBLEM, subject=subject, text=text, fix=fix)

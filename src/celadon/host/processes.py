@@ -1,0 +1,142 @@
+"""What runs on this machine, from /proc: by pid with its start time, by session, by a mark in the environment."""
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+_PROC = Path("/proc")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_AFTER_KILL_S = 5.0
+
+
+class ProcessIdentity(Struct, frozen=True):
+    """A pid alone is recycled; with its start time (clock ticks since boot) it is one process."""
+
+    pid: int
+    started_ticks: int
+
+
+def identify(pid: int) -> ProcessIdentity | None:
+    """None when there is no such process, or only its zombie."""
+    fields = _read_stat(pid)
+    if fields is None or fields[0] in "ZX":
+        return None
+    return ProcessIdentity(pid, int(fields[19]))
+
+
+def is_alive(identity: ProcessIdentity) -> bool:
+    return identify(identity.pid) == identity
+
+
+def find_marked(mark: bytes) -> list[int]:
+    """Living processes whose initial environment holds the entry `mark` (`NAME=value`), ascending. Finds what
+    daemonised away too, since children inherit it. Processes that we may not read are passed over."""
+    return [pid for pid in _pids() if mark in _read_bytes(pid, "environ").split(b"\0") and identify(pid) is not None]
+
+
+def find_session(leader: ProcessIdentity) -> list[int]:
+    """Living members of the session that `leader` began, whether it still lives or not. While one member lives its
+    number is not given to another process; when the number belongs to somebody else, the session is gone."""
+    now = identify(leader.pid)
+    if now is not None and now != leader:
+        return []
+    return [pid for pid in _pids() if _session_of(pid) == leader.pid and identify(pid) is not None]
+
+
+def _session_of(pid: int) -> int | None:
+    fields = _read_stat(pid)
+    return int(fields[3]) if fields is not None else None
+
+
+def sum_rss_bytes(pids: Iterable[int]) -> int:
+    total = 0
+    for pid in pids:
+        fields = _read_bytes(pid, "statm").split()
+        total += int(fields[1]) * _PAGE_BYTES if len(fields) > 1 else 0
+    return total
+
+
+def end_processes(find: "ProcessFinder", *, grace_s: float) -> bool:
+    """SIGTERM to all, wait up to `grace_s`, SIGKILL until none is found. True when SIGKILL was needed. Raises
+    TimeoutError when one survives 5 s of that."""
+    _signal_all(find(), signal.SIGTERM)
+    if _await_none(find, until_s=time.monotonic() + grace_s):
+        return False
+    until_s = time.monotonic() + _AFTER_KILL_S
+    while time.monotonic() < until_s:
+        _signal_all(find(), signal.SIGKILL)
+        if _await_none(find, until_s=min(until_s, time.monotonic() + 0.2)):
+            return True
+    raise TimeoutError(f"pid {', '.join(map(str, find()))} survived SIGKILL")
+
+
+class ProcessFinder:
+    """All of a slot's processes: those with the mark, and those of the session. Programs that set their title
+    overwrite their environment, and programs that daemonise leave their session: few do both. Asked again and
+    again, since processes fork while they are being ended."""
+
+    def __init__(self, mark: bytes, *, leader: ProcessIdentity | None) -> None:
+        self._mark = mark
+        self._leader = leader
+
+    def __call__(self) -> list[int]:
+        members = find_session(self._leader) if self._leader is not None else []
+        return sorted({*find_marked(self._mark), *members})
+
+
+def _await_none(find: ProcessFinder, *, until_s: float) -> bool:
+    """Sleeps on the pidfds of what is left, so that the last death is noticed at once."""
+    while True:
+        _reap()
+        pids = find()
+        if not pids:
+            return True
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            return False
+        _await_one(pids[0], timeout_s=min(left_s, 0.1))
+
+
+def _await_one(pid: int, *, timeout_s: float) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return
+    with contextlib.closing(os.fdopen(descriptor, closefd=True)):
+        select.select([descriptor], [], [], timeout_s)
+
+
+def _reap() -> None:
+    """Children of ours that ended; theirs is init's work."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _pids() -> Iterator[int]:
+    yield from sorted(int(entry) for entry in os.listdir(_PROC) if entry.isdigit())
+
+
+def _read_stat(pid: int) -> list[str] | None:
+    """The fields from the third on: the second is a name that may hold spaces and parentheses."""
+    text = _read_bytes(pid, "stat").decode(errors="replace")
+    return text.rpartition(")")[2].split() if text else None
+
+
+def _read_bytes(pid: int, name: str) -> bytes:
+    try:
+        return (_PROC / str(pid) / name).read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,82 @@
+"""What the kernel says about an address: who listens, how many connections are open. From /proc, without `ss`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from celadon.model.address import Address, SocketAddress, TcpAddress
+
+_NET = Path("/proc/net")
+_LISTEN = "0A"
+_NOT_OPEN = {_LISTEN, "06", "07"}
+"""TCP states that are no open connection: LISTEN, TIME_WAIT, CLOSE."""
+_UNIX_CONNECTED = "03"
+_UNIX_ACCEPTS = 0x10000
+
+
+class KernelSockets:
+    def listening_pids(self, address: Address) -> frozenset[int] | None:
+        inodes = frozenset(_listening_inodes(address))
+        if not inodes:
+            return frozenset()
+        holders = frozenset(_holders(inodes))
+        return holders or None
+
+    def connections_count(self, address: Address) -> int:
+        match address:
+            case TcpAddress(port=port):
+                return sum(1 for state, _ in _tcp_sockets(port) if state not in _NOT_OPEN)
+            case SocketAddress(path=path):
+                return sum(1 for _, state, _, name in _unix_sockets() if name == path and state == _UNIX_CONNECTED)
+
+
+def _listening_inodes(address: Address) -> Iterator[str]:
+    match address:
+        case TcpAddress(port=port):
+            yield from (inode for state, inode in _tcp_sockets(port) if state == _LISTEN)
+        case SocketAddress(path=path):
+            yield from (inode for flags, _, inode, name in _unix_sockets() if name == path and flags & _UNIX_ACCEPTS)
+
+
+def _tcp_sockets(port: int) -> Iterator[tuple[str, str]]:
+    """(state, inode) of sockets whose local port is `port`, IPv4 and IPv6."""
+    wanted = f":{port:04X}"
+    for table in ("tcp", "tcp6"):
+        for line in _lines(_NET / table):
+            fields = line.split()
+            if fields[1].endswith(wanted):
+                yield fields[3], fields[9]
+
+
+def _unix_sockets() -> Iterator[tuple[int, str, str, str]]:
+    """(flags, state, inode, path). Sockets without a path are passed over."""
+    for line in _lines(_NET / "unix"):
+        fields = line.split(maxsplit=7)
+        if len(fields) == 8:
+            yield int(fields[3], 16), fields[5], fields[6], fields[7]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="surrogateescape").splitlines()[1:]
+    except OSError:
+        return []
+
+
+def _holders(inodes: frozenset[str]) -> Iterator[int]:
+    """Processes that hold one of the sockets open, as far as we may look."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and _holds_one(entry, wanted):
+            yield int(entry)
+
+
+def _holds_one(pid: str, wanted: set[str]) -> bool:
+    directory = f"/proc/{pid}/fd"
+    try:
+        for descriptor in os.listdir(directory):
+            if os.readlink(f"{directory}/{descriptor}") in wanted:
+                return True
+    except OSError:
+        return False
+    return False
