@@ -13,6 +13,7 @@ from msgspec import Struct
 from celadon.host.environment import read_env, render_env
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
+from celadon.host.text import escape_controls
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
@@ -85,11 +86,6 @@ def render_launch(release: Release) -> str:
     return f"#!/bin/sh\ncd {shlex.quote(str(release.tree))} || exit 127\n{line}\n"
 
 
-def escape_line(line: str) -> str:
-    """Control characters made visible: an app's log must not move somebody's cursor."""
-    return "".join(char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in line)
-
-
 def tail_file(path: Path, *, lines_count: int) -> list[str]:
     """The last lines of a log, read backwards from its end; at most 64 KiB of it."""
     try:
@@ -99,4 +95,4 @@ def tail_file(path: Path, *, lines_count: int) -> list[str]:
             lines = stream.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return []
-    return [escape_line(line) for line in lines[-lines_count:]]
+    return [escape_controls(line) for line in lines[-lines_count:]]

@@ -1,0 +1,128 @@
+"""Every setting, once: where it stands, what it takes, what it is when nobody says, what it is for.
+
+Validation, the JSON Schema, `celadon config` and docs/reference/settings.md are all made from this table.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from celadon.config import parse as kind
+from celadon.config.parse import Kind
+from celadon.model.settings import (
+    BlessMode,
+    BuildSettings,
+    DrainSettings,
+    HookSettings,
+    ObserveSettings,
+    ProbeKind,
+    ProxyKind,
+    ReadinessSettings,
+    RunnerKind,
+    SourceSettings,
+    SwitchWay,
+    SystemdSettings,
+)
+
+REQUIRED = object()
+DERIVED = object()
+"""Defaults that are no values: one must be given, the other follows from other settings."""
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """`key` is the dotted path in celadon.toml."""
+
+    key: str
+    kind: Kind
+    default: Any
+    doc: str
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return tuple(self.key.split("."))
+
+
+def _setting(key: str, kind: Kind, default: Any, doc: str) -> Setting:
+    return Setting(key=key, kind=kind, default=default, doc=doc)
+
+
+_READY, _OBSERVE, _DRAIN, _BUILD = ReadinessSettings(), ObserveSettings(), DrainSettings(), BuildSettings()
+_LOOKS_COUNT, _SEEN_TIMEOUT_S = 3, 10.0
+_SOURCE, _SYSTEMD, _HOOKS = SourceSettings(path="."), SystemdSettings(), HookSettings()
+
+SETTINGS: tuple[Setting, ...] = (
+    _setting("app", kind.APP, REQUIRED, "The app's name: it names units, proxy files and the state directory."),
+    _setting("user", kind.USER, None, "The system user that build, app and hooks run as. Default: whoever runs celadon."),
+    _setting("keep", kind.whole(1, 1000), 5, "How many releases stay on disk. The live, the previous and the last blessed always do."),
+    _setting("shared", kind.list_of(kind.INSIDE), (), "Paths that outlive releases: links into the app's shared directory."),
+    _setting("source.path", kind.PATH, ".", "The directory or git repository that releases are made of, relative to this file."),
+    _setting("source.exclude", kind.TEXTS, _SOURCE.exclude, "Glob patterns left out of a directory release."),
+    _setting("build.steps", kind.TEXTS, (), "Shell commands run in the new release, in order."),
+    _setting("build.dependency_steps", kind.TEXTS, (), "Shell commands that fill the `reuse` directories; skipped when those could be copied."),
+    _setting("build.reuse", kind.REUSE, {}, 'Directory → the lock file that governs it, as `venv = "requirements.txt"`: copied from the last release while the lock file is the same.'),
+    _setting("build.timeout", kind.duration(1.0), _BUILD.timeout_s, "For all steps of one release together."),
+    _setting("web.command", kind.TEXT, REQUIRED, "The command that answers requests, on `$PORT` or `$LISTEN_SOCKET`. Replaces its shell."),
+    _setting("web.ports", kind.PORTS, DERIVED, "The ports of blue and green. This or `sockets`."),
+    _setting("web.sockets", kind.TRUTH, False, "Slots listen on Unix sockets instead of ports."),
+    _setting("web.runner", kind.choice(RunnerKind), RunnerKind.PROCESS, "What runs the app: plain processes, or systemd units."),
+    _setting("web.env", kind.ENV, {}, "Plain variables. They belong to the release and come back with a rollback."),
+    _setting("web.env_file", kind.ABSOLUTE, None, "A file of NAME=value lines, read at deploy. For secrets."),
+    _setting("web.limits.memory", kind.SIZE, None, "`MemoryMax` (systemd)."),
+    _setting("web.limits.cpu", kind.PERCENT, None, "`CPUQuota` (systemd); 150% is one and a half cores."),
+    _setting("web.limits.tasks", kind.whole(1, 1_000_000), None, "`TasksMax` (systemd)."),
+    _setting("web.limits.open_files", kind.whole(16, 10_000_000), None, "`LimitNOFILE`, also for plain processes."),
+    _setting("web.systemd.hardening_off", kind.TEXTS, (), "Hardening directives to leave out, by name."),
+    _setting("web.systemd.restart_delay", kind.duration(0.1, 3600.0), _SYSTEMD.restart_delay_s, "`RestartSec`."),
+    _setting("web.systemd.kill_mode", kind.word("mixed", "control-group", "process"), _SYSTEMD.kill_mode, "`KillMode`."),
+    _setting("web.systemd.user_manager", kind.TRUTH, False, "Use the user's own systemd (`systemctl --user`)."),
+    _setting("readiness.type", kind.choice(ProbeKind), _READY.kind, "How a candidate is asked whether it is ready."),
+    _setting("readiness.method", kind.word("GET", "HEAD", "POST", "OPTIONS"), _READY.method, "Of the HTTP question."),
+    _setting("readiness.path", kind.URL_PATH, _READY.path, "Should check what the app needs (its database), not answer a static 200."),
+    _setting("readiness.headers", kind.HEADERS, {}, "Added to, or instead of, the site's Host and X-Forwarded-Proto."),
+    _setting("readiness.status", kind.list_of(kind.whole(100, 599)), _READY.statuses, "Statuses that are a yes. Redirects are never followed."),
+    _setting("readiness.body_contains", kind.TEXT, None, "Must stand in the body."),
+    _setting("readiness.json_path", kind.TEXT, None, "A dotted path into the JSON body, as `checks.db`."),
+    _setting("readiness.json_equals", kind.SCALAR, None, "What must stand there."),
+    _setting("readiness.max_latency", kind.duration(0.001, 600.0), _READY.max_latency_s, "A slower answer is a no."),
+    _setting("readiness.command", kind.TEXT, None, "For type `command`: exit code 0 is a yes."),
+    _setting("readiness.successes", kind.whole(1, 1000), _READY.successes_count, "How many yeses in a row."),
+    _setting("readiness.min_time", kind.duration(), _READY.min_time_s, "Over at least this long."),
+    _setting("readiness.interval", kind.duration(0.05, 600.0), _READY.interval_s, "Between questions."),
+    _setting("readiness.deadline", kind.duration(0.1), _READY.deadline_s, "Not ready by then: rejected."),
+    _setting("proxy.type", kind.choice(ProxyKind), REQUIRED, "The proxy in front of the app."),
+    _setting("proxy.switch", kind.choice(SwitchWay), SwitchWay.POINTER, "How the route moves: nginx pointer, symlink or include; caddy pointer or reload."),
+    _setting("proxy.site", kind.SITE, REQUIRED, "The site's public URL: its Host and scheme are used for probes and looks."),
+    _setting("proxy.listen", kind.LISTEN, DERIVED, "Where the proxy takes the site on this machine. Default 127.0.0.1:443 or :80 by the site's scheme."),
+    _setting("proxy.directory", kind.PATH, DERIVED, "The directory of included files that Celadon owns."),
+    _setting("proxy.config", kind.PATH, DERIVED, "The proxy's main configuration file."),
+    _setting("proxy.binary", kind.PATH, DERIVED, "The proxy's program."),
+    _setting("proxy.admin", kind.PATH, None, "Caddy's admin address for reloads, as `unix//run/caddy/admin.sock`."),
+    _setting("proxy.look_path", kind.URL_PATH, "/", "Asked through the proxy, to see who answers. Cheap and public."),
+    _setting("proxy.looks", kind.whole(1, 100), _LOOKS_COUNT, "Consecutive looks that the candidate must answer."),
+    _setting("proxy.seen_timeout", kind.duration(0.5, 600.0), _SEEN_TIMEOUT_S, "A switch that is not seen by then is taken back."),
+    _setting("observe.window", kind.duration(), _OBSERVE.window_s, "How long real traffic is watched before the bless."),
+    _setting("observe.interval", kind.duration(0.05, 60.0), _OBSERVE.interval_s, "Between looks at process, readiness and log."),
+    _setting("observe.max_error_rate", kind.RATE, _OBSERVE.max_error_rate, "A larger share of 5xx is a breach."),
+    _setting("observe.min_requests", kind.whole(1, 1_000_000), _OBSERVE.min_requests_count, "The share is judged from this many requests on."),
+    _setting("observe.readiness_failures", kind.whole(1, 1000), _OBSERVE.readiness_failures_count, "Failed probes in a row that are a breach."),
+    _setting("observe.bless", kind.choice(BlessMode), _OBSERVE.bless, "`manual` keeps the old slot hot until `celadon finalize`."),
+    _setting("drain.timeout", kind.duration(), _DRAIN.timeout_s, "How long the old slot's connections may take to end."),
+    _setting("drain.stop_timeout", kind.duration(0.1, 3600.0), _DRAIN.stop_timeout_s, "Between SIGTERM and SIGKILL."),
+    _setting("hooks.pre_deploy", kind.TEXTS, (), "Before the candidate starts; a failure rejects."),
+    _setting("hooks.pre_switch", kind.TEXTS, (), "When the candidate is ready; a failure rejects."),
+    _setting("hooks.post_switch", kind.TEXTS, (), "When the switch was seen; a failure is recorded."),
+    _setting("hooks.post_deploy", kind.TEXTS, (), "After the bless; a failure is recorded."),
+    _setting("hooks.on_failure", kind.TEXTS, (), "After a rejection or a way back."),
+    _setting("hooks.timeout", kind.duration(0.1), _HOOKS.timeout_s, "For each command."),
+)  # fmt: skip
+
+BY_KEY = {setting.key: setting for setting in SETTINGS}
+TABLES = frozenset(key.rpartition(".")[0] for key in BY_KEY if "." in key) | {"web"}
+PROXY_DEFAULTS: dict[ProxyKind, dict[str, str]] = {
+    ProxyKind.NGINX: {"directory": "/etc/nginx/celadon", "config": "/etc/nginx/nginx.conf", "binary": "nginx"},
+    ProxyKind.CADDY: {"directory": "/etc/caddy/celadon", "config": "/etc/caddy/Caddyfile", "binary": "caddy"},
+}
+WAYS: dict[ProxyKind, tuple[SwitchWay, ...]] = {
+    ProxyKind.NGINX: (SwitchWay.POINTER, SwitchWay.SYMLINK, SwitchWay.INCLUDE),
+    ProxyKind.CADDY: (SwitchWay.POINTER, SwitchWay.RELOAD),
+}

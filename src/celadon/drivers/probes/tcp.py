@@ -1,0 +1,34 @@
+"""The TCP question: does something accept a connection? The weakest readiness there is."""
+
+import socket
+import time
+
+from msgspec import Struct
+
+from celadon.model.address import Address, SocketAddress, TcpAddress
+from celadon.model.observed import Answer
+
+
+class TcpProbe(Struct, frozen=True):
+    def describe(self) -> str:
+        return "TCP connect"
+
+    def ask(self, address: Address, *, timeout_s: float) -> Answer:
+        began = time.monotonic()
+        try:
+            _connect(address, timeout_s).close()
+        except OSError as error:
+            reason = f"connect to {address}: {error}"
+            return Answer(ok=False, latency_ms=(time.monotonic() - began) * 1000, reason=reason)
+        return Answer(ok=True, latency_ms=(time.monotonic() - began) * 1000)
+
+
+def _connect(address: Address, timeout_s: float) -> socket.socket:
+    match address:
+        case TcpAddress(host=host, port=port):
+            return socket.create_connection((host, port), timeout=timeout_s)
+        case SocketAddress(path=path):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(timeout_s)
+            connection.connect(path)
+            return connection

@@ -1,0 +1,134 @@
+"""The user's build steps: their own shell commands, in the release's tree, as the app's user."""
+
+import contextlib
+import os
+import pwd
+import selectors
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from msgspec import Struct
+
+from celadon.events import BuildStepEnded, BuildStepStarted, Event
+from celadon.host.text import escape_controls
+from celadon.model.errors import StepError
+
+TAIL_LINES_COUNT = 20
+_ASK_EVERY_S = 0.1
+
+
+class Builder(Struct, frozen=True, kw_only=True):
+    """`owner` is who the steps run as, when we are root. `timeout_s` bounds all steps of one release together."""
+
+    tree: Path
+    log: Path
+    owner: str | None
+    variables: Mapping[str, str]
+    timeout_s: float
+
+    def run(self, steps: Sequence[str], *, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+        """Raises StepError (`build_failed`, `build_timeout`, `cancelled`), the step's processes ended."""
+        until_s = time.monotonic() + self.timeout_s
+        for step in steps:
+            self._run_step(step, until_s=until_s, tell=tell, cancelled=cancelled)
+
+    def _run_step(
+        self, step: str, *, until_s: float, tell: Callable[[Event], None], cancelled: Callable[[], bool]
+    ) -> None:
+        if cancelled():
+            raise StepError("the build was cancelled", code="cancelled")
+        tell(BuildStepStarted(command=step))
+        began = time.monotonic()
+        tail: deque[str] = deque(maxlen=TAIL_LINES_COUNT)
+        with self.log.open("ab") as log:
+            log.write(f"$ {step}\n".encode())
+            process = self._spawn(step)
+            try:
+                ended_by = _pump(process, log, tail, until_s=until_s, cancelled=cancelled)
+            finally:
+                _end_group(process)
+        tell(
+            BuildStepEnded(
+                command=step,
+                exit_code=process.returncode,
+                duration_s=time.monotonic() - began,
+                output_tail=() if process.returncode == 0 and not ended_by else tuple(tail),
+            )
+        )
+        if ended_by == "cancelled":
+            raise StepError("the build was cancelled", code="cancelled")
+        if ended_by == "timeout":
+            raise StepError(f"build step `{step}`: not done within {self.timeout_s:g} s", code="build_timeout")
+        if process.returncode != 0:
+            raise StepError(
+                f"build step `{step}` exited with {process.returncode}; its output is in {self.log}",
+                code="build_failed",
+                next_command=f"less {self.log}",
+            )
+
+    def _spawn(self, step: str) -> "subprocess.Popen[bytes]":
+        drop = pwd.getpwnam(self.owner) if self.owner is not None and os.geteuid() == 0 else None
+        return subprocess.Popen(
+            ["/bin/sh", "-c", step],
+            cwd=self.tree,
+            env=dict(self.variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=drop.pw_uid if drop else None,
+            group=drop.pw_gid if drop else None,
+            extra_groups=os.getgrouplist(drop.pw_name, drop.pw_gid) if drop else None,
+        )
+
+
+def _pump(
+    process: "subprocess.Popen[bytes]",
+    log: IO[bytes],
+    tail: "deque[str]",
+    *,
+    until_s: float,
+    cancelled: Callable[[], bool],
+) -> str:
+    """Copy output until the step ends, the time is over or somebody cancels. Returns '', 'timeout' or 'cancelled'."""
+    if process.stdout is None:
+        return ""
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if selector.select(_ASK_EVERY_S):
+                chunk = os.read(process.stdout.fileno(), 65536)
+                log.write(chunk)
+                *lines, rest = (rest + chunk).split(b"\n")
+                tail.extend(_printable(line) for line in lines)
+                if not chunk:
+                    break
+            elif process.poll() is not None:
+                break
+            if cancelled():
+                return "cancelled"
+            if time.monotonic() >= until_s:
+                return "timeout"
+    if rest:
+        tail.append(_printable(rest))
+    process.wait()
+    return ""
+
+
+def _printable(line: bytes) -> str:
+    return escape_controls(line[-2000:].decode(errors="replace"))
+
+
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
+    """Nothing that a step left behind survives it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
