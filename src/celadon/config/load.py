@@ -188,7 +188,7 @@ class _Reader:
             self._blame(("web", "ports"), f"`web.ports` has {len(ports)} ports; expected two, blue's and green's")
         elif ports[0] == ports[1]:
             self._blame(("web", "ports"), f"both slots are on port {ports[0]}; expected two different ports")
-        low, high = _read_ephemeral_range()
+        low, high = read_ephemeral_range()
         for port in sorted(set(ports)):
             if low <= port <= high:
                 self._blame(
@@ -328,7 +328,7 @@ def _socket_path(root: Path, app: str, slot: Slot) -> str:
     return str(root / "apps" / app / "slots" / slot.value / "app.sock")
 
 
-def _read_ephemeral_range() -> tuple[int, int]:
+def read_ephemeral_range() -> tuple[int, int]:
     try:
         low, high = _PORT_RANGE.read_text().split()
     except (OSError, ValueError):

@@ -1,0 +1,141 @@
+"""A first celadon.toml for an app, guessed from what lies in its directory."""
+
+import re
+from pathlib import Path
+
+from msgspec import Struct
+
+from celadon.config.load import read_ephemeral_range
+
+
+class Stack(Struct, frozen=True, kw_only=True):
+    """What an app seems to be made with. `because` names the file that told."""
+
+    because: str
+    command: str
+    dependency_steps: tuple[str, ...] = ()
+    reuse: str = ""
+
+
+_PIP = ("python3 -m venv venv", "venv/bin/pip install -r requirements.txt")
+_UNKNOWN = Stack(because="nothing that was recognised", command="./start --port $PORT")
+
+
+def guess_config(directory: Path) -> str:
+    """The whole text of a commented celadon.toml that loads without a mistake."""
+    stack = guess_stack(directory)
+    return _render(_guess_name(directory), stack, ports=_guess_ports())
+
+
+def guess_stack(directory: Path) -> Stack:
+    """By the first file that is telling: a Procfile's web line, then the language's own."""
+    procfile = _read(directory / "Procfile")
+    web = re.search(r"^web:\s*(.+)$", procfile, re.MULTILINE)
+    base = _guess_language(directory)
+    if web:
+        command = web.group(1).strip()
+        return Stack(because="Procfile", command=command, dependency_steps=base.dependency_steps, reuse=base.reuse)
+    return base
+
+
+def _guess_language(directory: Path) -> Stack:
+    if (directory / "requirements.txt").exists():
+        return _guess_python(directory)
+    if (directory / "package.json").exists():
+        return Stack(
+            because="package.json",
+            command="npm start",
+            dependency_steps=("npm ci --omit=dev",),
+            reuse='{ node_modules = "package-lock.json" }' if (directory / "package-lock.json").exists() else "",
+        )
+    if (directory / "Gemfile.lock").exists():
+        return Stack(
+            because="Gemfile.lock",
+            command="bundle exec puma -b tcp://127.0.0.1:$PORT",
+            dependency_steps=("bundle install --deployment",),
+            reuse='{ "vendor/bundle" = "Gemfile.lock" }',
+        )
+    if (directory / "go.mod").exists():
+        return Stack(because="go.mod", command="./app", dependency_steps=("go build -o app .",))
+    return _UNKNOWN
+
+
+def _guess_python(directory: Path) -> Stack:
+    needs = _read(directory / "requirements.txt").lower()
+    reuse = '{ venv = "requirements.txt" }'
+    settings = next(iter(sorted(directory.glob("*/wsgi.py"))), None)
+    if (directory / "manage.py").exists() and settings is not None:
+        command = f"venv/bin/gunicorn --bind 127.0.0.1:$PORT {settings.parent.name}.wsgi"
+        return Stack(because="manage.py", command=command, dependency_steps=_PIP, reuse=reuse)
+    if "fastapi" in needs or "uvicorn" in needs:
+        command = "venv/bin/uvicorn --host 127.0.0.1 --port $PORT main:app"
+        return Stack(because="requirements.txt (uvicorn)", command=command, dependency_steps=_PIP, reuse=reuse)
+    command = "venv/bin/gunicorn --bind 127.0.0.1:$PORT app:app"
+    return Stack(because="requirements.txt", command=command, dependency_steps=_PIP, reuse=reuse)
+
+
+def _guess_name(directory: Path) -> str:
+    name = re.sub(r"[^a-z0-9]+", "-", directory.name.lower()).strip("-")
+    name = re.sub(r"^[^a-z]+", "", name)[:32].rstrip("-")
+    return name or "app"
+
+
+def _guess_ports() -> tuple[int, int]:
+    """8101 and 8102, unless this machine gives those to outgoing connections."""
+    low, high = read_ephemeral_range()
+    return (
+        (8101, 8102) if not (low <= 8101 <= high or low <= 8102 <= high) else (max(low - 20, 1024), max(low - 19, 1025))
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _render(name: str, stack: Stack, *, ports: tuple[int, int]) -> str:
+    steps = ", ".join(map(_quote, stack.dependency_steps))
+    reuse = f"reuse = {stack.reuse}" if stack.reuse else '# reuse = { venv = "requirements.txt" }'
+    return f"""\
+# How celadon deploys {name}. `celadon config` prints everything in force; docs/reference/settings.md has all of it.
+
+app = "{name}"
+# user = "{name}"            # the system user that build, app and hooks run as
+# shared = ["media"]          # paths that outlive releases
+
+[build]
+dependency_steps = [{steps}]
+{reuse}
+steps = []
+
+[web]
+# Guessed from {stack.because}. The app must listen on 127.0.0.1:$PORT.
+command = {_quote(stack.command)}
+ports = [{ports[0]}, {ports[1]}]      # blue's and green's; outside ip_local_port_range
+# runner = "systemd"          # real units, restarted when they crash and started at boot; needs root
+# env_file = "/etc/{name}.env"
+
+[readiness]
+# Should check what the app needs (its database), not answer a static 200.
+path = "/"
+status = [200]
+
+[proxy]
+type = "nginx"
+site = "http://localhost"     # your site's public URL
+
+[observe]
+window = "60s"
+max_error_rate = "1%"
+min_requests = 20
+
+[drain]
+timeout = "30s"
+"""
