@@ -34,7 +34,7 @@ class _Event(Struct, frozen=True, kw_only=True, tag_field="event"):
     pass
 
 
-class OperationStarted(_Event, tag="operation_started"):
+class OperationStarted(_Event, frozen=True, kw_only=True, tag="operation_started"):
     """Written once the lock is held. `pid` is the process that runs the operation."""
 
     kind: OperationKind
@@ -47,7 +47,7 @@ class OperationStarted(_Event, tag="operation_started"):
     source: Source | None = None
 
 
-class OperationEnded(_Event, tag="operation_ended"):
+class OperationEnded(_Event, frozen=True, kw_only=True, tag="operation_ended"):
     """The last event of every operation. `route` is where traffic goes now, as last observed."""
 
     outcome: Outcome
@@ -59,20 +59,20 @@ class OperationEnded(_Event, tag="operation_ended"):
     duration_s: float = 0.0
 
 
-class StepStarted(_Event, tag="step_started"):
+class StepStarted(_Event, frozen=True, kw_only=True, tag="step_started"):
     """The intent of a step, durable before its first effect."""
 
     step: Step
 
 
-class StepEnded(_Event, tag="step_ended"):
+class StepEnded(_Event, frozen=True, kw_only=True, tag="step_ended"):
     step: Step
     result: str
     duration_s: float
     reason: str = ""
 
 
-class CheckFound(_Event, tag="check_found"):
+class CheckFound(_Event, frozen=True, kw_only=True, tag="check_found"):
     """One finding of the checks before anything is touched."""
 
     level: FindingLevel
@@ -81,11 +81,11 @@ class CheckFound(_Event, tag="check_found"):
     fix: str = ""
 
 
-class BuildStepStarted(_Event, tag="build_step_started"):
+class BuildStepStarted(_Event, frozen=True, kw_only=True, tag="build_step_started"):
     command: str
 
 
-class BuildStepEnded(_Event, tag="build_step_ended"):
+class BuildStepEnded(_Event, frozen=True, kw_only=True, tag="build_step_ended"):
     """`output_tail` is empty when `exit_code` is 0."""
 
     command: str
@@ -94,13 +94,13 @@ class BuildStepEnded(_Event, tag="build_step_ended"):
     output_tail: tuple[str, ...] = ()
 
 
-class DependenciesReused(_Event, tag="dependencies_reused"):
+class DependenciesReused(_Event, frozen=True, kw_only=True, tag="dependencies_reused"):
     directory: str
     lock_file: str
     from_release: ReleaseNumber
 
 
-class ReleaseMade(_Event, tag="release_made"):
+class ReleaseMade(_Event, frozen=True, kw_only=True, tag="release_made"):
     release: ReleaseNumber
     source: Source
     tree_digest: str
@@ -109,13 +109,13 @@ class ReleaseMade(_Event, tag="release_made"):
     duration_s: float
 
 
-class ReleaseChosen(_Event, tag="release_chosen"):
+class ReleaseChosen(_Event, frozen=True, kw_only=True, tag="release_chosen"):
     """A kept release was taken, its digest checked."""
 
     release: ReleaseNumber
 
 
-class CandidateStarting(_Event, tag="candidate_starting"):
+class CandidateStarting(_Event, frozen=True, kw_only=True, tag="candidate_starting"):
     """The intent to start `release` in `slot`."""
 
     slot: Slot
@@ -123,13 +123,13 @@ class CandidateStarting(_Event, tag="candidate_starting"):
     address: str
 
 
-class CandidateStarted(_Event, tag="candidate_started"):
+class CandidateStarted(_Event, frozen=True, kw_only=True, tag="candidate_started"):
     slot: Slot
     release: ReleaseNumber
     pid: int | None
 
 
-class ReadinessAsked(_Event, tag="readiness_asked"):
+class ReadinessAsked(_Event, frozen=True, kw_only=True, tag="readiness_asked"):
     """A readiness answer that changed something: the first, a no, and the first yes after a no."""
 
     slot: Slot
@@ -141,13 +141,13 @@ class ReadinessAsked(_Event, tag="readiness_asked"):
     hint: str = ""
 
 
-class CandidateReady(_Event, tag="candidate_ready"):
+class CandidateReady(_Event, frozen=True, kw_only=True, tag="candidate_ready"):
     slot: Slot
     probes_count: int
     after_s: float
 
 
-class CandidateUnready(_Event, tag="candidate_unready"):
+class CandidateUnready(_Event, frozen=True, kw_only=True, tag="candidate_unready"):
     """Readiness was given up. `log_tail` are the app's last 20 lines."""
 
     slot: Slot
@@ -157,7 +157,7 @@ class CandidateUnready(_Event, tag="candidate_unready"):
     log_tail: tuple[str, ...] = ()
 
 
-class HookRan(_Event, tag="hook_ran"):
+class HookRan(_Event, frozen=True, kw_only=True, tag="hook_ran"):
     hook: str
     command: str
     exit_code: int
@@ -165,17 +165,17 @@ class HookRan(_Event, tag="hook_ran"):
     output_tail: tuple[str, ...] = ()
 
 
-class BootEnabled(_Event, tag="boot_enabled"):
+class BootEnabled(_Event, frozen=True, kw_only=True, tag="boot_enabled"):
     """The slot is started when the machine boots."""
 
     slot: Slot
 
 
-class BootDisabled(_Event, tag="boot_disabled"):
+class BootDisabled(_Event, frozen=True, kw_only=True, tag="boot_disabled"):
     slot: Slot
 
 
-class SwitchIntended(_Event, tag="switch_intended"):
+class SwitchIntended(_Event, frozen=True, kw_only=True, tag="switch_intended"):
     """The pivot's intent. `from_slot` None: the first deploy."""
 
     from_slot: Slot | None
@@ -183,7 +183,7 @@ class SwitchIntended(_Event, tag="switch_intended"):
     to_release: ReleaseNumber
 
 
-class SwitchSeen(_Event, tag="switch_seen"):
+class SwitchSeen(_Event, frozen=True, kw_only=True, tag="switch_seen"):
     """The route moved and the proxy answered as `to_slot`. Milliseconds count from the decision."""
 
     to_slot: Slot
@@ -193,19 +193,19 @@ class SwitchSeen(_Event, tag="switch_seen"):
     settled_ms: float
 
 
-class SwitchFailed(_Event, tag="switch_failed"):
+class SwitchFailed(_Event, frozen=True, kw_only=True, tag="switch_failed"):
     to_slot: Slot
     effect: Effect
     reason: str
 
 
-class WindowOpened(_Event, tag="window_opened"):
+class WindowOpened(_Event, frozen=True, kw_only=True, tag="window_opened"):
     window_s: float
     max_error_rate: float
     min_requests_count: int
 
 
-class WindowSampled(_Event, tag="window_sampled"):
+class WindowSampled(_Event, frozen=True, kw_only=True, tag="window_sampled"):
     """About once a second while the window is open. Rates per second since the last sample."""
 
     elapsed_s: float
@@ -215,21 +215,21 @@ class WindowSampled(_Event, tag="window_sampled"):
     evidence: Evidence
 
 
-class VerdictReached(_Event, tag="verdict_reached"):
+class VerdictReached(_Event, frozen=True, kw_only=True, tag="verdict_reached"):
     judgement: Judgement
     rule: str
     reason: str
     evidence: Evidence
 
 
-class Blessed(_Event, tag="blessed"):
+class Blessed(_Event, frozen=True, kw_only=True, tag="blessed"):
     """The commit point: from here recovery only rolls forward."""
 
     slot: Slot
     release: ReleaseNumber
 
 
-class DrainCounted(_Event, tag="drain_counted"):
+class DrainCounted(_Event, frozen=True, kw_only=True, tag="drain_counted"):
     """Connections of `slot` still open, from the kernel, and proxy workers still on an old route."""
 
     slot: Slot
@@ -238,7 +238,7 @@ class DrainCounted(_Event, tag="drain_counted"):
     elapsed_s: float
 
 
-class SlotStopped(_Event, tag="slot_stopped"):
+class SlotStopped(_Event, frozen=True, kw_only=True, tag="slot_stopped"):
     """`cut_count` connections were still open when SIGTERM was sent."""
 
     slot: Slot
@@ -248,25 +248,25 @@ class SlotStopped(_Event, tag="slot_stopped"):
     duration_s: float
 
 
-class CandidateKept(_Event, tag="candidate_kept"):
+class CandidateKept(_Event, frozen=True, kw_only=True, tag="candidate_kept"):
     """A failed candidate's tree, log and masked env stay at `path` until the next deploy."""
 
     release: ReleaseNumber
     path: str
 
 
-class ReleasesPruned(_Event, tag="releases_pruned"):
+class ReleasesPruned(_Event, frozen=True, kw_only=True, tag="releases_pruned"):
     releases: tuple[ReleaseNumber, ...]
 
 
-class RequestTaken(_Event, tag="request_taken"):
+class RequestTaken(_Event, frozen=True, kw_only=True, tag="request_taken"):
     """A person's request reached the running operation."""
 
     request: Request
     by: str
 
 
-class InterruptionFound(_Event, tag="interruption_found"):
+class InterruptionFound(_Event, frozen=True, kw_only=True, tag="interruption_found"):
     """An operation had died: what its journal says and what was observed."""
 
     operation: OperationId
@@ -277,7 +277,7 @@ class InterruptionFound(_Event, tag="interruption_found"):
     green: str
 
 
-class Repaired(_Event, tag="repaired"):
+class Repaired(_Event, frozen=True, kw_only=True, tag="repaired"):
     """One repair that recovery made. `what` is a stable word, `slot` where it was made."""
 
     what: str
@@ -285,7 +285,7 @@ class Repaired(_Event, tag="repaired"):
     detail: str = ""
 
 
-class JournalRebuilt(_Event, tag="journal_rebuilt"):
+class JournalRebuilt(_Event, frozen=True, kw_only=True, tag="journal_rebuilt"):
     """The journal was lost or damaged; this is what router, processes and manifests show."""
 
     set_aside: str | None

@@ -73,9 +73,10 @@ class LiveSink:
     def _render_sample(self, sample: WindowSampled) -> list[str]:
         candidate = self._candidate or Slot.GREEN
         evidence = sample.evidence
+        seen = f"[dim]{evidence.requests_count} requests, {evidence.probes_count} probes[/]"
+        counted = f"{evidence.failed_count} failed  {seen}"
         return [
-            f"  {candidate}  {sample.candidate_requests_per_s:8.1f} requests/s  {evidence.failed_count} failed"
-            f"  [dim]{evidence.requests_count} requests, {evidence.probes_count} probes[/]",
+            f"  {candidate}  {sample.candidate_requests_per_s:8.1f} requests/s  {counted}",
             f"  {candidate.other}  {sample.old_requests_per_s:8.1f} requests/s  [dim]hot[/]",
             f"  [dim]{sample.elapsed_s:.0f} of {sample.window_s:g} s[/]",
         ]

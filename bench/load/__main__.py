@@ -1,0 +1,51 @@
+"""`python -m bench.load`: run load until the stop file appears (or the seconds are over), then write the tally."""
+
+import argparse
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.load.client import Load
+
+
+def parse_arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.load")
+    parser.add_argument("--address", required=True, help="host:port of the proxy")
+    parser.add_argument("--site", required=True, help="the Host header")
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--stop-file", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    for kind, count in (("keepalive", 8), ("oneshot", 4), ("posts", 4), ("websockets", 2), ("streams", 1)):
+        parser.add_argument(f"--{kind}", type=int, default=count)
+    return parser.parse_args(words)
+
+
+async def run(options: argparse.Namespace) -> int:
+    host, _, port = options.address.rpartition(":")
+    load = Load(host, int(port), site=options.site)
+    asyncio.get_running_loop().call_later(options.seconds, load.stop.set)
+    watcher = asyncio.create_task(_watch(options.stop_file, load.stop))
+    tally = await load.run(
+        keepalive=options.keepalive,
+        oneshot=options.oneshot,
+        posts=options.posts,
+        websockets=options.websockets,
+        streams=options.streams,
+    )
+    watcher.cancel()
+    temporary = options.output.with_suffix(".partial")
+    temporary.write_text(json.dumps(asdict(tally)))
+    temporary.rename(options.output)
+    return 0
+
+
+async def _watch(path: Path, stop: asyncio.Event) -> None:
+    while not path.exists():  # noqa: ASYNC110, ASYNC240  another process tells, by a file
+        await asyncio.sleep(0.02)
+    stop.set()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(run(parse_arguments(sys.argv[1:]))))

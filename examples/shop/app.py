@@ -1,0 +1,200 @@
+"""A small shop: pages, orders in SQLite, a slow download, an echo WebSocket. Standard library only.
+
+Listens on 127.0.0.1:$PORT or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
+SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `exit` does not
+start, `slow` answers late.
+"""
+
+import base64
+import hashlib
+import itertools
+import os
+import signal
+import socket
+import sqlite3
+import sys
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+VERSION = (HERE / "VERSION").read_text().strip()
+BROKEN = (HERE / "BROKEN").read_text().strip() if (HERE / "BROKEN").exists() else os.environ.get("SHOP_BROKEN", "")
+DATABASE = os.environ.get("SHOP_DATABASE", str(HERE / "data" / "shop.db"))
+WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+STREAM_CHUNKS_COUNT = 40
+STREAM_EVERY_S = 0.05
+
+in_flight = itertools.count()
+stopping = threading.Event()
+busy_lock = threading.Lock()
+busy_count = 0
+
+
+def open_database() -> sqlite3.Connection:
+    connection = sqlite3.connect(DATABASE, timeout=10, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("CREATE TABLE IF NOT EXISTS orders (id TEXT NOT NULL)")
+    return connection
+
+
+def serve_connection(connection: socket.socket) -> None:
+    """Requests of one client, until it or we close. Counted while one is being answered."""
+    database = None
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) if connection.family == socket.AF_INET else None
+    stream = connection.makefile("rb")
+    try:
+        while not stopping.is_set():
+            head = read_head(stream)
+            if head is None:
+                return
+            with Busy():
+                database = database or open_database()
+                if not answer(connection, stream, head, database):
+                    return
+    except OSError:
+        return
+    finally:
+        stream.close()
+        connection.close()
+        if database is not None:
+            database.close()
+
+
+class Busy:
+    def __enter__(self) -> None:
+        global busy_count  # noqa: PLW0603
+        with busy_lock:
+            busy_count += 1
+
+    def __exit__(self, *_: object) -> None:
+        global busy_count  # noqa: PLW0603
+        with busy_lock:
+            busy_count -= 1
+
+
+def read_head(stream) -> tuple[str, str, dict[str, str]] | None:  # noqa: ANN001
+    line = stream.readline(8192).decode("latin-1").split()
+    if len(line) != 3:
+        return None
+    headers = {}
+    while (raw := stream.readline(8192)) not in (b"\r\n", b"\n", b""):
+        name, _, value = raw.decode("latin-1").partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return line[0], line[1], headers
+
+
+def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, str]], database) -> bool:  # noqa: ANN001
+    """False when the connection is to be closed."""
+    method, path, headers = head
+    body = stream.read(int(headers.get("content-length", 0)))
+    keep = headers.get("connection", "").lower() != "close"
+    if BROKEN == "slow":
+        time.sleep(0.5)
+    match method, path.partition("?")[0]:
+        case "GET", "/health":
+            database.execute("SELECT count(*) FROM orders").fetchone()
+            healthy = BROKEN != "health"
+            reply(connection, 200 if healthy else 503, "ok\n" if healthy else "the shop is closed\n", keep=keep)
+        case "GET", "/":
+            failing = BROKEN == "errors" and next(in_flight) % 3 == 0
+            reply(connection, 500 if failing else 200, f"<h1>Shop {VERSION}</h1>\n", keep=keep, kind="text/html")
+        case "POST", "/orders":
+            database.execute("INSERT INTO orders VALUES (?)", (body.decode()[:200],))
+            reply(connection, 201, "stored\n", keep=keep)
+        case "GET", "/orders":
+            rows = database.execute("SELECT id FROM orders").fetchall()
+            reply(connection, 200, "".join(f"{row[0]}\n" for row in rows), keep=keep)
+        case "GET", "/stream":
+            send_stream(connection)
+            return False
+        case "GET", "/ws" if "sec-websocket-key" in headers:
+            echo_websocket(connection, stream, headers["sec-websocket-key"])
+            return False
+        case _:
+            reply(connection, 404, "not found\n", keep=keep)
+    return keep
+
+
+def reply(connection: socket.socket, status: int, text: str, *, keep: bool, kind: str = "text/plain") -> None:
+    body = text.encode()
+    keep = keep and not stopping.is_set()
+    head = (
+        f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nX-Version: {VERSION}\r\n"
+        f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + body)
+
+
+def send_stream(connection: socket.socket) -> None:
+    """A slow download of known length: a cut one is noticed."""
+    chunk = b"x" * 1024
+    size = len(chunk) * STREAM_CHUNKS_COUNT
+    head = f"HTTP/1.1 200 X\r\nContent-Length: {size}\r\nX-Version: {VERSION}\r\nConnection: close\r\n\r\n"
+    connection.sendall(head.encode())
+    for _ in range(STREAM_CHUNKS_COUNT):
+        connection.sendall(chunk)
+        time.sleep(STREAM_EVERY_S)
+
+
+def echo_websocket(connection: socket.socket, stream, key: str) -> None:  # noqa: ANN001
+    """Small text frames, one by one, until the client closes."""
+    accept = base64.b64encode(hashlib.sha1(key.encode() + WEBSOCKET_GUID).digest()).decode()  # noqa: S324  RFC 6455
+    head = "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    connection.sendall(f"{head}Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
+    while len(start := stream.read(2)) == 2:
+        length = start[1] & 0x7F
+        mask = stream.read(4)
+        text = bytes(byte ^ mask[index % 4] for index, byte in enumerate(stream.read(length)))
+        if start[0] & 0x0F == 8:
+            return
+        connection.sendall(bytes([0x81, len(text)]) + text)
+
+
+def listen() -> socket.socket:
+    if path := os.environ.get("LISTEN_SOCKET"):
+        listener = socket.socket(socket.AF_UNIX)
+        Path(path).unlink(missing_ok=True)
+        listener.bind(path)
+        Path(path).chmod(0o666)
+    else:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", int(os.environ["PORT"])))
+    listener.listen(1024)
+    return listener
+
+
+def stop_gracefully(listener: socket.socket, *, within_s: float = 8.0) -> None:
+    """Accept what the kernel has queued, answer what is in flight, leave."""
+    listener.close()
+    until = time.monotonic() + within_s
+    while busy_count and time.monotonic() < until:
+        time.sleep(0.01)
+    os._exit(0)
+
+
+def main() -> int:
+    if BROKEN == "exit":
+        sys.stderr.write("cannot find the config of the shop\n")
+        return 3
+    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    open_database().close()
+    listener = listen()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    listener.settimeout(0.05)
+    sys.stderr.write(f"shop {VERSION} listens\n")
+    while not stopping.is_set():
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            continue
+        connection.settimeout(None)
+        threading.Thread(target=serve_connection, args=(connection,), daemon=True).start()
+    stop_gracefully(listener)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
