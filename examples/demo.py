@@ -119,7 +119,7 @@ def await_port(address: tuple[str, int], process: "subprocess.Popen[bytes]") -> 
 def tell_story() -> int:
     say("deploy v1: the first release")
     celadon("deploy", expected=0)
-    load = start_load(f"{PROXY[0]}:{PROXY[1]}", site=f"{PROXY[0]}:{PROXY[1]}")
+    load = start_load(f"{PROXY[0]}:{PROXY[1]}", site=f"{PROXY[0]}:{PROXY[1]}", think_ms=10.0)
     try:
         time.sleep(QUIET_BEFORE_S)
         say("deploy v2, under load")

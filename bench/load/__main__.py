@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from bench.load.client import Load
@@ -15,6 +14,7 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--address", required=True, help="host:port of the proxy")
     parser.add_argument("--site", required=True, help="the Host header")
     parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--think-ms", type=float, default=2.0, help="between the requests of a client")
     parser.add_argument("--stop-file", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     for kind, count in (("keepalive", 8), ("oneshot", 4), ("posts", 4), ("websockets", 2), ("streams", 1)):
@@ -24,7 +24,7 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
 
 async def run(options: argparse.Namespace) -> int:
     host, _, port = options.address.rpartition(":")
-    load = Load(host, int(port), site=options.site)
+    load = Load(host, int(port), site=options.site, think_s=options.think_ms / 1000)
     asyncio.get_running_loop().call_later(options.seconds, load.stop.set)
     watcher = asyncio.create_task(_watch(options.stop_file, load.stop))
     tally = await load.run(
@@ -36,7 +36,7 @@ async def run(options: argparse.Namespace) -> int:
     )
     watcher.cancel()
     temporary = options.output.with_suffix(".partial")
-    temporary.write_text(json.dumps(asdict(tally)))
+    temporary.write_text(json.dumps(tally.as_dict()))
     temporary.rename(options.output)
     return 0
 

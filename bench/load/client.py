@@ -12,10 +12,10 @@ import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 _TIMEOUT_S = 30.0
-_THINK_S = 0.002
+_CLOSE = 8
 
 
 @dataclass
@@ -40,6 +40,10 @@ class Tally:
         self.first.setdefault(version, at)
         self.last[version] = max(sent_at, self.last.get(version, sent_at))
 
+    def as_dict(self) -> dict[str, object]:
+        """Ready for JSON; `Tally(**…)` takes it back."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
     def fault(self, kind: str, what: str) -> None:
         setattr(self, kind, getattr(self, kind) + 1)
         self.faults[f"{kind}: {what}"] += 1
@@ -47,6 +51,10 @@ class Tally:
 
 class BrokenAnswerError(Exception):
     """The connection gave less than an answer."""
+
+
+class GoingAwayError(Exception):
+    """The server closed a WebSocket as the protocol asks: with a close frame."""
 
 
 class Connection:
@@ -98,7 +106,8 @@ class Connection:
 class Load:
     """Clients against one site, until `stop` is set."""
 
-    def __init__(self, host: str, port: int, *, site: str) -> None:
+    def __init__(self, host: str, port: int, *, site: str, think_s: float = 0.002) -> None:
+        self._think_s = think_s
         self.tally = Tally()
         self.stop = asyncio.Event()
         self._where = (host, port, site)
@@ -132,7 +141,7 @@ class Load:
         while not self.stop.is_set():
             if not await self._request(connection, "GET", "/"):
                 break
-            await asyncio.sleep(_THINK_S)
+            await asyncio.sleep(self._think_s)
         connection.close()
 
     async def _oneshot(self) -> None:
@@ -140,7 +149,7 @@ class Load:
         if await self._open(connection):
             await self._request(connection, "GET", "/", headers="Connection: close\r\n")
             connection.close()
-        await asyncio.sleep(_THINK_S)
+        await asyncio.sleep(self._think_s)
 
     async def _post(self) -> None:
         """Unique ids on one keep-alive connection; acknowledged only by a 2xx."""
@@ -152,7 +161,7 @@ class Load:
             if not await self._request(connection, "POST", "/orders", body=order.encode()):
                 break
             self.tally.acknowledged.append(order)
-            await asyncio.sleep(_THINK_S)
+            await asyncio.sleep(self._think_s)
         connection.close()
 
     async def _open(self, connection: Connection) -> bool:
@@ -197,6 +206,8 @@ class Load:
                     break
                 await self._echo(connection, f"m{number}".encode())
                 await asyncio.sleep(0.02)
+        except GoingAwayError:
+            pass
         except (OSError, EOFError, BrokenAnswerError, TimeoutError) as error:
             self.tally.fault("cut", f"websocket {type(error).__name__}")
         connection.close()
@@ -218,7 +229,10 @@ class Load:
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(text))
         connection.writer.write(bytes([0x81, 0x80 | len(text)]) + mask + masked)
         start = await asyncio.wait_for(connection.reader.readexactly(2), _TIMEOUT_S)
-        if await connection.reader.readexactly(start[1] & 0x7F) != text:
+        answer = await connection.reader.readexactly(start[1] & 0x7F)
+        if start[0] & 0x0F == _CLOSE:
+            raise GoingAwayError
+        if answer != text:
             raise BrokenAnswerError("the echo differs")
 
     async def _stream(self) -> None:

@@ -30,7 +30,7 @@ class RunningLoad:
         self._process.wait()
 
 
-def start_load(address: str, *, site: str, **counts: int) -> RunningLoad:
+def start_load(address: str, *, site: str, think_ms: float = 2.0, **counts: int) -> RunningLoad:
     """`counts`: keepalive, oneshot, posts, websockets, streams."""
     directory = Path(tempfile.mkdtemp(prefix="celadon-load-"))
     words = [f"--{kind}={count}" for kind, count in counts.items()]
@@ -43,6 +43,7 @@ def start_load(address: str, *, site: str, **counts: int) -> RunningLoad:
             f"--site={site}",
             f"--stop-file={directory / 'stop'}",
             f"--output={directory / 'tally.json'}",
+            f"--think-ms={think_ms}",
             *words,
         ],
         cwd=_ROOT,

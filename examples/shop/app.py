@@ -22,6 +22,8 @@ VERSION = (HERE / "VERSION").read_text().strip()
 BROKEN = (HERE / "BROKEN").read_text().strip() if (HERE / "BROKEN").exists() else os.environ.get("SHOP_BROKEN", "")
 DATABASE = os.environ.get("SHOP_DATABASE", str(HERE / "data" / "shop.db"))
 WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+GOING_AWAY = b"\x88\x02\x03\xe9"
+"""A close frame with code 1001."""
 STREAM_CHUNKS_COUNT = 40
 STREAM_EVERY_S = 0.05
 
@@ -29,6 +31,7 @@ in_flight = itertools.count()
 stopping = threading.Event()
 busy_lock = threading.Lock()
 busy_count = 0
+websockets: set[socket.socket] = set()
 
 
 def open_database() -> sqlite3.Connection:
@@ -143,6 +146,14 @@ def echo_websocket(connection: socket.socket, stream, key: str) -> None:  # noqa
     accept = base64.b64encode(hashlib.sha1(key.encode() + WEBSOCKET_GUID).digest()).decode()  # noqa: S324  RFC 6455
     head = "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     connection.sendall(f"{head}Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
+    websockets.add(connection)
+    try:
+        echo_frames(connection, stream)
+    finally:
+        websockets.discard(connection)
+
+
+def echo_frames(connection: socket.socket, stream) -> None:  # noqa: ANN001
     while len(start := stream.read(2)) == 2:
         length = start[1] & 0x7F
         mask = stream.read(4)
@@ -169,6 +180,8 @@ def listen() -> socket.socket:
 def stop_gracefully(listener: socket.socket, *, within_s: float = 8.0) -> None:
     """Accept what the kernel has queued, answer what is in flight, leave."""
     listener.close()
+    for websocket in list(websockets):
+        websocket.sendall(GOING_AWAY)
     until = time.monotonic() + within_s
     while busy_count and time.monotonic() < until:
         time.sleep(0.01)

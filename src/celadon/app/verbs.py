@@ -1,6 +1,7 @@
 """What the verbs of the command line do, without wording."""
 
 import os
+import pwd
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def find_lead(named: str | None) -> str:
             for name in ("CELADON_LEAD", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "SUDO_USER", "LOGNAME", "USER")
             if os.environ.get(name)
         ),
-        f"uid {os.geteuid()}",
+        pwd.getpwuid(os.geteuid()).pw_name,
     )
     return "".join(character for character in chosen if character.isprintable())[:64]
 

@@ -34,6 +34,7 @@ from celadon.events import (
     WindowSampled,
 )
 from celadon.model.names import ReleaseNumber, Slot
+from celadon.model.observed import FindingLevel
 from celadon.model.plan import OperationKind, Outcome
 
 _MIB = 1024 * 1024
@@ -63,7 +64,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
         case StepEnded(step=step, result=result, duration_s=duration_s, reason=reason):
             return None if result == "ok" else f"  {step} {result} after {duration_s:.1f} s: {reason}"
         case CheckFound(level=level, subject=subject, text=text, fix=fix):
-            return "\n".join([f"  {level}: {subject}: {text}", *(f"      {line}" for line in fix.splitlines())])
+            shown = fix.splitlines() if level is FindingLevel.PROBLEM else []
+            return "\n".join([f"  {level}: {subject}: {text}", *(f"      {line}" for line in shown)])
         case BuildStepStarted(command=command):
             return f"  $ {command}"
         case BuildStepEnded(exit_code=exit_code, output_tail=tail) if exit_code != 0 or tail:

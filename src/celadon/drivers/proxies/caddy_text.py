@@ -1,9 +1,9 @@
 """The snippet that Caddy reads of an app, from typed values only. Pure.
 
 The user's site block imports it. In the pointer way the upstream holds a placeholder that reads a file at each
-request: the port, or the socket's path. (The Caddyfile adapter takes a slash inside a placeholder for the end of a network's name and
-appends `:80`, unless the network is named: hence `tcp/`.) Pooled
-connections, which Caddy keeps by address, so never stick to the slot that was left.
+request: the port, or the socket's path. Pooled connections, which Caddy keeps by address, so never stick to the slot
+that was left. (The Caddyfile adapter takes a slash inside a placeholder for the end of a network's name and appends
+`:80`, unless the network is named: hence `tcp/`.)
 """
 
 import hashlib
@@ -16,6 +16,9 @@ from celadon.model.names import AppName, Slot
 
 _MARK = "# celadon: written by celadon, do not edit; sha256:"
 LOOK_HEADER = "X-Celadon-Look"
+_IDLE_S = 1
+"""Idle connections to a slot that was left end after this long; the drain waits for them. Caddy's own default of two
+minutes would make every drain run into its timeout."""
 
 
 class SnippetText(Struct, frozen=True, kw_only=True):
@@ -84,6 +87,9 @@ def _render_body(text: SnippetText, *, generation: str) -> str:
             f'log_append celadon_generation "{generation}"',
             f"reverse_proxy {upstream} {{",
             f"\theader_up -{LOOK_HEADER}",
+            "\ttransport http {",
+            f"\t\tkeepalive {_IDLE_S}s",
+            "\t}",
             "}",
             "",
         ]

@@ -1,5 +1,6 @@
 """What every runner does before a process exists: the slot's directory, its environment, its launch script."""
 
+import contextlib
 import grp
 import os
 import pwd
@@ -75,7 +76,14 @@ def write_slot(
     launch = directory / "launch"
     write_atomic(launch, render_launch(release), mode=0o755)
     (directory / "app.sock").unlink(missing_ok=True)
+    _begin_log(directory / "log")
     return launch
+
+
+def _begin_log(path: Path) -> None:
+    """A run begins with an empty log, so that its last lines are its own; the run before stays as `log.1`."""
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(path.with_name("log.1"))
 
 
 def render_launch(release: Release) -> str:

@@ -34,8 +34,6 @@ from celadon.model.observed import Finding, FindingLevel, SlotStatus, SlotView, 
 from celadon.model.release import Release
 from celadon.model.settings import Settings
 
-_LOG_KEPT_BYTES = 16 * 1024 * 1024
-
 
 class _Record(Struct, frozen=True):
     """`process.json`: what was started last in a slot. `process` None: the intent only."""
@@ -185,10 +183,6 @@ def _base_variables(identity: Identity | None) -> dict[str, str]:
 
 
 def _open_log(path: Path) -> "contextlib.closing[BufferedWriter]":
-    """Appends; what outgrew its bound is moved aside once, when a new process starts."""
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_size > _LOG_KEPT_BYTES:
-            path.rename(path.with_name("log.1"))
     return contextlib.closing(path.open("ab"))
 
 
