@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from celadon.observe.threshold import ThresholdJudge
-
 from celadon.contracts.control import Asked
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
@@ -44,6 +42,7 @@ from celadon.model.settings import (
     SourceSettings,
     WebSettings,
 )
+from celadon.observe.threshold import ThresholdJudge
 
 APP = AppName("shop")
 

@@ -146,9 +146,13 @@ def test_a_disk_that_takes_nothing_more_is_an_error_not_a_loss(small_disk: Path)
     path = small_disk / "journal.db"
     journal = open_at(path)
     fill(small_disk)
-    written = 0
     with pytest.raises(JournalError):
-        for _ in range(100_000):
-            journal.append(StepStarted(step=Step.SWITCH))
-            written += 1
-    assert len(read_entries(path, app=APP)) == written
+        append_forever(journal)
+    acknowledged = len(journal.read())
+    assert acknowledged >= 60
+    assert len(read_entries(path, app=APP)) == acknowledged
+
+
+def append_forever(journal: SqliteJournal) -> None:
+    while True:
+        journal.append(StepStarted(step=Step.SWITCH))
