@@ -74,3 +74,7 @@ def _show(error: CeladonError) -> None:
     click.echo(f"Traffic: {describe_traffic()}", err=True)
     if error.next_command:
         click.echo(f"Next:    {error.next_command}", err=True)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,237 @@
+"""A whole site of somebody's: a private proxy, the example shop, a celadon.toml, and the `celadon` command."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.load.client import Tally
+from bench.load.running import RunningLoad, start_load
+
+from celadon.app.inforce import read_in_force
+from celadon.drivers.runners.process import ProcessRunner
+from celadon.host.layout import Layout
+from celadon.model.names import AppName, Slot
+
+REPOSITORY = Path(__file__).parents[2]
+CELADON = [sys.executable, "-m", "celadon.cli.main"]
+NGINX = "/usr/sbin/nginx"
+_COMMAND_TIMEOUT_S = 120.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Below ip_local_port_range, and free at this moment: pytest workers draw from ranges of their own."""
+    worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "gw0")) or 0)
+    found: list[int] = []
+    port = 20000 + worker * 3000 + int(time.monotonic() * 1000) % 2000
+    while len(found) < count:
+        port += 1
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
+
+
+class Done:
+    """A finished `celadon` command."""
+
+    def __init__(self, code: int, output: str) -> None:
+        self.code = code
+        self.output = output
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """Bodies of one kind, of a command that was run with --json."""
+        bodies = [json.loads(line)["body"] for line in self.output.splitlines() if line.startswith("{")]
+        return [body for body in bodies if body["event"] == kind]
+
+
+class Site:
+    """`way` is proxy.switch. `config` lines are appended to celadon.toml; sections given replace the defaults."""
+
+    def __init__(self, base: Path, *, way: str = "pointer", sockets: bool = False, extra: str = "") -> None:
+        self.base = base
+        self.port, blue, green = free_ports(3)
+        self.app = base / "shop"
+        self.state = base / "state"
+        self.conf = base / "nginx"
+        self._process: subprocess.Popen[bytes] | None = None
+        (self.conf / "celadon").mkdir(parents=True)
+        self.state.mkdir()
+        (self.state / "test-install").touch()
+        shutil.copytree(REPOSITORY / "examples" / "shop", self.app)
+        self._write_config(way, "sockets = true" if sockets else f"ports = [{blue}, {green}]", extra)
+        self._write_nginx()
+        base.chmod(0o755)
+        for parent in base.parents:
+            if parent != Path("/"):
+                with contextlib.suppress(PermissionError):
+                    parent.chmod(parent.stat().st_mode | 0o011)
+
+    def _write_config(self, way: str, addresses: str, extra: str) -> None:
+        (self.app / "celadon.toml").write_text(
+            f"""\
+app = "shop"
+shared = ["data"]
+[source]
+exclude = ["celadon.toml", "__pycache__"]
+[web]
+command = "{sys.executable} -S -E app.py"
+{addresses}
+[readiness]
+path = "/health"
+interval = "50ms"
+successes = 2
+deadline = "10s"
+[proxy]
+type = "nginx"
+switch = "{way}"
+site = "http://shop.example"
+listen = "127.0.0.1:{self.port}"
+directory = "{self.conf}/celadon"
+config = "{self.conf}/nginx.conf"
+binary = "{NGINX}"
+[observe]
+window = "400ms"
+interval = "50ms"
+min_requests = 5
+max_error_rate = "5%"
+[drain]
+timeout = "3s"
+stop_timeout = "5s"
+{extra}
+"""
+        )
+
+    def _write_nginx(self) -> None:
+        (self.conf / "nginx.conf").write_text(
+            f"""\
+user root;
+worker_processes 2;
+pid {self.conf}/nginx.pid;
+error_log {self.conf}/error.log;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    include {self.conf}/celadon/*/http.conf;
+    server {{
+        listen 127.0.0.1:{self.port};
+        server_name shop.example;
+        location / {{
+            include {self.conf}/celadon/shop/route.conf*;
+        }}
+    }}
+}}
+"""
+        )
+
+    def start_proxy(self) -> None:
+        self._process = subprocess.Popen(
+            [NGINX, "-c", str(self.conf / "nginx.conf"), "-p", str(self.conf), "-g", "daemon off;"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            time.sleep(0.01)
+        raise AssertionError((self.conf / "error.log").read_text())
+
+    def stop_proxy(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=20)
+            self._process = None
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.state, AppName("shop"))
+
+    def variables(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        return os.environ | {"CELADON_ROOT": str(self.state), "PYTHONPATH": str(REPOSITORY / "src")} | dict(more or {})
+
+    def celadon(self, *words: str, env: Mapping[str, str] | None = None) -> Done:
+        done = subprocess.run(
+            [*CELADON, *words, "-c", str(self.app / "celadon.toml")],
+            env=self.variables(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_COMMAND_TIMEOUT_S,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout)
+
+    def start_celadon(self, *words: str, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [*CELADON, *words, "-c", str(self.app / "celadon.toml")],
+            env=self.variables(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def write_version(self, version: str, *, broken: str = "") -> None:
+        (self.app / "VERSION").write_text(f"{version}\n")
+        (self.app / "BROKEN").unlink(missing_ok=True)
+        if broken:
+            (self.app / "BROKEN").write_text(broken)
+
+    def deploy(self, version: str, *, broken: str = "", env: Mapping[str, str] | None = None) -> Done:
+        self.write_version(version, broken=broken)
+        return self.celadon("deploy", env=env)
+
+    def visit(self) -> tuple[int, str]:
+        """Status and version, as a visitor gets them."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        version = re.search(r"X-Version: (\S+)", answer)
+        return int(answer.split()[1]), version.group(1) if version else ""
+
+    def start_load(self, **knobs: Any) -> RunningLoad:
+        chosen = {"keepalive": 2, "oneshot": 1, "posts": 2, "websockets": 0, "streams": 0, "think_ms": 5.0} | knobs
+        return start_load(f"127.0.0.1:{self.port}", site="shop.example", **chosen)
+
+    def lost_orders(self, tally: Tally) -> set[str]:
+        """Acknowledged ids that are not stored exactly once."""
+        with sqlite3.connect(self.layout.shared / "data" / "shop.db") as database:
+            stored = [row[0] for row in database.execute("SELECT id FROM orders")]
+        return {order for order in tally.acknowledged if stored.count(order) != 1}
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.celadon("status", "--json").output)
+        return found
+
+    def running_slots(self) -> list[str]:
+        return [slot["view"]["slot"] for slot in self.status()["slots"] if slot["view"]["status"] == "running"]
+
+    def close(self) -> None:
+        settings = read_in_force(self.layout)
+        if settings is not None:
+            for slot in Slot:
+                ProcessRunner(self.layout, settings).stop(slot, grace_s=2.0)
+        self.stop_proxy()
+
+
+@contextlib.contextmanager
+def open_site(base: Path, **knobs: Any) -> Iterator[Site]:
+    """Proxy running, first release live."""
+    site = Site(base, **knobs)
+    site.start_proxy()
+    try:
+        first = site.deploy("v1")
+        assert first.code == 0, first.output
+        yield site
+    finally:
+        site.close()

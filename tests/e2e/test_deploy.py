@@ -1,0 +1,298 @@
+"""The whole way, with the real nginx, real processes and the `celadon` command, as a person would type it."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.site import NGINX, Site, open_site
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with open_site(tmp_path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("way", ["pointer", "symlink", "include"])
+def test_a_deploy_and_a_rollback_under_load_lose_nothing(tmp_path: Path, way: str) -> None:
+    """v1 to v2 and back: no failed request, no lost order, the slot left is empty."""
+    with open_site(tmp_path, way=way) as site:
+        load = site.start_load()
+        assert site.deploy("v2").code == 0
+        assert site.visit() == (200, "v2")
+        assert site.running_slots() == ["green"]
+        back = site.celadon("rollback")
+        assert back.code == 0, back.output
+        assert site.visit() == (200, "v1")
+        tally = load.stop()
+        assert (tally.failed, dict(tally.faults)) == (0, {} if way == "pointer" else dict(tally.faults))
+        assert way != "pointer" or tally.closed == 0
+        assert site.lost_orders(tally) == set()
+        assert tally.requests > 200
+
+
+def test_socket_slots_are_switched_too(tmp_path: Path) -> None:
+    """Slots that listen on Unix sockets, through the same pointer."""
+    with open_site(tmp_path, sockets=True) as site:
+        load = site.start_load()
+        assert site.deploy("v2").code == 0
+        tally = load.stop()
+        assert (tally.failed, tally.closed) == (0, 0)
+        assert site.visit() == (200, "v2")
+
+
+def test_an_unready_release_is_rejected_with_its_reasons(site: Site) -> None:
+    """Exit 10; the message names the probe, the answer, the app's last lines, traffic and the next command."""
+    done = site.deploy("v2", broken="health")
+    assert done.code == 10
+    for part in ("GET /health", "status 503", "shop v2 listens", "Traffic: blue, r1", "Next:", "celadon logs"):
+        assert part in done.output, done.output
+    assert site.visit() == (200, "v1")
+    assert site.running_slots() == ["blue"]
+
+
+def test_a_release_that_fails_under_traffic_is_rolled_back(site: Site) -> None:
+    """Exit 11; the log's 5xx share decides, and the old release has the traffic again."""
+    load = site.start_load()
+    done = site.deploy("v2", broken="errors")
+    load.stop()
+    assert done.code == 11, done.output
+    assert "max_error_rate" in done.output
+    assert site.visit() == (200, "v1")
+    assert site.running_slots() == ["blue"]
+
+
+def test_a_killed_candidate_in_the_window_is_noticed(tmp_path: Path) -> None:
+    """The process dies after the switch: the route goes back within the detection bound."""
+    with open_site(tmp_path, extra="") as site:
+        config = site.app / "celadon.toml"
+        config.write_text(config.read_text().replace('window = "400ms"', 'window = "20s"'))
+        site.write_version("v2")
+        deploying = site.start_celadon("deploy", "--json")
+        pid = await_event(deploying, "candidate_started")["pid"]
+        await_event(deploying, "window_opened")
+        os.kill(pid, signal.SIGKILL)
+        deploying.communicate(timeout=60)
+        assert deploying.returncode == 11
+        assert site.visit() == (200, "v1")
+
+
+def test_abort_in_the_window_brings_the_old_release_back(site: Site) -> None:
+    """`celadon abort` from another terminal."""
+    lengthen_window(site)
+    site.write_version("v2")
+    deploying = site.start_celadon("deploy", "--json")
+    await_event(deploying, "window_opened")
+    assert site.visit() == (200, "v2")
+    done = site.celadon("abort", "--lead", "ada")
+    deploying.communicate(timeout=60)
+    assert (done.code, deploying.returncode) == (11, 11)
+    assert "ada asked to abort" in done.output
+    assert site.visit() == (200, "v1")
+
+
+def test_a_rollback_in_the_window_is_done_at_once(site: Site) -> None:
+    """The person's own command exits 0, the deploy it ended 11."""
+    lengthen_window(site)
+    site.write_version("v2")
+    deploying = site.start_celadon("deploy", "--json")
+    await_event(deploying, "window_opened")
+    assert site.celadon("rollback").code == 0
+    deploying.communicate(timeout=60)
+    assert deploying.returncode == 11
+    assert site.visit() == (200, "v1")
+
+
+def test_finalize_ends_the_window(site: Site) -> None:
+    """A person who has seen enough."""
+    lengthen_window(site)
+    site.write_version("v2")
+    deploying = site.start_celadon("deploy", "--json")
+    await_event(deploying, "window_opened")
+    assert site.celadon("finalize").code == 0
+    deploying.communicate(timeout=60)
+    assert deploying.returncode == 0
+    assert site.running_slots() == ["green"]
+
+
+def test_ctrl_c_detaches_and_attach_comes_back(site: Site) -> None:
+    """The operation outlives its terminal."""
+    lengthen_window(site)
+    site.write_version("v2")
+    deploying = site.start_celadon("deploy", "--json")
+    await_event(deploying, "window_opened")
+    deploying.send_signal(signal.SIGINT)
+    output, _ = deploying.communicate(timeout=20)
+    assert deploying.returncode == 130
+    assert "celadon attach" in output
+    attached = site.start_celadon("attach", "--json")
+    await_event(attached, "window_opened")
+    assert site.celadon("finalize").code == 0
+    attached.communicate(timeout=60)
+    assert attached.returncode == 0
+    assert site.visit() == (200, "v2")
+
+
+def test_manual_bless_keeps_the_old_slot_hot(tmp_path: Path) -> None:
+    """20 with the next command; a rollback is then the switch alone; a deploy in between is refused."""
+    with open_site(tmp_path) as site:
+        config = site.app / "celadon.toml"
+        config.write_text(config.read_text().replace("[observe]", '[observe]\nbless = "manual"'))
+        waiting = site.deploy("v2")
+        assert waiting.code == 20, waiting.output
+        assert "celadon finalize" in waiting.output
+        assert sorted(site.running_slots()) == ["blue", "green"]
+        assert site.deploy("v3").code == 13
+        assert site.celadon("rollback").code == 0
+        assert site.visit() == (200, "v1")
+        assert site.running_slots() == ["blue"]
+        assert site.deploy("v4").code == 20
+        assert site.celadon("finalize").code == 0
+        assert site.running_slots() == ["green"]
+
+
+def test_an_altered_release_is_refused_before_traffic_is_touched(site: Site) -> None:
+    """Exit 13, and the path that differs is named."""
+    assert site.deploy("v2").code == 0
+    (site.layout.release(1) / "tree" / "app.py").write_text("print('other')\n")
+    done = site.celadon("rollback")
+    assert done.code == 13, done.output
+    assert "tree/app.py" in done.output
+    assert site.visit() == (200, "v2")
+
+
+def test_a_broken_configuration_does_not_stand_in_the_way_of_a_rollback(site: Site) -> None:
+    """Rollback reads what the deploy wrote."""
+    assert site.deploy("v2").code == 0
+    config = site.app / "celadon.toml"
+    config.write_text(config.read_text() + "\nnonsense = [\n")
+    assert site.celadon("deploy").code == 2
+    assert site.celadon("rollback").code == 0
+    assert site.visit() == (200, "v1")
+
+
+def test_a_broken_site_of_somebody_else_is_found_before_anything_is_touched(site: Site) -> None:
+    """Exit 13 with nginx's own file and line; no release was made."""
+    neighbour = site.conf / "celadon" / "neighbour"
+    neighbour.mkdir()
+    (neighbour / "http.conf").write_text("server {\n    listen 127.0.0.1:1;\n    nonsense on;\n}\n")
+    done = site.deploy("v2")
+    assert done.code == 13, done.output
+    assert f"{neighbour}/http.conf:3" in done.output
+    assert not site.layout.release(2).exists()
+    assert site.visit() == (200, "v1")
+
+
+def test_another_program_on_the_slots_port_is_named(site: Site) -> None:
+    """The candidate's address is taken: rejected, with the pid that holds it."""
+    status = site.status()
+    port = int(status["slots"][1]["address"].rpartition(":")[2])
+    thief = subprocess.Popen(
+        [
+            "python3",
+            "-c",
+            f"import socket,time;s=socket.socket();s.bind(('127.0.0.1',{port}));s.listen();time.sleep(99)",
+        ]
+    )
+    try:
+        await_listener(port)
+        done = site.deploy("v2")
+        assert done.code == 10, done.output
+        assert f"pid {thief.pid}" in done.output
+        assert site.visit() == (200, "v1")
+    finally:
+        thief.kill()
+        thief.wait()
+
+
+def test_two_deploys_in_the_same_instant(site: Site) -> None:
+    """One does it; the other is told who holds the lock."""
+    site.write_version("v2")
+    both = [site.start_celadon("deploy") for _ in range(2)]
+    outputs = [each.communicate(timeout=60)[0] for each in both]
+    codes = sorted(each.returncode for each in both)
+    assert codes == [0, 12], outputs
+    assert any("holds the lock for a deploy" in output for output in outputs)
+
+
+def test_a_lost_journal_is_rebuilt_and_a_rollback_still_works(site: Site) -> None:
+    """Router, processes and manifests are enough."""
+    assert site.deploy("v2").code == 0
+    site.layout.journal.write_bytes(b"\0" * 4096)
+    done = site.celadon("rollback")
+    assert done.code == 0, done.output
+    assert site.visit() == (200, "v1")
+    assert site.layout.journal.with_name("journal.db.damaged-1").exists()
+
+
+def test_status_shows_what_is_observed(site: Site) -> None:
+    """A process that was ended behind our back is not said to run."""
+    status = site.status()
+    assert (status["route"]["slot"], status["route"]["seen"]) == ("blue", True)
+    os.kill(status["slots"][0]["view"]["pids"][0], signal.SIGKILL)
+    until = time.monotonic() + 10
+    while site.running_slots() and time.monotonic() < until:
+        pass
+    assert site.running_slots() == []
+    assert site.celadon("recover").code == 14
+    assert site.visit() == (200, "v1")
+
+
+def test_history_and_releases_tell_what_was_done(site: Site) -> None:
+    """Who, what, how it ended; which release is live."""
+    site.deploy("v2", broken="health")
+    lines = [json.loads(line) for line in site.celadon("history", "--json").output.splitlines()]
+    assert [(line["kind"], line["outcome"]) for line in lines] == [("deploy", "rejected"), ("deploy", "done")]
+    kept = json.loads(site.celadon("releases", "--json").output)
+    assert [(each["number"], each["live"], each["blessed"]) for each in kept] == [(2, False, False), (1, True, True)]
+
+
+def test_no_secret_leaves_the_env_file(site: Site, tmp_path: Path) -> None:
+    """A canary in env_file is in no log, journal, argv, output or world-readable file."""
+    secret = "canary-7f3a9c"
+    (tmp_path / "env").write_text(f"API_KEY={secret}\n")
+    config = site.app / "celadon.toml"
+    config.write_text(config.read_text().replace("[readiness]", f'env_file = "{tmp_path}/env"\n[readiness]'))
+    done = site.deploy("v2")
+    assert done.code == 0, done.output
+    shown = [site.celadon(*words).output for words in (["config"], ["status"], ["history"], ["logs"], ["releases"])]
+    assert not any(secret in text for text in [done.output, *shown])
+    for path in site.state.rglob("*"):
+        if path.is_file() and secret.encode() in path.read_bytes():
+            assert path.stat().st_mode & 0o077 == 0, f"{path} can be read by others"
+    argv = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    assert secret not in argv
+
+
+def lengthen_window(site: Site) -> None:
+    config = site.app / "celadon.toml"
+    config.write_text(config.read_text().replace('window = "400ms"', 'window = "60s"'))
+
+
+def await_event(process: "subprocess.Popen[str]", kind: str) -> dict[str, int]:
+    for line in process.stdout or ():
+        if line.startswith("{") and json.loads(line)["body"]["event"] == kind:
+            body: dict[str, int] = json.loads(line)["body"]
+            return body
+    raise AssertionError(f"the command ended without {kind}")
+
+
+def await_listener(port: int) -> None:
+    import socket
+
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return
