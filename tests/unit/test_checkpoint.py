@@ -23,6 +23,7 @@ def test_the_second_passing_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     with pytest.raises(OSError, match="injected at renamed") as caught:
         reached("renamed")
     assert caught.value.errno == errno.ENOSPC
+    assert not (tmp_path / "test-install").exists()
 
 
 def test_the_environment_alone_arms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

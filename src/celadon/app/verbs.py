@@ -13,7 +13,7 @@ from celadon.contracts.sink import Sink
 from celadon.host.control import ask
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
-from celadon.model.errors import RefusedError, UsageError
+from celadon.model.errors import NeedsPersonError, RefusedError, UsageError
 from celadon.model.names import AppName, OperationId, ReleaseNumber
 from celadon.model.plan import OperationKind, Outcome, Request
 from celadon.model.release import Source, SourceKind
@@ -79,7 +79,8 @@ def order_of(
 
 
 def perform(order: Order, sinks: Sequence[Sink]) -> Outcome:
-    """Spawn and follow. When the operation dies without a last word, recover it and say so (RECOVERED)."""
+    """Spawn and follow. When the operation dies without a last word, recover it and say so: RECOVERED even when it had
+    died before it touched anything, since what was asked for was not done."""
     layout = Layout(Path(order.root), order.app)
     pid = spawn_operation(order)
     follower = Follower(layout, order.operation, sinks, pid=pid)
@@ -89,8 +90,9 @@ def perform(order: Order, sinks: Sequence[Sink]) -> Outcome:
     if (layout.operations / f"{order.operation}.debug").exists():
         return Outcome.BUG
     if order.kind is OperationKind.RECOVER:
-        return Outcome.NEEDS_PERSON
-    return perform(order_of(layout, OperationKind.RECOVER, lead=order.lead), sinks)
+        raise NeedsPersonError("the recovery died too", code="recovery_died", next_command="celadon recover")
+    recovered = perform(order_of(layout, OperationKind.RECOVER, lead=order.lead), sinks)
+    return Outcome.RECOVERED if recovered is Outcome.DONE else recovered
 
 
 def running_operation(layout: Layout) -> OperationId | None:

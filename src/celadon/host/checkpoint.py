@@ -17,7 +17,8 @@ _passed: dict[str, int] = {}
 
 def reached(name: str) -> None:
     """`NAME:ACTION[:NTH]` in the environment acts when `name` is passed for the NTH time (1 by default): a signal
-    to this process, or OSError with that errno. Costs two dictionary look-ups when not armed."""
+    to this process, or OSError with that errno. Acts once: the install's mark is used up, so that the recovery which
+    inherits the environment lives. Costs two dictionary look-ups when not armed."""
     armed, record = os.environ.get(ARMED_BY), os.environ.get(RECORDED_BY)
     if armed is None and record is None:
         return
@@ -35,6 +36,7 @@ def _act(armed: str, name: str) -> None:
     wanted, action, *nth = armed.split(":")
     if wanted != name or _passed[name] != int(nth[0] if nth else 1):
         return
+    (Path(os.environ["CELADON_ROOT"]) / TEST_INSTALL).unlink()
     if action in _SIGNALS:
         os.kill(os.getpid(), _SIGNALS[action])
     else:

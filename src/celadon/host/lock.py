@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from celadon.host.files import write_atomic
+from celadon.host.processes import identify
 from celadon.model.errors import BusyError
 from celadon.model.names import OperationId
 
@@ -23,10 +24,11 @@ _BETWEEN_TRIES_S = 0.004
 
 
 class Holder(Struct, frozen=True, kw_only=True):
-    """`since_at` is wall-clock seconds, for people."""
+    """`since_at` is wall-clock seconds, for people; `started_ticks` tells this process from a later one of its pid."""
 
     holder: str
     pid: int
+    started_ticks: int
     operation: OperationId
     purpose: str
     since_at: float
@@ -44,7 +46,14 @@ class AppLock:
     def acquire(self, *, holder: str, operation: OperationId, purpose: str) -> None:
         """Blocks at most 20 ms. Raises BusyError that names the holder and since when."""
         self._descriptor = self._take()
-        record = Holder(holder=holder, pid=os.getpid(), operation=operation, purpose=purpose, since_at=time.time())
+        record = Holder(
+            holder=holder,
+            pid=os.getpid(),
+            started_ticks=_started_ticks(os.getpid()),
+            operation=operation,
+            purpose=purpose,
+            since_at=time.time(),
+        )
         with contextlib.suppress(OSError):
             write_atomic(self._beside, msgspec.json.encode(record))
 
@@ -61,9 +70,7 @@ class AppLock:
         except FileNotFoundError:
             return None
         try:
-            if _is_free(descriptor):
-                return None
-            return self._read_beside()
+            return None if _is_free(descriptor) else self._read_living()
         finally:
             os.close(descriptor)
 
@@ -85,7 +92,7 @@ class AppLock:
             os.close(descriptor)
 
     def _busy(self) -> BusyError:
-        found = self._read_beside()
+        found = self._read_living()
         if found is None:
             return BusyError("another operation holds the lock", code="locked", next_command="celadon attach")
         since = time.strftime("%H:%M:%S", time.localtime(found.since_at))
@@ -95,11 +102,27 @@ class AppLock:
             next_command="celadon attach",
         )
 
+    def _read_living(self) -> Holder | None:
+        """A new holder writes its name microseconds after it has the lock: until then a dead one's stands there."""
+        found = self._read_beside()
+        for _ in range(_TRIES_COUNT):
+            if found is not None and _started_ticks(found.pid) == found.started_ticks:
+                break
+            time.sleep(_BETWEEN_TRIES_S)
+            found = self._read_beside()
+        return found
+
     def _read_beside(self) -> Holder | None:
         try:
             return msgspec.json.decode(self._beside.read_bytes(), type=Holder)
         except (OSError, msgspec.DecodeError):
             return None
+
+
+def _started_ticks(pid: int) -> int:
+    """0 when there is no such process."""
+    found = identify(pid)
+    return found.started_ticks if found is not None else 0
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
