@@ -1,0 +1,182 @@
+"""A Debian server: systemd as PID 1, its own nginx, `celadon` as root would type it."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from celadon.drivers.runners.systemd import HARDENING, render_unit
+from celadon.host.commands import Completed
+from celadon.model.names import Slot
+from celadon.model.settings import SystemdSettings
+from tests.e2e.machine import REPOSITORY, Machine, open_machine
+from tests.fakes.world import make_settings
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.xdist_group("machine"),
+    pytest.mark.skipif(shutil.which("systemd-nspawn") is None or os.geteuid() != 0, reason="needs root and nspawn"),
+]
+
+CELADON = '#!/bin/sh\nPYTHONPATH=/repo/src:/site exec python3 -m celadon.cli.main "$@"\n'
+CONFIG = """\
+app = "shop"
+user = "shop"
+shared = ["data"]
+[source]
+exclude = ["celadon.toml"]
+[web]
+command = "python3 -S -E app.py"
+ports = [8101, 8102]
+runner = "systemd"
+[web.limits]
+open_files = 4096
+[readiness]
+path = "/health"
+interval = "50ms"
+successes = 2
+deadline = "15s"
+[proxy]
+type = "nginx"
+site = "http://shop.example"
+[observe]
+window = "1s"
+interval = "100ms"
+min_requests = 5
+[drain]
+timeout = "5s"
+"""
+SITE = """\
+server {
+    listen 80;
+    server_name shop.example;
+    location / {
+        include /etc/nginx/celadon/shop/route.conf*;
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with open_machine(tmp_path_factory.mktemp("machine")) as booted:
+        prepare(booted)
+        yield booted
+
+
+def prepare(machine: Machine) -> None:
+    """As the tutorial has it: a user, the app's files, a site with one include, one line in conf.d."""
+    machine.write("/usr/local/bin/celadon", CELADON, mode=0o755)
+    machine.write("/etc/nginx/conf.d/celadon.conf", "include /etc/nginx/celadon/*/http.conf;\n")
+    machine.write("/etc/nginx/sites-enabled/shop", SITE)
+    assert machine.shell("rm -f /etc/nginx/sites-enabled/default; useradd --system --create-home shop").ok
+    assert machine.shell("cp -r /repo/examples/shop /srv/shop; nginx -t && systemctl reload nginx").ok
+    machine.write("/srv/shop/celadon.toml", CONFIG)
+
+
+def celadon(machine: Machine, *words: str) -> Completed:
+    return machine.shell(f"cd /srv/shop && celadon {' '.join(words)}")
+
+
+def deploy(machine: Machine, version: str, *, broken: str = "") -> Completed:
+    machine.write("/srv/shop/VERSION", f"{version}\n")
+    (machine.tree / "srv/shop/BROKEN").unlink(missing_ok=True)
+    if broken:
+        machine.write("/srv/shop/BROKEN", broken)
+    return celadon(machine, "deploy")
+
+
+def visit(machine: Machine) -> str:
+    script = "exec 3<>/dev/tcp/127.0.0.1/80; printf 'GET / HTTP/1.0\\r\\nHost: shop.example\\r\\n\\r\\n' >&3; cat <&3"
+    return machine.run("/bin/bash", "-c", script).stdout
+
+
+def test_a_person_deploys_rejects_and_rolls_back(machine: Machine) -> None:
+    """v1, v2 under load, a broken v3, back to v1: exit codes, traffic, units."""
+    first = deploy(machine, "v1")
+    assert first.exit_code == 0, first.output
+    assert "Shop v1" in visit(machine)
+    started = machine.shell(
+        "cd /repo && nohup python3 -m bench.load --address 127.0.0.1:80 --site shop.example --stop-file /root/stop "
+        "--output /root/tally --streams 0 --websockets 0 --think-ms 10 >/tmp/load.log 2>&1 &"
+    )
+    assert started.ok
+    second = deploy(machine, "v2")
+    assert second.exit_code == 0, second.output
+    third = deploy(machine, "v3", broken="health")
+    assert third.exit_code == 10, third.output
+    assert "shop v3 listens" in third.output
+    back = celadon(machine, "rollback")
+    assert back.exit_code == 0, back.output
+    assert "Shop v1" in visit(machine)
+    machine.shell("touch /root/stop; until [ -e /root/tally ]; do sleep 0.05; done", timeout_s=30)
+    tally = json.loads((machine.tree / "root/tally").read_text() or "{}")
+    assert (tally["failed"], tally["closed"], tally["faults"]) == (0, 0, {})
+    assert set(tally["versions"]) == {"v1", "v2"}
+    units = machine.shell("systemctl list-units --no-legend 'celadon-shop-*'").stdout
+    assert units.count("running") == 1
+
+
+def test_the_app_runs_as_its_user_with_its_env_unreadable(machine: Machine) -> None:
+    """The unit is what was asked for."""
+    shown = machine.shell("systemctl show -p User,NoNewPrivileges,LimitNOFILE,UnitFileState celadon-shop-*").stdout
+    assert "User=shop" in shown
+    assert "NoNewPrivileges=yes" in shown
+    assert "LimitNOFILE=4096" in shown
+    mode = machine.shell("stat -c %a /var/lib/celadon/apps/shop/slots/*/env").stdout.split()
+    assert set(mode) == {"600"}
+
+
+def test_a_crashed_app_is_started_again(machine: Machine) -> None:
+    """systemd does what the process runner says it does not."""
+    status = json.loads(celadon(machine, "status", "--json").stdout)
+    pid = next(slot["view"]["pids"][0] for slot in status["slots"] if slot["view"]["status"] == "running")
+    machine.run("kill", "-KILL", str(pid))
+    assert machine.shell(
+        "for i in $(seq 100); do celadon status --app shop | grep -q '1 restarts' && exit; sleep 0.1; done"
+    ).ok
+    assert "Shop v1" in visit(machine)
+
+
+def test_a_reboot_serves_the_right_release_with_no_human(machine: Machine) -> None:
+    """I8: exactly the live slot is enabled."""
+    machine.reboot()
+    found = machine.shell("for i in $(seq 100); do ss -ltn | grep -q ':810[12]' && exit 0; sleep 0.1; done; exit 1")
+    assert found.ok
+    assert "Shop v1" in visit(machine)
+    enabled = machine.shell("systemctl is-enabled celadon-shop-blue celadon-shop-green").stdout.split()
+    assert sorted(enabled) == ["disabled", "enabled"]
+
+
+def test_a_deploy_works_after_the_reboot(machine: Machine) -> None:
+    """I9."""
+    done = deploy(machine, "v5")
+    assert done.exit_code == 0, done.output
+    assert "Shop v5" in visit(machine)
+
+
+@pytest.mark.parametrize("off", [(), tuple(directive.partition("=")[0] for directive in HARDENING)])
+def test_systemd_accepts_the_generated_unit(machine: Machine, off: tuple[str, ...]) -> None:
+    """`systemd-analyze verify` has nothing to say, with all hardening and with none."""
+    from msgspec.structs import replace
+
+    settings = make_settings()
+    systemd = SystemdSettings(hardening_off=off)
+    settings = replace(settings, web=replace(settings.web, systemd=systemd))
+    directory = Path("/var/lib/celadon/apps/shop/slots/blue")
+    text = render_unit(settings, Slot.BLUE, directory=directory, user_and_group=("shop", "shop"))
+    machine.shell("mkdir -p /root/verify")
+    machine.write("/root/verify/celadon-shop-blue.service", text)
+    judged = machine.run("systemd-analyze", "verify", "/root/verify/celadon-shop-blue.service")
+    assert judged.ok, judged.output
+    assert "celadon-shop-blue" not in judged.output, judged.output
+    assert all((f"{name}=" in text) is not bool(off) for name in ("NoNewPrivileges", "PrivateTmp", "RestrictRealtime"))
+
+
+def test_the_repository_is_read_only_inside(machine: Machine) -> None:
+    """The machine cannot spoil the checkout that tests it."""
+    assert not machine.shell("touch /repo/spoiled").ok
+    assert not (REPOSITORY / "spoiled").exists()
