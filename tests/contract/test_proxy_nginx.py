@@ -1,7 +1,6 @@
 """The nginx driver against a real nginx."""
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +14,10 @@ from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import Effect, FindingLevel
 from celadon.model.settings import SwitchWay
-from tests.contract.nginx_server import NGINX, NginxStage, free_port
+from tests.contract.nginx_server import NGINX, NginxStage
 from tests.contract.proxy_promises import ProxyPromises, ignore, read_hits
+from tests.contract.slot_server import free_port
+from tests.contract.visitors import Visitors
 
 pytestmark = [
     pytest.mark.root,
@@ -44,64 +45,6 @@ def make_stage(tmp_path: Path) -> Iterator[MakeStage]:
 def stage(request: pytest.FixtureRequest, make_stage: MakeStage) -> NginxStage:
     way, _, sockets = request.param.partition("-")
     return make_stage(SwitchWay(way), sockets=bool(sockets))
-
-
-class Visitors:
-    """A visitor with one connection kept alive and one with a connection a request; nobody retries."""
-
-    def __init__(self, port: int) -> None:
-        self._address = ("127.0.0.1", port)
-        self._done = threading.Event()
-        self.count = 0
-        self.failures: list[str] = []
-        self._threads = [threading.Thread(target=run) for run in (self._keep_alive, self._one_shot)]
-
-    def __enter__(self) -> "Visitors":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join()
-
-    def await_more(self, count: int) -> None:
-        until, deadline = self.count + count, time.monotonic() + 10
-        while self.count < until and time.monotonic() < deadline:
-            time.sleep(0.001)
-
-    def _keep_alive(self) -> None:
-        stream = socket.create_connection(self._address, timeout=5)
-        while not self._done.is_set():
-            if not self._ask(stream, "keep-alive"):
-                stream.close()
-                stream = socket.create_connection(self._address, timeout=5)
-        stream.close()
-
-    def _one_shot(self) -> None:
-        while not self._done.is_set():
-            with socket.create_connection(self._address, timeout=5) as stream:
-                self._ask(stream, "close")
-
-    def _ask(self, stream: socket.socket, connection: str) -> bool:
-        """False when nginx ends the connection with or after this answer."""
-        request = f"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: {connection}\r\n\r\n"
-        try:
-            stream.sendall(request.encode())
-            answer = b""
-            while not answer.endswith((b"blue", b"green")):
-                chunk = stream.recv(65536)
-                if not chunk:
-                    break
-                answer += chunk
-        except OSError as error:
-            self.failures.append(f"{connection}: {error}")
-            return False
-        self.count += 1
-        if not answer.startswith(b"HTTP/1.1 200"):
-            self.failures.append(f"{connection}: {answer[:60]!r}")
-        return b"Connection: keep-alive" in answer
 
 
 class TestNginx(ProxyPromises):

@@ -1,0 +1,107 @@
+"""A private Caddy with two slots behind it: own directories, admin on a Unix socket, ended by pid."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from celadon.drivers.proxies.caddy import CaddyProxy
+from celadon.host.layout import Layout
+from celadon.host.look_http import LookTarget, ask_look
+from celadon.model.address import Address, SocketAddress, TcpAddress
+from celadon.model.names import AppName, Slot
+from celadon.model.settings import ProxyKind, ProxySettings, Settings, SourceSettings, SwitchWay, WebSettings
+from tests.contract.slot_server import SlotServer, free_port
+
+CADDY = str(Path(sys.executable).parent / "caddy")
+
+
+class CaddyStage:
+    """Implements ProxyStage. `neighbour` is another site's block."""
+
+    def __init__(self, base: Path, *, way: SwitchWay, sockets: bool = False) -> None:
+        self.base = base
+        self.reloads = way is not SwitchWay.POINTER
+        self.port = free_port()
+        self.conf = base / "conf"
+        (self.conf / "celadon").mkdir(parents=True)
+        self.main = self.conf / "Caddyfile"
+        self.layout = Layout(base / "state", AppName("shop-one"))
+        self.layout.home.mkdir(parents=True)
+        self.slots = {slot: SlotServer(slot, address=self._address(slot, sockets=sockets)) for slot in Slot}
+        self.settings = self.settings_for(way)
+        self.proxy = CaddyProxy(self.layout, self.settings)
+        self.write_main()
+        self.start()
+
+    def settings_for(self, way: SwitchWay, *, seen_timeout_s: float = 8.0) -> Settings:
+        web = WebSettings(command="app", blue=self.slots[Slot.BLUE].address, green=self.slots[Slot.GREEN].address)
+        proxy = ProxySettings(
+            kind=ProxyKind.CADDY,
+            site=f"http://127.0.0.1:{self.port}",
+            listen=f"127.0.0.1:{self.port}",
+            switch=way,
+            directory=str(self.conf / "celadon"),
+            config=str(self.main),
+            binary=shutil.which("caddy") or CADDY,
+            admin=self._admin,
+            seen_timeout_s=seen_timeout_s,
+        )
+        return Settings(app=self.layout.app, source=SourceSettings(path="/srv/shop"), web=web, proxy=proxy)
+
+    @property
+    def _admin(self) -> str:
+        return f"unix/{self.base}/admin.sock"
+
+    def write_main(self, *, neighbour: str = "", imported: bool = True) -> None:
+        line = "\timport celadon/shop-one*.caddy\n" if imported else "\trespond nothing\n"
+        self.main.write_text(
+            f"{{\n\tadmin {self._admin}\n\tauto_https off\n\tpersist_config off\n}}\n\n"
+            f"http://127.0.0.1:{self.port} {{\n{line}}}\n{neighbour}"
+        )
+
+    def start(self) -> None:
+        home = {"XDG_DATA_HOME": str(self.base), "XDG_CONFIG_HOME": str(self.base), "HOME": str(self.base)}
+        with (self.base / "caddy.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self.settings.proxy.binary, "run", "--config", str(self.main), "--adapter", "caddyfile"],
+                env=os.environ | home,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.01)
+        raise TimeoutError((self.base / "caddy.log").read_text())
+
+    def _address(self, slot: Slot, *, sockets: bool) -> Address:
+        if sockets:
+            return SocketAddress(path=str(self.base / f"{slot.value}.sock"))
+        return TcpAddress(port=free_port())
+
+    def visit(self) -> int:
+        target = LookTarget(address=("127.0.0.1", self.port), tls=False, host=f"127.0.0.1:{self.port}", path="/")
+        return ask_look(target, headers={}, timeout_s=5)
+
+    def reload_count(self) -> int:
+        """Configurations that Caddy has loaded."""
+        return (self.base / "caddy.log").read_text().count("adapted config") + (
+            self.base / "caddy.log"
+        ).read_text().count("load complete")
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=20)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self.stop()
+        for slot in self.slots.values():
+            slot.close()
