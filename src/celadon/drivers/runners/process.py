@@ -41,6 +41,7 @@ class _Record(Struct, frozen=True):
     release: ReleaseNumber
     process: ProcessIdentity | None = None
     stopped: bool = False
+    exit_code: int | None = None
 
 
 class ProcessRunner:
@@ -87,9 +88,9 @@ class ProcessRunner:
             status = SlotStatus.RUNNING if pids else SlotStatus.STOPPED
             release = record.release if record is not None else None
             return SlotView(slot=slot, status=status, release=release, pids=tuple(pids), rss_bytes=sum_rss_bytes(pids))
-        exit_code = _reap_code(record.process)
         pids = self._finder(slot, record)()
         if not pids:
+            exit_code = self._learn_exit_code(slot, record)
             return SlotView(
                 slot=slot,
                 status=SlotStatus.EXITED,
@@ -151,6 +152,13 @@ class ProcessRunner:
     def _alive(self, record: _Record, slot: Slot) -> bool:
         alive = record.process is not None and is_alive(record.process)
         return (alive and not record.stopped) or bool(self._finder(slot, record)())
+
+    def _learn_exit_code(self, slot: Slot, record: _Record) -> int | None:
+        """The kernel tells it once, and to the parent only: it is kept with the record."""
+        if record.exit_code is None and (exit_code := _reap_code(record.process)) is not None:
+            self._write(slot, msgspec.structs.replace(record, exit_code=exit_code))
+            return exit_code
+        return record.exit_code
 
     def _finder(self, slot: Slot, record: _Record | None) -> ProcessFinder:
         return ProcessFinder(self._mark(slot), leader=record.process if record is not None else None)

@@ -1,0 +1,117 @@
+"""What every runner promises. A subclass gives the stage; the app is a script that a test writes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from celadon.contracts.runner import Runner
+from celadon.host.processes import identify
+from celadon.model.names import Slot
+from celadon.model.observed import SlotStatus, SlotView
+from celadon.model.release import Release
+
+SLEEPER = "import time; print('up', flush=True)\nwhile True: time.sleep(60)\n"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\n" + SLEEPER
+POLITE = (
+    "import signal, sys, time\n"
+    "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(0)))\n" + SLEEPER
+)
+
+
+class RunnerStage(Protocol):
+    runner: Runner
+
+    def make_release(self, number: int, script: str) -> Release: ...
+
+
+def await_view(runner: Runner, slot: Slot, wanted: Callable[[SlotView], bool]) -> SlotView:
+    deadline = time.monotonic() + 20
+    while not wanted(view := runner.observe(slot)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return view
+
+
+def await_line(runner: Runner, slot: Slot, wanted: str) -> None:
+    deadline = time.monotonic() + 20
+    while wanted not in runner.tail(slot, lines_count=20) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert wanted in runner.tail(slot, lines_count=20)
+
+
+class RunnerPromises:
+    def test_nothing_was_started_is_stopped(self, stage: RunnerStage) -> None:
+        """STOPPED, not an error, before the first release."""
+        assert stage.runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
+
+    def test_a_started_release_is_observed_running(self, stage: RunnerStage) -> None:
+        """With its number, its processes and their memory."""
+        stage.runner.start(Slot.BLUE, stage.make_release(7, SLEEPER))
+        await_line(stage.runner, Slot.BLUE, "up")
+        view = stage.runner.observe(Slot.BLUE)
+        assert (view.status, view.release) == (SlotStatus.RUNNING, 7)
+        assert view.pids
+        assert view.rss_bytes > 0
+        assert stage.runner.observe(Slot.GREEN).status is SlotStatus.STOPPED
+
+    def test_the_same_release_is_left_alone(self, stage: RunnerStage) -> None:
+        """start is idempotent: recovery calls it without asking."""
+        release = stage.make_release(7, SLEEPER)
+        stage.runner.start(Slot.BLUE, release)
+        before = stage.runner.observe(Slot.BLUE).pids
+        stage.runner.start(Slot.BLUE, release)
+        assert stage.runner.observe(Slot.BLUE).pids == before
+
+    def test_a_stopped_slot_has_no_process_left(self, stage: RunnerStage) -> None:
+        """And stopping it again is fine."""
+        stage.runner.start(Slot.BLUE, stage.make_release(7, POLITE))
+        await_line(stage.runner, Slot.BLUE, "up")
+        pids = stage.runner.observe(Slot.BLUE).pids
+        stopped = stage.runner.stop(Slot.BLUE, grace_s=10.0)
+        assert stopped.killed is False
+        assert all(identify(pid) is None for pid in pids)
+        assert stage.runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
+        assert stage.runner.tail(Slot.BLUE, lines_count=1) == ["bye"]
+        stage.runner.stop(Slot.BLUE, grace_s=0.1)
+
+    def test_a_process_that_ignores_sigterm_is_killed(self, stage: RunnerStage) -> None:
+        """After the grace, and it is said."""
+        stage.runner.start(Slot.BLUE, stage.make_release(7, STUBBORN))
+        await_line(stage.runner, Slot.BLUE, "up")
+        assert stage.runner.stop(Slot.BLUE, grace_s=0.3).killed is True
+        assert stage.runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
+
+    def test_a_process_that_ended_is_told_with_its_code(self, stage: RunnerStage) -> None:
+        """EXITED, and the last lines are still there."""
+        stage.runner.start(Slot.BLUE, stage.make_release(7, "import sys; print('no config'); sys.exit(3)"))
+        view = await_view(stage.runner, Slot.BLUE, lambda view: view.status is not SlotStatus.RUNNING)
+        assert (view.status, view.exit_code) == (SlotStatus.EXITED, 3)
+        assert stage.runner.tail(Slot.BLUE, lines_count=5) == ["no config"]
+
+    def test_log_lines_cannot_move_a_cursor(self, stage: RunnerStage) -> None:
+        """Control characters are shown, not sent."""
+        stage.runner.start(Slot.BLUE, stage.make_release(7, "print('\\x1b[2Jgone\\x07', flush=True)\n" + SLEEPER))
+        await_line(stage.runner, Slot.BLUE, "up")
+        assert stage.runner.tail(Slot.BLUE, lines_count=2)[0] == "\\x1b[2Jgone\\x07"
+
+    def test_each_run_begins_its_own_log(self, stage: RunnerStage) -> None:
+        """The last lines of a candidate are not those of the release before."""
+        stage.runner.start(Slot.BLUE, stage.make_release(1, "print('one', flush=True)\n" + SLEEPER))
+        await_line(stage.runner, Slot.BLUE, "one")
+        stage.runner.stop(Slot.BLUE, grace_s=0.2)
+        stage.runner.start(Slot.BLUE, stage.make_release(2, SLEEPER))
+        await_line(stage.runner, Slot.BLUE, "up")
+        assert "one" not in stage.runner.tail(Slot.BLUE, lines_count=20)
+
+    def test_boot_can_be_set_twice(self, stage: RunnerStage) -> None:
+        """Enabling and disabling are idempotent."""
+        stage.runner.start(Slot.BLUE, stage.make_release(7, SLEEPER))
+        for enabled in (True, True, False, False):
+            stage.runner.set_boot(Slot.BLUE, enabled=enabled)
+
+
+def write_release(base: Path, release: Release, script: str) -> Release:
+    release.tree.mkdir(parents=True, exist_ok=True)
+    (release.tree / "app.py").write_text(script)
+    (release.path / "env").write_text('GREETING="hello $there"\n')
+    return release

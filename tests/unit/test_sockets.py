@@ -1,0 +1,53 @@
+"""What the kernel says about an address."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from celadon.host.sockets import KernelSockets
+from celadon.model.address import SocketAddress, TcpAddress
+
+SOCKETS = KernelSockets()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_tcp_listener_is_known_by_pid_and_its_connections_are_counted(family: socket.AddressFamily) -> None:
+    """IPv4 and IPv6; a closed connection no longer counts."""
+    host = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with socket.create_server((host, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        address = TcpAddress(port=port, host=host)
+        assert SOCKETS.listening_pids(address) == frozenset({os.getpid()})
+        assert SOCKETS.connections_count(address) == 0
+        with socket.create_connection((host, port)) as client:
+            accepted, _ = listener.accept()
+            assert SOCKETS.connections_count(address) == 1
+            accepted.close()
+            client.close()
+        assert SOCKETS.connections_count(address) == 0
+    assert SOCKETS.listening_pids(address) == frozenset()
+
+
+def test_a_unix_listener_is_known_by_pid_and_its_connections_are_counted(tmp_path: Path) -> None:
+    """By its path."""
+    address = SocketAddress(str(tmp_path / "app.sock"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address.path)
+        listener.listen()
+        assert SOCKETS.listening_pids(address) == frozenset({os.getpid()})
+        assert SOCKETS.connections_count(address) == 0
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(address.path)
+            accepted, _ = listener.accept()
+            assert SOCKETS.connections_count(address) == 1
+            accepted.close()
+        assert SOCKETS.connections_count(address) == 0
+
+
+def test_a_neighbouring_port_is_not_taken_for_it() -> None:
+    """Ports are compared whole."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert SOCKETS.listening_pids(TcpAddress(port=port % 1000)) != frozenset({os.getpid()})
