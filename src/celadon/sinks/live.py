@@ -19,14 +19,14 @@ class LiveSink:
         from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(file=stream, highlight=False, no_color="NO_COLOR" in os.environ)
-        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=8, transient=True)
         self._drawing = False
         self._steps: dict[Step, tuple[str, float]] = {}
         self._running: Step | None = None
         self._running_since = 0.0
         self._sample: WindowSampled | None = None
         self._candidate: Slot | None = None
+        self._console = Console(file=stream, highlight=False, no_color="NO_COLOR" in os.environ)
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=8, transient=True)
 
     def take(self, entry: Entry) -> None:
         body = entry.body

@@ -1,0 +1,241 @@
+"""celadon.toml: strict, and every mistake at once."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from celadon.config.guess import guess_config
+from celadon.config.load import ConfigErrors, Loaded, load_settings, render_in_force
+from celadon.config.positions import find_positions
+from celadon.config.schema import render_schema
+from celadon.config.table import BY_KEY
+from celadon.model.address import SocketAddress, TcpAddress
+from celadon.model.errors import UsageError
+from celadon.model.settings import BlessMode, ProxyKind, RunnerKind, SwitchWay
+
+GOOD = """\
+app = "shop"
+[web]
+command = "./serve"
+ports = [8101, 8102]
+[proxy]
+type = "nginx"
+site = "https://shop.example"
+"""
+REPOSITORY = Path(__file__).parents[2]
+
+
+def load(tmp_path: Path, text: str) -> Loaded:
+    path = tmp_path / "celadon.toml"
+    path.write_text(text)
+    return load_settings(path, root=Path("/var/lib/celadon"))
+
+
+def mistakes(tmp_path: Path, text: str) -> list[tuple[int, str]]:
+    with pytest.raises(ConfigErrors) as caught:
+        load(tmp_path, text)
+    return [(mistake.line, mistake.what) for mistake in caught.value.mistakes]
+
+
+def test_the_least_configuration_has_every_default(tmp_path: Path) -> None:
+    """Four things must be said; the rest is known."""
+    settings = load(tmp_path, GOOD).settings
+    assert (settings.web.blue, settings.web.green) == (TcpAddress(8101), TcpAddress(8102))
+    assert (settings.proxy.kind, settings.proxy.switch) == (ProxyKind.NGINX, SwitchWay.POINTER)
+    assert (settings.proxy.listen, settings.proxy.directory) == ("127.0.0.1:443", "/etc/nginx/celadon")
+    assert (settings.keep_count, settings.observe.bless) == (5, BlessMode.AUTO)
+    assert settings.web.runner is RunnerKind.PROCESS
+    assert settings.source.path == str(tmp_path)
+
+
+def test_every_mistake_is_told_at_once_with_its_place(tmp_path: Path) -> None:
+    """File, line, column, what was expected, and the nearest key."""
+    text = GOOD.replace("[8101, 8102]", "[8101, 8101]").replace('"shop"', '"Shop"') + (
+        '[readiness]\npth = "/health"\ninterval = "10ms"\nsuccesses = "3"\n[obsrve]\nwindow = "1m"\n'
+    )
+    with pytest.raises(ConfigErrors) as caught:
+        load(tmp_path, text)
+    shown = str(caught.value)
+    assert "6 mistakes" in shown
+    path = tmp_path / "celadon.toml"
+    for expected in (
+        f"{path}:1:1: `app` is 'Shop'; expected a name",
+        f"{path}:4:1: both slots are on port 8101",
+        f"{path}:9:1: `readiness.pth` is not a setting. Did you mean `readiness.path`?",
+        f"{path}:10:1: `readiness.interval` is '10ms', outside 50ms",
+        f"{path}:11:1: `readiness.successes` is a string",
+        f"{path}:12:2: `obsrve` is not a setting. Did you mean `observe`?",
+    ):
+        assert expected in shown
+
+
+def test_what_is_missing_is_told_too(tmp_path: Path) -> None:
+    """An empty file lacks exactly what has no default."""
+    found = {what.split("`")[1] for _, what in mistakes(tmp_path, "")}
+    assert found == {"app", "web.command", "web.ports", "proxy.type", "proxy.site"}
+
+
+def test_a_port_that_the_kernel_gives_away_is_refused(tmp_path: Path) -> None:
+    """Inside ip_local_port_range any outgoing connection may take it."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found = mistakes(tmp_path, GOOD.replace("8102", str(low + 5)))
+    assert len(found) == 1
+    assert "ip_local_port_range" in found[0][1]
+
+
+@pytest.mark.parametrize("text", ['app = "shop', "app = ", "[web\n", 'a = "\x00"\n', "x = 1\nx = 2\n", '"' * 50])
+def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path, text: str) -> None:
+    """One mistake, not a trace."""
+    found = mistakes(tmp_path, text)
+    assert len(found) == 1
+    assert "this is no TOML" in found[0][1]
+
+
+def test_bombs_are_refused(tmp_path: Path) -> None:
+    """Deep nesting and size are mistakes like others."""
+    assert mistakes(tmp_path, "a = " + "[" * 100_000) != []
+    assert "larger than 1 MiB" in mistakes(tmp_path, "#" * 2_000_000)[0][1]
+
+
+HOSTILE = [
+    "a\nb", "a\rb", "a\0b", "\x1b[2J", "$(reboot)", "`reboot`", "; reboot", "&& reboot", "| reboot",
+    "}; load_module x;",
+    "'", '"', "\\", "../../etc", "/etc/passwd;", "%n%s", "${HOME}", "a b", "\u202e", "-rf", "{file./etc/shadow}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize(
+    "key", ["app", "user", "proxy.site", "proxy.listen", "web.systemd.kill_mode", "readiness.method"]
+)
+def test_no_metacharacter_reaches_rendered_text(tmp_path: Path, key: str, value: str) -> None:
+    """Names, addresses and enumerations take only what they must."""
+    table, _, name = key.rpartition(".")
+    lines = [line for line in GOOD.splitlines() if not line.startswith(f"{name} =")]
+    place = lines.index(f"[{table}]") + 1 if f"[{table}]" in lines else 0
+    entry = f"{name} = {json.dumps(value)}"
+    if table and f"[{table}]" not in lines:
+        lines += [f"[{table}]", entry]
+    else:
+        lines.insert(place, entry)
+    assert any(key in what for _, what in mistakes(tmp_path, "\n".join(lines)))
+
+
+@pytest.mark.parametrize("path", ["/etc", "../x", "a/../../b", "", "."])
+def test_shared_paths_stay_inside_the_release(tmp_path: Path, path: str) -> None:
+    """A link is made for each: none may lead out."""
+    assert mistakes(tmp_path, f'shared = ["{path}"]\n' + GOOD) != []
+
+
+def test_slots_on_sockets_have_paths_of_their_own(tmp_path: Path) -> None:
+    """Under the state directory, and never with ports beside."""
+    text = GOOD.replace("ports = [8101, 8102]", "sockets = true")
+    settings = load(tmp_path, text).settings
+    assert settings.web.green == SocketAddress("/var/lib/celadon/apps/shop/slots/green/app.sock")
+    assert mistakes(tmp_path, GOOD.replace("[proxy]", "sockets = true\n[proxy]")) != []
+
+
+def test_the_way_must_be_one_of_the_proxys(tmp_path: Path) -> None:
+    """Caddy has no symlink way."""
+    text = GOOD.replace('"nginx"', '"caddy"\nswitch = "symlink"')
+    assert "expected one of pointer, reload for caddy" in mistakes(tmp_path, text)[0][1]
+
+
+def test_what_is_in_force_is_itself_a_configuration(tmp_path: Path) -> None:
+    """`celadon config` marks defaults, masks the environment, and its output loads to the same settings."""
+    given_text = GOOD.replace("[proxy]", '[web.env]\nTOKEN = "hush"\n[proxy]')
+    loaded = load(tmp_path, given_text)
+    shown = render_in_force(loaded)
+    assert "hush" not in shown
+    assert 'window = "1m"  # default' in shown
+    assert 'site = "https://shop.example"\n' in shown
+    tomllib.loads(shown)
+
+
+def test_the_schema_agrees_with_the_reader(tmp_path: Path) -> None:
+    """The example is valid by both; an unknown key by neither."""
+    schema = render_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    example = tomllib.loads((REPOSITORY / "examples" / "shop" / "celadon.toml").read_text())
+    jsonschema.validate(example, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(example | {"nonsense": 1}, schema)
+    assert load_settings(REPOSITORY / "examples" / "shop" / "celadon.toml", root=tmp_path).settings.app == "shop"
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({}, "./start"),
+        ({"Procfile": "web: bin/serve $PORT\nworker: x\n"}, "bin/serve $PORT"),
+        ({"requirements.txt": "flask\ngunicorn\n"}, "gunicorn"),
+        ({"requirements.txt": "fastapi\nuvicorn\n"}, "uvicorn"),
+        ({"requirements.txt": "django\n", "manage.py": "", "mysite/wsgi.py": ""}, "mysite.wsgi"),
+        ({"package.json": "{}", "package-lock.json": "{}"}, "npm start"),
+        ({"Gemfile.lock": ""}, "puma"),
+        ({"go.mod": ""}, "./app"),
+    ],
+)
+def test_a_guessed_configuration_loads(tmp_path: Path, files: dict[str, str], told: str) -> None:
+    """`celadon init` writes what `celadon config` accepts, for each stack."""
+    app = tmp_path / "2 My_Shop!"
+    app.mkdir()
+    for name, text in files.items():
+        (app / name).parent.mkdir(exist_ok=True)
+        (app / name).write_text(text)
+    path = app / "celadon.toml"
+    path.write_text(guess_config(app))
+    settings = load_settings(path, root=Path("/var/lib/celadon")).settings
+    assert settings.app == "my-shop"
+    assert told in settings.web.command
+
+
+def test_a_missing_file_says_what_to_do() -> None:
+    """The next command writes one."""
+    with pytest.raises(UsageError) as caught:
+        load_settings(Path("/nowhere/celadon.toml"), root=Path("/"))
+    assert caught.value.next_command == "celadon init"
+
+
+def test_every_setting_is_described() -> None:
+    """The reference is made from the table: no empty cell."""
+    assert all(setting.doc and setting.kind.expected for setting in BY_KEY.values())
+
+
+_NAMES = st.text(st.sampled_from("abcXYZ019_-"), min_size=1, max_size=6)
+_VALUES = st.recursive(
+    st.integers(-5, 5) | st.booleans() | st.sampled_from(['x # "', "it's", "a=b", "[t]", "{", "\\", "line\nbreak"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def dump(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {dump(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[\n  " + ",\n  ".join(map(dump, value)) + " # ]\n]" if value else "[]"
+    if isinstance(value, str) and "'" not in value and "\n" in value:
+        return f"'''\n{value}'''"
+    return json.dumps(value)
+
+
+@given(st.dictionaries(_NAMES, st.dictionaries(_NAMES, _VALUES, max_size=3), max_size=3))
+def test_every_key_has_a_position_and_its_name_stands_there(document: dict[str, dict[str, object]]) -> None:
+    """Whatever tomllib reads: tables, inline tables, arrays over lines, strings that look like syntax."""
+    text = "".join(
+        f"[ {table} ] # [no.table]\n" + "".join(f"{name} = {dump(value)}\n" for name, value in pairs.items())
+        for table, pairs in document.items()
+    )
+    parsed = tomllib.loads(text)
+    positions = find_positions(text)
+    lines = text.split("\n")
+    for table, pairs in parsed.items():
+        for path in [(table,), *((table, name) for name in pairs)]:
+            place = positions[path]
+            assert lines[place.line - 1][place.column - 1 :].startswith(path[-1])
