@@ -102,6 +102,8 @@ class Machine:
         leader, process = self._leader(), self._process
         if process is None:
             return
+        with (self.base / "journal.log").open("a") as kept:
+            kept.write(self.run("journalctl", "--no-pager", "-o", "short-precise").output)
         if leader is not None:
             os.kill(leader, signal.SIGRTMIN + 4)
         try:

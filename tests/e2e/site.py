@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from celadon.model.names import AppName, Slot
 REPOSITORY = Path(__file__).parents[2]
 CELADON = [sys.executable, "-m", "celadon.cli.main"]
 NGINX = "/usr/sbin/nginx"
+CADDY = str(Path(sys.executable).parent / "caddy")
 _COMMAND_TIMEOUT_S = 120.0
 
 
@@ -55,20 +57,27 @@ class Done:
 
 
 class Site:
-    """`way` is proxy.switch. `config` lines are appended to celadon.toml; sections given replace the defaults."""
+    """`proxy` and `way` are proxy.type and proxy.switch; `extra` is appended to celadon.toml."""
 
-    def __init__(self, base: Path, *, way: str = "pointer", sockets: bool = False, extra: str = "") -> None:
+    def __init__(
+        self, base: Path, *, proxy: str = "nginx", way: str = "pointer", sockets: bool = False, extra: str = ""
+    ) -> None:
         self.base = base
+        self.proxy = proxy
         self.port, blue, green = free_ports(3)
         self.app = base / "shop"
-        self.state = base / "state"
-        self.conf = base / "nginx"
+        # a socket's path has at most 107 bytes, and pytest's directories are deep
+        self.state = Path(tempfile.mkdtemp(prefix="celadon-"))
+        self.conf = base / proxy
         self._process: subprocess.Popen[bytes] | None = None
         (self.conf / "celadon").mkdir(parents=True)
-        self.state.mkdir()
+        self.state.chmod(0o755)
         shutil.copytree(REPOSITORY / "examples" / "shop", self.app)
         self._write_config(way, "sockets = true" if sockets else f"ports = [{blue}, {green}]", extra)
-        self._write_nginx()
+        if proxy == "nginx":
+            self._write_nginx()
+        else:
+            self._write_caddy()
         base.chmod(0o755)
         for parent in base.parents:
             if parent != Path("/"):
@@ -91,13 +100,14 @@ interval = "50ms"
 successes = 2
 deadline = "10s"
 [proxy]
-type = "nginx"
+type = "{self.proxy}"
 switch = "{way}"
 site = "http://shop.example"
 listen = "127.0.0.1:{self.port}"
 directory = "{self.conf}/celadon"
-config = "{self.conf}/nginx.conf"
-binary = "{NGINX}"
+config = "{self.main}"
+binary = "{NGINX if self.proxy == "nginx" else CADDY}"
+admin = "{self._admin}"
 [observe]
 window = "400ms"
 interval = "50ms"
@@ -132,12 +142,28 @@ http {{
 """
         )
 
-    def start_proxy(self) -> None:
-        self._process = subprocess.Popen(
-            [NGINX, "-c", str(self.conf / "nginx.conf"), "-p", str(self.conf), "-g", "daemon off;"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+    def _write_caddy(self) -> None:
+        self.main.write_text(
+            f"{{\n\tadmin {self._admin}\n\tauto_https off\n\tpersist_config off\n}}\n\n"
+            f"http://shop.example:{self.port} {{\n\tbind 127.0.0.1\n\timport celadon/shop*.caddy\n}}\n"
         )
+
+    @property
+    def main(self) -> Path:
+        return self.conf / ("nginx.conf" if self.proxy == "nginx" else "Caddyfile")
+
+    @property
+    def _admin(self) -> str:
+        return f"unix/{self.base}/admin.sock"
+
+    def start_proxy(self) -> None:
+        argv = {
+            "nginx": [NGINX, "-c", str(self.main), "-p", str(self.conf), "-g", "daemon off;"],
+            "caddy": [CADDY, "run", "--config", str(self.main), "--adapter", "caddyfile"],
+        }[self.proxy]
+        home = {"XDG_DATA_HOME": str(self.base), "XDG_CONFIG_HOME": str(self.base)}
+        with (self.conf / "error.log").open("ab") as log:
+            self._process = subprocess.Popen(argv, env=os.environ | home, stdout=log, stderr=log)
         until = time.monotonic() + 20
         while time.monotonic() < until:
             with contextlib.suppress(OSError):
@@ -151,6 +177,11 @@ http {{
             self._process.terminate()
             self._process.wait(timeout=20)
             self._process = None
+
+    @property
+    def proxy_pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def layout(self) -> Layout:
@@ -223,6 +254,7 @@ http {{
             for slot in Slot:
                 ProcessRunner(self.layout, settings).stop(slot, grace_s=2.0)
         self.stop_proxy()
+        shutil.rmtree(self.state)
 
 
 @contextlib.contextmanager

@@ -200,7 +200,8 @@ class SystemdRunner:
             return None
 
     def _show(self, slot: Slot) -> dict[str, str]:
-        shown = self._systemctl("show", "-p", _SHOWN, unit_name(self._settings.app, slot))
+        """Raises when systemd does not answer: silence must not be read as `stopped`."""
+        shown = self._require("show", "-p", _SHOWN, unit_name(self._settings.app, slot), code="systemd_silent")
         return dict(line.partition("=")[::2] for line in shown.stdout.splitlines())
 
     def _pids(self, shown: Mapping[str, str]) -> tuple[int, ...]:
@@ -217,10 +218,11 @@ class SystemdRunner:
                 break
         return tuple(sorted(found - {0}, key=lambda pid: (pid != main, pid)))
 
-    def _require(self, *words: str, code: str) -> None:
+    def _require(self, *words: str, code: str) -> Completed:
         done = self._systemctl(*words)
         if not done.ok:
             raise StepError(f"systemctl {' '.join(words)}: {done.output}", code=code, next_command="celadon logs")
+        return done
 
     def _systemctl(self, *words: str, timeout_s: float = _CALL_TIMEOUT_S) -> Completed:
         scope = ["--user"] if self._user_manager else []
