@@ -14,12 +14,17 @@ RELOAD_POINTS = [*POINTER_POINTS, "before_reload", "after_reload"]
 
 
 class ProxyStage(Protocol):
-    """A proxy with both slots answering behind it. `visit` is one request of a visitor: its status."""
+    """A proxy with both slots answering behind it. `visit` is one request of a visitor: its status. `stop` and
+    `start` are those of its service."""
 
     proxy: Proxy
     reloads: bool
 
     def visit(self) -> int: ...
+
+    def stop(self) -> None: ...
+
+    def start(self) -> None: ...
 
 
 def ignore(point: str) -> None:
@@ -69,6 +74,17 @@ class ProxyPromises:
         stage.proxy.switch(Slot.GREEN, reached=ignore)
         switched = stage.proxy.switch(Slot.GREEN, reached=ignore)
         assert (switched.seen, switched.effect) == (True, Effect.MOVED)
+
+    def test_a_stopped_proxy_starts_with_the_route_that_it_was_given(self, stage: ProxyStage) -> None:
+        """At boot recovery moves the route before the proxy runs: said at once, and true afterwards."""
+        stage.proxy.install()
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        stage.stop()
+        switched = stage.proxy.switch(Slot.BLUE, reached=ignore)
+        assert (switched.seen, switched.effect) == (False, Effect.AT_REST)
+        assert (stage.proxy.observe().slot, stage.proxy.observe().seen) == (Slot.BLUE, False)
+        stage.start()
+        assert (stage.proxy.observe().slot, stage.proxy.observe().seen) == (Slot.BLUE, True)
 
     def test_traffic_names_the_slot_that_answered(self, stage: ProxyStage) -> None:
         """A reader starts at the present end and gives each request once."""

@@ -13,6 +13,12 @@ class FakeStage:
         self.proxy.serve()
         return 200
 
+    def stop(self) -> None:
+        self.proxy.running = False
+
+    def start(self) -> None:
+        self.proxy.running = True
+
 
 @pytest.fixture(params=[False, True], ids=["pointer", "reload"])
 def stage(request: pytest.FixtureRequest) -> FakeStage:

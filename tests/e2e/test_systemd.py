@@ -88,6 +88,22 @@ def deploy(machine: Machine, version: str, *, broken: str = "") -> Completed:
     return celadon(machine, "deploy")
 
 
+def lengthen_window(machine: Machine) -> None:
+    machine.write("/srv/shop/celadon.toml", CONFIG.replace('window = "1s"', 'window = "60s"'))
+
+
+def begin_deploy(machine: Machine, version: str) -> None:
+    """Returns in the window: the candidate has the traffic."""
+    machine.write("/srv/shop/VERSION", f"{version}\n")
+    (machine.tree / "srv/shop/BROKEN").unlink(missing_ok=True)
+    assert machine.shell("cd /srv/shop; nohup celadon deploy --json >/root/deploy.log 2>&1 &").ok
+    waited = machine.shell(
+        "for i in $(seq 300); do grep -q window_opened /root/deploy.log && exit; sleep 0.05; done; exit 1"
+    )
+    assert waited.ok, machine.shell("cat /root/deploy.log").stdout
+    assert f"Shop {version}" in visit(machine)
+
+
 def visit(machine: Machine) -> str:
     script = "exec 3<>/dev/tcp/127.0.0.1/80; printf 'GET / HTTP/1.0\\r\\nHost: shop.example\\r\\n\\r\\n' >&3; cat <&3"
     return machine.run("/bin/bash", "-c", script).stdout
@@ -151,6 +167,35 @@ def test_a_reboot_serves_the_right_release_with_no_human(machine: Machine) -> No
     assert "Shop v1" in visit(machine)
     enabled = machine.shell("systemctl is-enabled celadon-shop-blue celadon-shop-green").stdout.split()
     assert sorted(enabled) == ["disabled", "enabled"]
+
+
+def test_a_reboot_in_the_window_brings_the_old_release_back_before_the_proxy_starts(machine: Machine) -> None:
+    """The candidate had not earned its place: nobody types anything, no visitor sees it after the boot."""
+    lengthen_window(machine)
+    begin_deploy(machine, "v4")
+    machine.reboot()
+    assert "Shop v1" in visit(machine)
+    status = json.loads(celadon(machine, "status", "--json").stdout)
+    assert (status["interrupted"], status["running_operation"]) == (False, None)
+    order = machine.shell("journalctl -b -o cat --no-pager | grep -n 'celadon recover\\|A high performance web'").stdout
+    assert order.index("Finished celadon-recover") < order.index("Started nginx"), order
+
+
+def test_a_killed_deploy_is_put_right_though_its_terminal_is_gone(machine: Machine) -> None:
+    """The unit's death starts the recovery unit."""
+    lengthen_window(machine)
+    begin_deploy(machine, "v4")
+    status = json.loads(celadon(machine, "status", "--json").stdout)
+    machine.run("pkill", "-KILL", "-f", "celadon.cli.main deploy")
+    machine.run("systemctl", "kill", "--signal=KILL", f"celadon-shop-{status['running_operation']}.service")
+    settled = machine.shell(
+        "cd /srv/shop; for i in $(seq 100); do systemctl is-active -q celadon-recover || "
+        "celadon status --json | grep -q '\"interrupted\":false' && exit; sleep 0.1; done; exit 1"
+    )
+    assert settled.ok
+    assert machine.shell("celadon status --app shop --json | grep -q '\"interrupted\":false'").ok
+    assert "Shop v1" in visit(machine)
+    machine.write("/srv/shop/celadon.toml", CONFIG)
 
 
 def test_a_deploy_works_after_the_reboot(machine: Machine) -> None:

@@ -69,9 +69,10 @@ class FakeProxy:
             return Switched(to=to, seen=False, effect=Effect.NONE, reason=self.refusal)
         if not (self.reloads and self.route is to):
             self._move(to, reached)
-        if self.unseen or not self.running:
-            reason = self.unseen or "connection refused"
-            return Switched(to=to, seen=False, effect=Effect.UNKNOWN, reason=reason)
+        if not self.running:
+            return Switched(to=to, seen=False, effect=Effect.AT_REST, reason="the proxy does not run")
+        if self.unseen:
+            return Switched(to=to, seen=False, effect=Effect.UNKNOWN, reason=self.unseen)
         self.switches.append(to)
         return Switched(to=to, seen=True, effect=Effect.MOVED, moved_ms=0.1, seen_ms=0.5, settled_ms=1.0)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from celadon.app.operation import run_operation
 from celadon.app.order import Order, write_order
+from celadon.host.boot import RECOVERY_UNIT, ensure_recovery_unit
 from celadon.host.commands import run_command
 from celadon.host.control import ask
 from celadon.host.layout import Layout
@@ -21,7 +22,9 @@ def spawn_operation(order: Order) -> int | None:
     """Start `order`. Returns the child's pid, or None when systemd runs it as a transient unit.
 
     A fork costs 2 ms and needs no second interpreter; but where systemd is PID 1 a logout may end everything in
-    the session's scope, so a deploy, which lasts minutes, becomes a unit. A rollback lasts milliseconds.
+    the session's scope, so a deploy, which lasts minutes, becomes a unit. A unit that is killed starts
+    the recovery unit, terminal or not; one that exits by itself, with whatever code, has said its last word. A
+    rollback lasts milliseconds.
     """
     layout = Layout(Path(order.root), order.app)
     layout.operations.mkdir(parents=True, exist_ok=True)
@@ -36,6 +39,7 @@ def _spawn_unit(layout: Layout, order: Order) -> None:
     write_order(order, path)
     path.chmod(0o600)
     scope = [] if os.geteuid() == 0 else ["--user"]
+    ensure_recovery_unit(user_manager=os.geteuid() != 0, root=layout.root)
     log = layout.operations / f"{order.operation}.log"
     done = run_command(
         [
@@ -46,6 +50,9 @@ def _spawn_unit(layout: Layout, order: Order) -> None:
             f"--unit=celadon-{order.app}-{order.operation}",
             f"--property=StandardError=append:{log}",
             "--property=KillMode=process",
+            "--property=KillSignal=SIGKILL",
+            "--property=SuccessExitStatus=" + " ".join(map(str, range(256))),
+            f"--property=OnFailure={RECOVERY_UNIT}",
             f"--setenv=PYTHONPATH={os.pathsep.join(sys.path)}",
             f"--setenv=PATH={os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}",
             *(f"--setenv={name}={value}" for name, value in os.environ.items() if name.startswith("CELADON_")),

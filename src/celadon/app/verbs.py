@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from celadon.app.follow import Follower
+from celadon.app.inforce import read_in_force
 from celadon.app.order import Order, new_operation_id
 from celadon.app.spawn import spawn_operation
 from celadon.contracts.sink import Sink
@@ -14,10 +15,10 @@ from celadon.host.control import ask
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.model.errors import NeedsPersonError, RefusedError, UsageError
-from celadon.model.names import AppName, OperationId, ReleaseNumber
+from celadon.model.names import AppName, OperationId, ReleaseNumber, parse_app_name
 from celadon.model.plan import OperationKind, Outcome, Request
 from celadon.model.release import Source, SourceKind
-from celadon.model.settings import Settings
+from celadon.model.settings import RunnerKind, Settings
 
 _TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 
@@ -91,8 +92,28 @@ def perform(order: Order, sinks: Sequence[Sink]) -> Outcome:
         return Outcome.BUG
     if order.kind is OperationKind.RECOVER:
         raise NeedsPersonError("the recovery died too", code="recovery_died", next_command="celadon recover")
+    busy = running_operation(layout)
+    if busy is not None:
+        # on a machine with systemd the recovery unit may have been quicker
+        follow_running(layout, busy, sinks)
     recovered = perform(order_of(layout, OperationKind.RECOVER, lead=order.lead), sinks)
     return Outcome.RECOVERED if recovered is Outcome.DONE else recovered
+
+
+def layouts_to_recover(root: Path) -> list[Layout]:
+    """Apps whose last operation died, and those whose processes nothing else starts at boot. An app under systemd
+    with nothing open is systemd's to start: waiting for it here would hold up the proxy."""
+    from celadon.app.status import read_recorded
+    from celadon.deploy.recovery import is_interrupted
+
+    found = []
+    for path in sorted((root / "apps").glob("*/settings.json")):
+        layout = Layout(root, parse_app_name(path.parent.name))
+        in_force = read_in_force(layout)
+        plain = in_force is not None and in_force.web.runner is RunnerKind.PROCESS
+        if plain or (is_interrupted(read_recorded(layout)) and running_operation(layout) is None):
+            found.append(layout)
+    return found
 
 
 def running_operation(layout: Layout) -> OperationId | None:

@@ -20,13 +20,15 @@ EXIT_CODES: Mapping[int, str] = MappingProxyType(
     }
 )
 
+RECOVERED = 14
+
 _OF_OUTCOME: Mapping[Outcome, int] = MappingProxyType(
     {
         Outcome.DONE: 0,
         Outcome.REJECTED: 10,
         Outcome.ROLLED_BACK: 11,
         Outcome.UNBLESSED: 20,
-        Outcome.RECOVERED: 14,
+        Outcome.RECOVERED: RECOVERED,
         Outcome.BUSY: 12,
         Outcome.REFUSED: 13,
         Outcome.NEEDS_PERSON: 20,

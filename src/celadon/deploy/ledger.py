@@ -6,6 +6,7 @@ A memory, third in rank: whoever acts on it looks at the router and the processe
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from celadon.deploy.states import RETREATS
 from celadon.events import (
     Blessed,
     CandidateStarting,
@@ -43,10 +44,15 @@ class Account:
     def returning(self) -> bool:
         return self.step is Step.RETURN
 
+    @property
+    def was_cut_short(self) -> bool:
+        """It died, or its way back failed: a machine that shuts down ends the old slot before the operation."""
+        return self.outcome is None or (self.outcome is Outcome.NEEDS_PERSON and self.step in RETREATS)
+
 
 @dataclass(slots=True, kw_only=True)
 class Ledger:
-    """`unsettled` is the deploy whose old slot is still hot: it died, or ended without a bless. `blessed` are
+    """`unsettled` is the deploy whose old slot is still hot: it was cut short, or ended without a bless. `blessed` are
     releases in the order they were blessed last, newest at the end."""
 
     last: Account | None = None
@@ -56,11 +62,11 @@ class Ledger:
 
     @property
     def interrupted(self) -> Account | None:
-        return self.unsettled if self.unsettled is not None and self.unsettled.outcome is None else None
+        return self.unsettled if self.unsettled is not None and self.unsettled.was_cut_short else None
 
     @property
     def unblessed(self) -> Account | None:
-        return self.unsettled if self.unsettled is not None and self.unsettled.outcome is not None else None
+        return self.unsettled if self.unsettled is not None and not self.unsettled.was_cut_short else None
 
 
 _OPEN = (None, Outcome.UNBLESSED, Outcome.NEEDS_PERSON, Outcome.BUG)

@@ -8,7 +8,7 @@ from celadon.deploy.switch import enable_boot, move_route
 from celadon.deploy.verify import ask_slot
 from celadon.events import CandidateKept
 from celadon.model.names import Slot
-from celadon.model.observed import SlotStatus
+from celadon.model.observed import Effect, SlotStatus
 
 
 def reject(run: Run) -> Result:
@@ -26,7 +26,8 @@ def reject(run: Run) -> Result:
 
 def return_(run: Run) -> Result:
     """The route back to the old slot, then the candidate stops. Without an old slot, or with one that cannot
-    be made ready, the candidate keeps the traffic it has: a sick answer is better than none."""
+    be made ready, the candidate keeps the traffic it has: a sick answer is better than none. A proxy that does not
+    run (this may be the boot, before it) has nothing to show: the route on its disk counts."""
     plan = run.plan
     if plan.live is None or plan.live_release is None:
         run.blame("there is no older release to return to", code="nothing_to_return_to")
@@ -36,7 +37,7 @@ def return_(run: Run) -> Result:
         return Result.FAILED
     run.ports.reached("old_started")
     switched = move_route(run, plan.live, release=plan.live_release)
-    if not switched.seen:
+    if not switched.seen and switched.effect is not Effect.AT_REST:
         return Result.FAILED
     run.ports.reached("pointer_back")
     disable_boot(run, plan.candidate)

@@ -57,6 +57,7 @@ def move_route(run: Run, to: Slot, *, release: ReleaseNumber) -> Switched:
             )
         )
     else:
-        run.blame(switched.reason, code="switch_not_seen", next_command="celadon check")
+        if not (run.insistent and switched.effect is Effect.AT_REST):
+            run.blame(switched.reason, code="switch_not_seen", next_command="celadon check")
         run.note(SwitchFailed(to_slot=to, effect=switched.effect, reason=switched.reason))
     return switched

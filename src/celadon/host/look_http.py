@@ -32,6 +32,17 @@ def parse_look_target(*, site: str, listen: str, path: str) -> LookTarget:
     return LookTarget(address=(address.strip("[]"), int(port)), tls=scheme == "https", host=host, path=path)
 
 
+def is_refused(target: LookTarget) -> bool:
+    """Nobody listens there. Costs one connection, some 50 µs on this machine's own addresses."""
+    try:
+        socket.create_connection(target.address, timeout=1.0).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def ask_look(target: LookTarget, *, headers: dict[str, str], timeout_s: float) -> int:
     """The status of one answer, read to its end or to 1 MiB. Blocks at most `timeout_s`. Raises OSError (TimeoutError
     among them), also for an answer that is not HTTP."""

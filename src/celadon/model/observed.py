@@ -52,10 +52,12 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Effect(StrEnum):
-    """What a switch did to the route, as far as anyone can know."""
+    """What a switch did to the route, as far as anyone can know. AT_REST: the proxy does not run, the route on its
+    disk is in place, and it will start with it."""
 
     NONE = "none"
     MOVED = "moved"
+    AT_REST = "at_rest"
     UNKNOWN = "unknown"
 
 

@@ -25,13 +25,13 @@ from celadon.drivers.proxies.caddy_text import (
     render_pointed,
     render_snippet,
 )
-from celadon.drivers.proxies.look import Sight, wait_until, watch_until
+from celadon.drivers.proxies.look import Sight, rest, wait_until, watch_until
 from celadon.drivers.traffic.caddy_lines import CaddyLine, make_hit_parser, parse_caddy_line
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
 from celadon.host.commands import Completed, run_command
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
-from celadon.host.look_http import ask_look, parse_look_target
+from celadon.host.look_http import ask_look, is_refused, parse_look_target
 from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
 from celadon.host.tail import LineTail
 from celadon.model.errors import StepError
@@ -118,6 +118,8 @@ class CaddyProxy:
             return self._not_moved(to, f"the pointer could not be moved: {error}")
         moved_s = time.monotonic()
         reached("after_pointer")
+        if is_refused(self._target):
+            return rest(to, moved_ms=(moved_s - began_s) * 1000)
         return self._await_seen(to, began_s=began_s, moved_s=moved_s)
 
     def _switch_reload(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
@@ -137,6 +139,8 @@ class CaddyProxy:
         except OSError as error:
             return self._not_moved(to, f"the snippet could not be replaced: {error}")
         reached("after_pointer")
+        if is_refused(self._target):
+            return rest(to, moved_ms=(time.monotonic() - began_s) * 1000)
         reached("before_reload")
         reloaded = self._reload()
         moved_s = time.monotonic()

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
-from celadon.drivers.proxies.look import Sight, Watched, wait_until, watch_until
+from celadon.drivers.proxies.look import Sight, Watched, rest, wait_until, watch_until
 from celadon.drivers.proxies.nginx_config import find_include, find_kept_logs, read_config
 from celadon.drivers.proxies.nginx_process import NginxProcess, Refusals
 from celadon.drivers.proxies.nginx_text import (
@@ -31,7 +31,7 @@ from celadon.drivers.proxies.nginx_text import (
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic, LogLine, parse_log_line, parse_slot
 from celadon.host.files import remove_durably, sync_directory, write_atomic
 from celadon.host.layout import Layout
-from celadon.host.look_http import ask_look, parse_look_target
+from celadon.host.look_http import ask_look, is_refused, parse_look_target
 from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
 from celadon.host.tail import LineTail
 from celadon.model.errors import StepError
@@ -169,8 +169,13 @@ class NginxProxy:
             return self._not_moved(to, f"the pointer could not be moved: {error}")
         moved_at_s = time.monotonic()
         reached("after_pointer")
+        if self._rests():
+            return rest(to, moved_ms=(moved_at_s - started_at_s) * 1000)
         watched = self._watch(to, timeout_s=self._proxy.seen_timeout_s)
         return _switched(to, watched, started_at_s=started_at_s, moved_at_s=moved_at_s)
+
+    def _rests(self) -> bool:
+        return is_refused(self._target) and self._process.read_master_pid() is None
 
     def _not_moved(self, to: Slot, reason: str) -> Switched:
         effect = Effect.UNKNOWN if self._route_on_disk() is to else Effect.NONE
@@ -191,6 +196,8 @@ class NginxProxy:
         except OSError as error:
             return self._not_moved(to, f"the route's file could not be replaced: {error}")
         reached("after_pointer")
+        if self._rests():
+            return rest(to, moved_ms=(time.monotonic() - started_at_s) * 1000)
         return self._load(to, before=before, reached=reached, started_at_s=started_at_s)
 
     def _already(self, to: Slot, *, started_at_s: float) -> Switched | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from celadon.drivers.runners.launch import find_identity, group_name, slot_variables, tail_file, write_slot
+from celadon.host.boot import default_units
 from celadon.host.commands import Completed, run_command
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
@@ -103,7 +104,7 @@ class SystemdRunner:
         self._layout = layout
         self._settings = settings
         self._user_manager = settings.web.systemd.user_manager
-        self._units = unit_directory or _default_units(user_manager=self._user_manager)
+        self._units = unit_directory or default_units(user_manager=self._user_manager)
 
     def check(self) -> Sequence[Finding]:
         state = self._systemctl("is-system-running").stdout.strip()
@@ -227,12 +228,6 @@ class SystemdRunner:
     def _systemctl(self, *words: str, timeout_s: float = _CALL_TIMEOUT_S) -> Completed:
         scope = ["--user"] if self._user_manager else []
         return run_command(["systemctl", *scope, *words], timeout_s=timeout_s)
-
-
-def _default_units(*, user_manager: bool) -> Path:
-    if not user_manager:
-        return Path("/etc/systemd/system")
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
 
 
 def _exit_code(shown: Mapping[str, str]) -> int | None:
