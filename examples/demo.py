@@ -1,4 +1,4 @@
-"""The whole story, on this machine, without root: deploy v1, v2 under load, a broken v3, and the way back.
+"""The whole story, on this machine, without root: deploy v1, v2 under load, a broken v3, and both ways back.
 
 Everything lies under .demo/ in the project's directory and is gone from memory at the end. `./run demo` runs this.
 """
@@ -128,9 +128,14 @@ def tell_story() -> int:
         say("deploy v3, whose health check fails: it must be rejected")
         write_version("v3", broken="health")
         celadon("deploy", expected=10)
-        say("rollback to v1")
-        began = time.monotonic()
-        rollback_ms = roll_back(began)
+        say("rollback to v1, which is parked: it is started first")
+        roll_back()
+        say("deploy v2 again, to be blessed by hand: v1 stays hot meanwhile")
+        write_version("v2")
+        bless_by_hand()
+        celadon("deploy", expected=20)
+        say("rollback to v1, which is hot")
+        rollback_ms = roll_back()
         time.sleep(QUIET_BEFORE_S)
         tally = load.stop()
     except BaseException:
@@ -171,8 +176,14 @@ def celadon(*words: str, expected: int) -> float:
     return last_switch_ms()
 
 
-def roll_back(began: float) -> float:
+def bless_by_hand() -> None:
+    config = APP / "celadon.toml"
+    config.write_text(config.read_text().replace("[observe]", '[observe]\nbless = "manual"'))
+
+
+def roll_back() -> float:
     """From the start of the process to seen through the proxy, as its own events tell it."""
+    began = time.monotonic()
     process = subprocess.Popen(
         [CELADON, "rollback", "--json", "-c", str(APP / "celadon.toml")],
         env=variables(),

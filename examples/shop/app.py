@@ -6,6 +6,7 @@ start, `slow` answers late.
 """
 
 import base64
+import contextlib
 import hashlib
 import itertools
 import os
@@ -44,11 +45,11 @@ def open_database() -> sqlite3.Connection:
 
 def serve_connection(connection: socket.socket) -> None:
     """Requests of one client, until it or we close. Counted while one is being answered."""
-    database = None
+    database: sqlite3.Connection | None = None
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) if connection.family == socket.AF_INET else None
     stream = connection.makefile("rb")
     try:
-        while not stopping.is_set():
+        while True:
             head = read_head(stream)
             if head is None:
                 return
@@ -56,6 +57,10 @@ def serve_connection(connection: socket.socket) -> None:
                 database = database or open_database()
                 if not answer(connection, stream, head, database):
                     return
+    except sqlite3.Error as error:
+        sys.stderr.write(f"database: {error}\n")
+        with contextlib.suppress(OSError):
+            reply(connection, 503, "the books are closed\n", keep=False)
     except OSError:
         return
     finally:
@@ -177,12 +182,26 @@ def listen() -> socket.socket:
     return listener
 
 
+def serve_in_thread(connection: socket.socket) -> threading.Thread:
+    connection.settimeout(None)
+    thread = threading.Thread(target=serve_connection, args=(connection,), daemon=True)
+    thread.start()
+    return thread
+
+
 def stop_gracefully(listener: socket.socket, *, within_s: float = 8.0) -> None:
-    """Accept what the kernel has queued, answer what is in flight, leave."""
+    """Take what the kernel has queued, answer what is in flight, leave."""
+    listener.settimeout(0)
+    queued = []
+    with contextlib.suppress(OSError):
+        while True:
+            queued.append(serve_in_thread(listener.accept()[0]))
     listener.close()
     for websocket in list(websockets):
         websocket.sendall(GOING_AWAY)
     until = time.monotonic() + within_s
+    for thread in queued:
+        thread.join(max(0.0, until - time.monotonic()))
     while busy_count and time.monotonic() < until:
         time.sleep(0.01)
     os._exit(0)
@@ -193,7 +212,8 @@ def main() -> int:
         sys.stderr.write("cannot find the config of the shop\n")
         return 3
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
-    open_database().close()
+    # Held open: the last connection to close would take the write-ahead log away under the other slot's feet.
+    keeper = open_database()  # noqa: F841
     listener = listen()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     listener.settimeout(0.05)
@@ -203,8 +223,7 @@ def main() -> int:
             connection, _ = listener.accept()
         except TimeoutError:
             continue
-        connection.settimeout(None)
-        threading.Thread(target=serve_connection, args=(connection,), daemon=True).start()
+        serve_in_thread(connection)
     stop_gracefully(listener)
     return 0
 
