@@ -2,7 +2,7 @@
 
 Listens on 127.0.0.1:$PORT or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
 SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `exit` does not
-start, `slow` answers late.
+start, `slow` answers late, `abrupt` drops what is in flight at SIGTERM.
 """
 
 import base64
@@ -215,7 +215,8 @@ def main() -> int:
     # Held open: the last connection to close would take the write-ahead log away under the other slot's feet.
     keeper = open_database()  # noqa: F841
     listener = listen()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    if BROKEN != "abrupt":
+        signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     listener.settimeout(0.05)
     sys.stderr.write(f"shop {VERSION} listens\n")
     while not stopping.is_set():

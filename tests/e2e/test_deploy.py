@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.site import NGINX, Site, open_site
+from tests.e2e.site import NGINX, Done, Site, open_site
+
+STREAM_BYTES = 40 * 1024
+"""What the shop's /stream sends, over two seconds."""
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 
@@ -37,6 +41,37 @@ def test_a_deploy_and_a_rollback_under_load_lose_nothing(tmp_path: Path, way: st
         assert way != "pointer" or tally.closed == 0
         assert site.lost_orders(tally) == set()
         assert tally.requests > 200
+
+
+def test_a_download_of_the_old_release_is_finished_before_its_slot_stops(site: Site) -> None:
+    """Counted in the kernel: this app drops what is in flight when it is told to stop."""
+    assert site.deploy("v2", broken="abrupt").code == 0
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as download:
+        download.sendall(b"GET /stream HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
+        received = download.recv(65536)
+        site.write_version("v3")
+        deploying = site.start_celadon("deploy", "--json")
+        received += b"".join(iter(lambda: download.recv(65536), b""))
+        output, _ = deploying.communicate(timeout=60)
+    assert deploying.returncode == 0
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert b"X-Version: v2" in head
+    assert len(body) == STREAM_BYTES
+    stopped = Done(0, output).events("slot_stopped")
+    assert [event["cut_count"] for event in stopped] == [0]
+
+
+def test_a_download_that_outlasts_the_drain_is_cut_and_told(tmp_path: Path) -> None:
+    """As a number, in the record and in the words."""
+    with open_site(tmp_path) as site:
+        config = site.app / "celadon.toml"
+        config.write_text(config.read_text().replace('timeout = "3s"', 'timeout = "200ms"'))
+        with socket.create_connection(("127.0.0.1", site.port), timeout=20) as download:
+            download.sendall(b"GET /stream HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
+            download.recv(65536)
+            done = site.deploy("v2")
+        assert done.code == 0, done.output
+        assert "1 connections were cut" in done.output or "1 connection was cut" in done.output
 
 
 def test_socket_slots_are_switched_too(tmp_path: Path) -> None:
@@ -286,8 +321,6 @@ def await_event(process: "subprocess.Popen[str]", kind: str) -> dict[str, int]:
 
 
 def await_listener(port: int) -> None:
-    import socket
-
     until = time.monotonic() + 10
     while time.monotonic() < until:
         try:

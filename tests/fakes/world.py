@@ -99,6 +99,7 @@ class World:
     proxy_moves_unseen: bool = False
     wrong_listener: bool = False
     ready_until: str | None = None
+    downloads_end_at_s: float = 0.0
     unserved_count: int = 0
     passed: list[str] = field(default_factory=list)
     die_at: int | None = None
@@ -342,7 +343,9 @@ class WorldSockets:
         return frozenset({process.pid}) if process is not None else frozenset()
 
     def connections_count(self, address: Address) -> int:
-        return 0
+        """One download, open on the slot that the route has left until `downloads_end_at_s`."""
+        slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
+        return int(slot is not self.world.route and self.world.now_s < self.world.downloads_end_at_s)
 
 
 class WorldReleases:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from celadon.events import (
     CandidateUnready,
     Event,
+    SlotStopped,
     StepStarted,
     SwitchIntended,
     SwitchSeen,
@@ -139,6 +140,26 @@ def test_an_altered_release_is_refused_before_anything_starts() -> None:
     plan = world.plan_deploy(1, operation="back")
     assert world.operate(replace(plan, source=None)) is Outcome.REJECTED
     assert world.route is Slot.GREEN
+
+
+def test_the_old_slot_is_stopped_when_its_last_connection_has_ended() -> None:
+    """Not before, and nothing is cut."""
+    world = with_r1()
+    world.downloads_end_at_s = world.now_s + 10.0
+    assert world.deploy(2) is Outcome.DONE
+    assert events_of(world, SlotStopped)[-1].cut_count == 0
+    assert world.now_s >= world.downloads_end_at_s
+
+
+def test_what_outlasts_the_drain_is_cut_and_counted() -> None:
+    """A drain ends at its timeout; the number is told, not hidden."""
+    world = with_r1()
+    world.downloads_end_at_s = world.now_s + 1e6
+    began_s = world.now_s
+    settings = make_settings()
+    assert world.deploy(2) is Outcome.DONE
+    assert events_of(world, SlotStopped)[-1].cut_count == 1
+    assert settings.drain.timeout_s <= world.now_s - began_s < settings.drain.timeout_s + 10.0
 
 
 def test_manual_bless_ends_with_the_old_slot_hot() -> None:
