@@ -105,6 +105,20 @@ def test_switches_under_load_fail_no_request_and_close_no_connection(make_stage:
     assert stage.reload_count() == reloads
 
 
+def test_a_configuration_broken_by_others_moves_nothing(make_stage: MakeStage) -> None:
+    """Caddy judges the whole before anything is moved in."""
+    stage = make_stage(SwitchWay.RELOAD)
+    stage.proxy.install()
+    stage.proxy.switch(Slot.BLUE, reached=ignore)
+    before = {path: path.read_bytes() for path in (stage.conf / "celadon").iterdir()}
+    stage.write_main(neighbour="http://other.example {\n\tnonsense on\n}\n")
+    passed: list[str] = []
+    switched = stage.proxy.switch(Slot.GREEN, reached=passed.append)
+    assert (switched.seen, switched.effect, passed) == (False, Effect.NONE, [])
+    assert "nonsense" in switched.reason
+    assert {path: path.read_bytes() for path in (stage.conf / "celadon").iterdir()} == before
+
+
 def test_a_refused_reload_is_named_and_put_back(make_stage: MakeStage) -> None:
     """A port that somebody else holds passes `caddy validate` and fails the load."""
     stage = make_stage(SwitchWay.RELOAD)
