@@ -254,6 +254,8 @@ http {{
             for slot in Slot:
                 ProcessRunner(self.layout, settings).stop(slot, grace_s=2.0)
         self.stop_proxy()
+        if self.state.is_mount():
+            subprocess.run(["umount", "--lazy", self.state], check=True)
         shutil.rmtree(self.state)
 
 

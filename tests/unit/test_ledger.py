@@ -3,7 +3,7 @@
 import pytest
 
 from celadon.deploy.ledger import Ledger, read_ledger
-from celadon.events import Entry, Event, OperationEnded, OperationStarted, Step, StepStarted
+from celadon.events import Blessed, Entry, Event, OperationEnded, OperationStarted, Step, StepStarted
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
 
@@ -37,6 +37,13 @@ def test_a_way_back_that_failed_is_still_to_be_gone(step: Step) -> None:
     ledger = fold(STARTED, StepStarted(step=step), ended(Outcome.NEEDS_PERSON))
     assert ledger.interrupted is not None
     assert ledger.unblessed is None
+
+
+def test_a_way_forward_that_failed_after_the_bless_is_still_to_be_gone() -> None:
+    """The disk was full: the old slot waits to be retired."""
+    blessed = Blessed(slot=Slot.GREEN, release=ReleaseNumber(2))
+    ledger = fold(STARTED, StepStarted(step=Step.FINALIZE), blessed, ended(Outcome.NEEDS_PERSON))
+    assert ledger.interrupted is not None
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNBLESSED, Outcome.NEEDS_PERSON])

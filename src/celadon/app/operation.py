@@ -19,9 +19,11 @@ from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.run import Ports, Run
 from celadon.events import CheckFound, JournalRebuilt, OperationEnded, OperationStarted, Step
 from celadon.host.control import FileControl, HostClock
+from celadon.host.files import remove_leftovers
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.host.pointer import read_pointer
+from celadon.host.reserve import keep_reserve
 from celadon.model.errors import (
     BusyError,
     CeladonError,
@@ -103,6 +105,8 @@ class _Operator:
 
     def run(self) -> Outcome:
         self.control.taken()
+        remove_leftovers(self.layout.written_in())
+        keep_reserve(self.layout.reserve)
         run: Run | None = None
         try:
             self._note_rebuilt()

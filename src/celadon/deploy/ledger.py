@@ -46,8 +46,10 @@ class Account:
 
     @property
     def was_cut_short(self) -> bool:
-        """It died, or its way back failed: a machine that shuts down ends the old slot before the operation."""
-        return self.outcome is None or (self.outcome is Outcome.NEEDS_PERSON and self.step in RETREATS)
+        """It died, or the way it was on failed: back (a machine that shuts down ends the old slot before the
+        operation), or forward from the bless (the disk was full)."""
+        decided = self.blessed or self.step in RETREATS
+        return self.outcome is None or (self.outcome is Outcome.NEEDS_PERSON and decided)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Durable file operations: whatever is at its final name is whole and on the disk."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -31,6 +32,13 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o644) -> None
         os.close(descriptor)
     temporary.rename(path)
     sync_directory(path.parent)
+
+
+def remove_leftovers(directories: Iterable[Path]) -> None:
+    """The temporary files of writers that died. The caller holds the lock: nobody else is writing there."""
+    for directory in directories:
+        for leftover in directory.glob(".*.partial"):
+            leftover.unlink(missing_ok=True)
 
 
 def remove_durably(path: Path) -> None:

@@ -9,6 +9,7 @@
                  /pointer/             what the proxy reads
                  /slots/blue|green/    env, launch, socket, pid, log
                  /access.log           the proxy's JSON lines
+                 /reserve              room for the way back on a full disk
                  /operations/          what an operation printed, one file each
 """
 
@@ -72,8 +73,17 @@ class Layout(Struct, frozen=True):
         return self.home / "access.log"
 
     @property
+    def reserve(self) -> Path:
+        return self.home / "reserve"
+
+    @property
     def operations(self) -> Path:
         return self.home / "operations"
+
+    def written_in(self) -> list[Path]:
+        """Directories that hold files of ours, those of the app left out."""
+        slots = [self.slot(slot) for slot in Slot]
+        return [self.home, self.operations, self.pointer, *self.pointer.glob("*/"), *slots, *self.releases.glob("r*/")]
 
     def release(self, number: int) -> Path:
         return self.releases / render_release_label(number)

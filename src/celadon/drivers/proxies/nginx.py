@@ -33,6 +33,7 @@ from celadon.host.files import remove_durably, sync_directory, write_atomic
 from celadon.host.layout import Layout
 from celadon.host.look_http import ask_look, is_refused, parse_look_target
 from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
+from celadon.host.reserve import yield_reserve
 from celadon.host.tail import LineTail
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
@@ -131,6 +132,7 @@ class NginxProxy:
     def _look(self, timeout_s: float) -> Sight:
         deadline = time.monotonic() + timeout_s
         nonce = os.urandom(12).hex()
+        yield_reserve(self._layout.reserve)
         log = LineTail(self._layout.access_log)
         try:
             status = ask_look(self._target, headers={LOOK_HEADER: nonce}, timeout_s=timeout_s)
