@@ -308,6 +308,18 @@ class TestCheck:
             stage.proxy.install()
         assert caught.value.code == "proxy_not_included"
 
+    def test_the_diff_takes_nothing_away_but_the_old_proxy_pass(self, make_stage: MakeStage) -> None:
+        """In the site's own file, and in no other, whatever stands on the same line there."""
+        stage = make_stage()
+        stage.write_main(include=False)
+        site = stage.conf / "sites" / "shop.conf"
+        lines = site.read_text().splitlines()
+        lines.insert(lines.index("    location / {") + 1, "        proxy_pass http://127.0.0.1:9;")
+        site.write_text("\n".join(lines) + "\n")
+        [found] = stage.proxy.check()
+        removed = [line for line in found.fix.splitlines() if line.startswith("-") and not line.startswith("---")]
+        assert removed == ["-        proxy_pass http://127.0.0.1:9;"]
+
     def test_a_hand_edit_is_shown_and_never_overwritten(self, make_stage: MakeStage) -> None:
         """Somebody had a reason."""
         stage = make_stage()

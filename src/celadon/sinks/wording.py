@@ -107,7 +107,7 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  {slot} drains: {count} connections open{lingering}" if count or workers else None
         case SlotStopped(slot=slot, cut_count=cut, killed=killed, duration_s=duration_s):
             how = ", by SIGKILL" if killed else ""
-            return f"  {slot} stopped after {duration_s:.2f} s{how}; {cut} connections were cut"
+            return f"  {slot} stopped after {duration_s:.2f} s{how}; {_count(cut, 'connection')} cut"
         case CandidateKept(release=release, path=path):
             return f"  {_label(release)} is kept for inspection: {path}"
         case ReleasesPruned(releases=releases):
@@ -172,9 +172,13 @@ def _describe_unready(event: CandidateUnready) -> str:
     if event.hint:
         lines.append(f"    {event.hint}")
     if event.log_tail:
-        lines.append(f"  the app's last {len(event.log_tail)} lines:")
+        lines.append(f"  the app's last {_count(len(event.log_tail), 'line')}:")
         lines += [f"    | {line}" for line in event.log_tail]
     return "\n".join(lines)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _label(release: ReleaseNumber | None) -> str:

@@ -136,7 +136,10 @@ def _render_fix(config: Config, *, settings: Settings, directory: Path, missing:
     if "route.conf" in missing and location:
         edits.setdefault(location.file, []).append((_opening_line(config, location), f"        {route_line}"))
     dropped = _find_proxy_pass(location) if "route.conf" in missing and location else []
-    return "\n".join(_render_edit(config, file, lines, dropped=dropped) for file, lines in edits.items())
+    return "\n".join(
+        _render_edit(config, file, lines, dropped=dropped if location and file == location.file else [])
+        for file, lines in edits.items()
+    )
 
 
 def _find_location(config: Config, host: str) -> Directive | None:

@@ -1,0 +1,79 @@
+"""Two deploys in the same instant, a hundred times."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from celadon.app.order import write_order
+from celadon.app.status import observe_status, read_recorded
+from celadon.app.verbs import choose_source, order_of
+from celadon.config.load import load_settings
+from celadon.host.lock import AppLock
+from celadon.model.plan import OperationKind
+from tests.e2e.site import NGINX, REPOSITORY, Site, open_site
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed"),
+]
+
+PAIRS_COUNT = 100
+BUSY = 12
+
+
+def start_pair(site: Site) -> list["subprocess.Popen[bytes]"]:
+    """Both wait at one pipe, so that they leave in the same instant, not one interpreter's start apart."""
+    settings = load_settings(site.app / "celadon.toml", root=site.state).settings
+    source = choose_source(settings, None)
+    gate_read, gate_write = os.pipe()
+    script = (
+        "import os, sys; from pathlib import Path; from celadon.cli.operate import main; print(flush=True); "
+        "os.read(int(sys.argv[2]), 1); sys.exit(main(Path(sys.argv[1])))"
+    )
+    pair = []
+    for number in range(2):
+        path = site.base / f"order-{number}"
+        order = order_of(site.layout, OperationKind.DEPLOY, lead=f"lead{number}", settings=settings, source=source)
+        write_order(order, path)
+        pair.append(
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(path), str(gate_read)],
+                env=site.variables(),
+                cwd=REPOSITORY,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[gate_read],
+            )
+        )
+    for each in pair:
+        assert each.stdout is not None
+        each.stdout.readline()
+    os.close(gate_read)
+    os.close(gate_write)
+    return pair
+
+
+def test_two_deploys_in_the_same_instant_a_hundred_times(tmp_path: Path) -> None:
+    """One does it, the other is told that it is busy; nobody waits, nothing is half done, no number is used twice."""
+    with open_site(tmp_path) as site:
+        config = site.app / "celadon.toml"
+        config.write_text(config.read_text().replace('window = "400ms"', 'window = "50ms"'))
+        ended: Counter[tuple[int, ...]] = Counter()
+        for number in range(PAIRS_COUNT):
+            site.write_version(f"v{number}")
+            pair = start_pair(site)
+            for each in pair:
+                each.communicate(timeout=60)
+            ended[tuple(sorted(each.returncode for each in pair))] += 1
+            assert site.visit() == (200, f"v{number}")
+            assert AppLock(site.layout.lock).holder() is None
+        assert ended == {(0, BUSY): PAIRS_COUNT}
+        assert observe_status(site.layout).interrupted is False
+        blessed = read_recorded(site.layout).blessed
+        assert blessed == sorted(set(blessed))
+        assert len(blessed) == PAIRS_COUNT + 1
