@@ -61,14 +61,17 @@ def test_a_download_of_the_old_release_is_finished_before_its_slot_stops(site: S
     assert [event["cut_count"] for event in stopped] == [0]
 
 
-def test_a_download_that_outlasts_the_drain_is_cut_and_told(tmp_path: Path) -> None:
+def test_a_websocket_that_outlasts_the_drain_is_cut_and_told(tmp_path: Path) -> None:
     """As a number, in the record and in the words."""
     with open_site(tmp_path) as site:
         config = site.app / "celadon.toml"
         config.write_text(config.read_text().replace('timeout = "3s"', 'timeout = "200ms"'))
-        with socket.create_connection(("127.0.0.1", site.port), timeout=20) as download:
-            download.sendall(b"GET /stream HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
-            download.recv(65536)
+        with socket.create_connection(("127.0.0.1", site.port), timeout=20) as websocket:
+            websocket.sendall(
+                b"GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            assert b" 101 " in websocket.recv(65536)
             done = site.deploy("v2")
         assert done.code == 0, done.output
         assert "; 1 connection cut" in done.output
