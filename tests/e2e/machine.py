@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -15,8 +16,8 @@ from celadon.host.children import read_children
 from celadon.host.commands import Completed, run_command
 
 REPOSITORY = Path(__file__).parents[2]
-ROOT = REPOSITORY / ".cache" / "debian-root"
-PACKAGES = "systemd,systemd-sysv,dbus,nginx-light,python3,iproute2,git"
+PACKAGES = "systemd,systemd-sysv,dbus,libpam-systemd,nginx-light,python3,iproute2,git"
+ROOT = REPOSITORY / ".cache" / f"debian-root-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]}"
 _BOOT_TIMEOUT_S = 60.0
 
 

@@ -59,6 +59,50 @@ server {
 """
 
 
+USER_NGINX = """\
+pid /home/shop/nginx/nginx.pid;
+error_log /home/shop/nginx/error.log;
+events { worker_connections 128; }
+http {
+    access_log off;
+    client_body_temp_path /home/shop/nginx/body; proxy_temp_path /home/shop/nginx/proxy;
+    fastcgi_temp_path /home/shop/nginx/f; uwsgi_temp_path /home/shop/nginx/u; scgi_temp_path /home/shop/nginx/s;
+    include /home/shop/nginx/celadon/*/http.conf;
+    server {
+        listen 127.0.0.1:8080;
+        server_name shop.example;
+        location / { include /home/shop/nginx/celadon/mine/route.conf*; }
+    }
+}
+"""
+USER_CONFIG = """\
+app = "mine"
+shared = ["data"]
+[web]
+command = "python3 -S -E app.py"
+ports = [8111, 8112]
+runner = "systemd"
+[web.systemd]
+user_manager = true
+[readiness]
+path = "/health"
+interval = "50ms"
+successes = 2
+deadline = "15s"
+[proxy]
+type = "nginx"
+site = "http://shop.example"
+listen = "127.0.0.1:8080"
+directory = "/home/shop/nginx/celadon"
+config = "/home/shop/nginx/nginx.conf"
+[observe]
+window = "500ms"
+interval = "100ms"
+[drain]
+timeout = "3s"
+"""
+
+
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     with open_machine(tmp_path_factory.mktemp("machine")) as booted:
@@ -104,8 +148,10 @@ def begin_deploy(machine: Machine, version: str) -> None:
     assert f"Shop {version}" in visit(machine)
 
 
-def visit(machine: Machine) -> str:
-    script = "exec 3<>/dev/tcp/127.0.0.1/80; printf 'GET / HTTP/1.0\\r\\nHost: shop.example\\r\\n\\r\\n' >&3; cat <&3"
+def visit(machine: Machine, *, port: int = 80) -> str:
+    script = (
+        f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET / HTTP/1.0\\r\\nHost: shop.example\\r\\n\\r\\n' >&3; cat <&3"
+    )
     return machine.run("/bin/bash", "-c", script).stdout
 
 
@@ -203,6 +249,45 @@ def test_a_deploy_works_after_the_reboot(machine: Machine) -> None:
     done = deploy(machine, "v5")
     assert done.exit_code == 0, done.output
     assert "Shop v5" in visit(machine)
+
+
+def test_systemd_keeps_the_promises_of_every_runner(machine: Machine) -> None:
+    """The contract suite, run inside."""
+    done = machine.shell(
+        "cd /root && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/repo/src:/repo:/site python3 -m pytest -q "
+        "-c /repo/pyproject.toml --rootdir=/root -p no:cacheprovider /repo/tests/contract/systemd_suite.py"
+    )
+    assert done.exit_code == 0, done.output
+    assert " passed" in done.output
+    assert "skipped" not in done.output
+
+
+def test_an_ordinary_user_deploys_with_a_service_manager_of_its_own(machine: Machine) -> None:
+    """`systemctl --user`, a proxy of the user's, nothing of root's."""
+    uid = machine.shell("id -u shop").stdout.strip()
+    assert machine.shell(f"systemctl start user@{uid}.service").ok
+    machine.write("/home/shop/nginx/nginx.conf", USER_NGINX)
+    machine.write("/home/shop/app/celadon.toml", USER_CONFIG)
+    assert machine.shell("cp -r /repo/examples/shop/app.py /home/shop/app/; chown -R shop: /home/shop").ok
+    as_user = (
+        "setpriv --reuid shop --regid shop --init-groups env -i HOME=/home/shop USER=shop "
+        f"XDG_RUNTIME_DIR=/run/user/{uid} "
+        "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/bin sh -c"
+    )
+    machine.write("/home/shop/app/VERSION", "v1\n")
+    started = machine.shell(f"{as_user} 'nginx -c /home/shop/nginx/nginx.conf -p /home/shop/nginx'")
+    assert started.ok, started.output
+    first = machine.shell(f"{as_user} 'cd /home/shop/app && celadon deploy'")
+    assert first.exit_code == 0, first.output
+    machine.write("/home/shop/app/VERSION", "v2\n")
+    second = machine.shell(f"{as_user} 'cd /home/shop/app && celadon deploy && celadon rollback'")
+    assert second.exit_code == 0, second.output
+    assert "Shop v1" in visit(machine, port=8080)
+    told = machine.shell(
+        f"{as_user} 'systemctl --user is-enabled celadon-mine-blue celadon-mine-green celadon-recover'"
+    )
+    assert told.stdout.split() == ["enabled", "disabled", "enabled"]
+    assert machine.shell("! ls /etc/systemd/system | grep mine").ok
 
 
 @pytest.mark.parametrize("off", [(), tuple(directive.partition("=")[0] for directive in HARDENING)])

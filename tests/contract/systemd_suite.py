@@ -1,0 +1,116 @@
+"""systemd keeps the promises of every runner. Collected inside a booted machine only: tests/e2e/test_systemd.py runs it
+there, as root, against the machine's own PID 1."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from celadon.drivers.runners.systemd import SystemdRunner
+from celadon.host.commands import run_command
+from celadon.host.layout import Layout
+from celadon.model.names import AppName, ReleaseNumber, Slot
+from celadon.model.observed import SlotStatus
+from celadon.model.release import Manifest, Release, Source, SourceKind
+from celadon.model.settings import LimitSettings
+from tests.contract.runner_promises import SLEEPER, RunnerPromises, await_line, await_view, write_release
+from tests.fakes.world import make_settings
+
+APP = AppName("suite")
+
+
+class SystemdStage:
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.layout = Layout(base, APP)
+        settings = make_settings()
+        limits = LimitSettings(memory_bytes=64 * 1024 * 1024, cpu_percent=50, tasks_count=32, open_files_count=256)
+        web = replace(settings.web, command=f"{sys.executable} -S app.py", limits=limits)
+        self.settings = replace(settings, app=APP, web=web, drain=replace(settings.drain, stop_timeout_s=0.5))
+        self.runner = SystemdRunner(self.layout, self.settings)
+
+    def make_release(self, number: int, script: str) -> Release:
+        manifest = Manifest(
+            app=APP,
+            number=ReleaseNumber(number),
+            source=Source(kind=SourceKind.DIRECTORY, location="/src"),
+            tree_digest="",
+            env_digest="",
+            config_digest="",
+            built_at=0.0,
+            built_by="ada",
+            build_s=0.0,
+            settings=self.settings,
+        )
+        path = self.layout.release(number)
+        return write_release(
+            self.base, Release(number=ReleaseNumber(number), path=path, manifest=manifest, blessed=False), script
+        )
+
+
+@pytest.fixture
+def stage() -> Iterator[SystemdStage]:
+    """Not under /tmp: a unit has its own, by default."""
+    base = Path("/var/lib/celadon-suite")
+    shutil.rmtree(base, ignore_errors=True)
+    made = SystemdStage(base)
+    yield made
+    for slot in Slot:
+        made.runner.stop(slot, grace_s=0.1)
+        Path(f"/etc/systemd/system/celadon-suite-{slot}.service").unlink(missing_ok=True)
+    run_command(["systemctl", "daemon-reload"], timeout_s=30.0)
+
+
+class TestSystemd(RunnerPromises):
+    """Kept by real units."""
+
+
+def shown(names: str) -> dict[str, str]:
+    text = run_command(["systemctl", "show", "-p", names, "celadon-suite-blue.service"], timeout_s=30.0).stdout
+    return dict(line.partition("=")[::2] for line in text.splitlines())
+
+
+def test_limits_are_passed_through(stage: SystemdStage) -> None:
+    """As systemd understood them, not as they were written."""
+    stage.runner.start(Slot.BLUE, stage.make_release(1, SLEEPER))
+    found = shown("MemoryMax,CPUQuotaPerSecUSec,TasksMax,LimitNOFILE")
+    assert found == {
+        "MemoryMax": str(64 * 1024 * 1024),
+        "CPUQuotaPerSecUSec": "500ms",
+        "TasksMax": "32",
+        "LimitNOFILE": "256",
+    }
+
+
+def test_a_crashed_app_is_started_again_and_counted(stage: SystemdStage) -> None:
+    """What the process runner says it does not do."""
+    stage.runner.start(Slot.BLUE, stage.make_release(1, SLEEPER))
+    await_line(stage.runner, Slot.BLUE, "up")
+    os.kill(stage.runner.observe(Slot.BLUE).pids[0], 9)
+    view = await_view(
+        stage.runner, Slot.BLUE, lambda view: view.restarts_count == 1 and view.status is SlotStatus.RUNNING
+    )
+    assert (view.restarts_count, view.release) == (1, 1)
+
+
+def test_exactly_the_enabled_slot_is_enabled(stage: SystemdStage) -> None:
+    """By systemd's word."""
+    for slot in Slot:
+        stage.runner.start(slot, stage.make_release(1, SLEEPER))
+    stage.runner.set_boot(Slot.GREEN, enabled=True)
+    stage.runner.set_boot(Slot.BLUE, enabled=False)
+    told = run_command(["systemctl", "is-enabled", "celadon-suite-blue", "celadon-suite-green"], timeout_s=30.0).stdout
+    assert told.split() == ["disabled", "enabled"]
+
+
+def test_a_child_that_daemonised_away_ends_with_its_slot(stage: SystemdStage) -> None:
+    """The control group knows it, whatever session it is in."""
+    script = "import os, time\nif os.fork() == 0:\n    os.setsid()\n" + SLEEPER
+    stage.runner.start(Slot.BLUE, stage.make_release(1, script))
+    view = await_view(stage.runner, Slot.BLUE, lambda view: len(view.pids) == 2)
+    stage.runner.stop(Slot.BLUE, grace_s=0.5)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in view.pids)
