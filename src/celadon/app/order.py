@@ -1,6 +1,6 @@
 """What a person asked for, as handed to the process that does it."""
 
-import secrets
+import os
 from pathlib import Path
 
 import msgspec
@@ -27,7 +27,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
 def new_operation_id() -> OperationId:
     """48 random bits: unique among all operations, never ordered; order is the journal's sequence."""
-    return OperationId(secrets.token_hex(6))
+    return OperationId(os.urandom(6).hex())
 
 
 def write_order(order: Order, path: Path) -> None:
