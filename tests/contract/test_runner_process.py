@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from celadon.drivers.runners.process import ProcessRunner
 from celadon.host.layout import Layout
-from celadon.host.processes import find_marked, identify
+from celadon.host.processes import find_marked, identify, identify_child
 from celadon.model.names import AppName, ReleaseNumber, Slot
 from celadon.model.observed import SlotStatus
 from celadon.model.release import Manifest, Release, Source, SourceKind
@@ -185,6 +185,25 @@ def test_the_app_runs_as_its_user(tmp_path: Path) -> None:
         assert stage.runner.tail(Slot.BLUE, lines_count=2)[0] == "65534 [65534]"
     finally:
         stage.runner.stop(Slot.BLUE, grace_s=0.2)
+
+
+def test_an_exit_code_outlives_the_next_command(stage: ProcessStage) -> None:
+    """Python's subprocess reaps forgotten children when it starts another one, and would take the code with it."""
+    stage.runner.start(Slot.BLUE, stage.make_release(1, "import sys; sys.exit(3)"))
+    await_view(stage.runner, Slot.GREEN, lambda _: stage.find() == [])
+    subprocess.run(["true"], check=True)
+    assert stage.runner.observe(Slot.BLUE).exit_code == 3
+
+
+def test_a_child_that_has_already_ended_still_has_an_identity() -> None:
+    """An app may exit before its start is recorded; its code must still find its way."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(3)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert identify(pid) is None
+    assert identify_child(pid).started_ticks > 0
+    os.waitpid(pid, 0)
 
 
 def test_a_signal_is_told_as_one(stage: ProcessStage) -> None:

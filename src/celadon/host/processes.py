@@ -30,6 +30,14 @@ def identify(pid: int) -> ProcessIdentity | None:
     return ProcessIdentity(pid, int(fields[19]))
 
 
+def identify_child(pid: int) -> ProcessIdentity:
+    """Of a child that nobody has waited for yet: it has an identity even when it has already ended."""
+    fields = _read_stat(pid)
+    if fields is None:
+        raise ChildProcessError(f"{pid} is no child of this process")
+    return ProcessIdentity(pid, int(fields[19]))
+
+
 def is_alive(identity: ProcessIdentity) -> bool:
     return identify(identity.pid) == identity
 

@@ -24,7 +24,7 @@ from celadon.host.processes import (
     ProcessFinder,
     ProcessIdentity,
     end_processes,
-    identify,
+    identify_child,
     is_alive,
     sum_rss_bytes,
 )
@@ -77,9 +77,9 @@ class ProcessRunner:
         variables = _base_variables(identity) | variables | {_MARK: self._mark_value(slot)}
         launch = write_slot(self._layout, slot, release, variables=variables, identity=identity)
         self._write(slot, _Record(release.number))
-        process = self._spawn(launch, slot, variables=variables, identity=identity)
-        self._write(slot, _Record(release.number, identify(process.pid)))
-        return SlotView(slot=slot, status=SlotStatus.RUNNING, release=release.number, pids=(process.pid,))
+        pid = self._spawn(launch, slot, variables=variables, identity=identity)
+        self._write(slot, _Record(release.number, identify_child(pid)))
+        return SlotView(slot=slot, status=SlotStatus.RUNNING, release=release.number, pids=(pid,))
 
     def observe(self, slot: Slot) -> SlotView:
         record = self._read(slot)
@@ -127,14 +127,12 @@ class ProcessRunner:
     def tail(self, slot: Slot, *, lines_count: int) -> Sequence[str]:
         return tail_file(self._layout.slot(slot) / "log", lines_count=lines_count)
 
-    def _spawn(
-        self, launch: Path, slot: Slot, *, variables: dict[str, str], identity: Identity | None
-    ) -> "subprocess.Popen[bytes]":
+    def _spawn(self, launch: Path, slot: Slot, *, variables: dict[str, str], identity: Identity | None) -> int:
         drop = identity if identity is not None and os.geteuid() == 0 else None
         files_count = self._settings.web.limits.open_files_count
         try:
             with _open_log(self._layout.slot(slot) / "log") as log:
-                return subprocess.Popen(
+                process = subprocess.Popen(
                     ["/bin/sh", str(launch)],
                     env=variables,
                     stdin=subprocess.DEVNULL,
@@ -148,6 +146,10 @@ class ProcessRunner:
                 )
         except (OSError, subprocess.SubprocessError) as error:
             raise StepError(f"start the app in {slot}: {error}", code="start_failed") from error
+        # Python reaps children that are not known to have ended, when it forgets them or starts another one; the
+        # exit code is for `observe` to read.
+        process.returncode = 0
+        return process.pid
 
     def _alive(self, record: _Record, slot: Slot) -> bool:
         alive = record.process is not None and is_alive(record.process)
