@@ -148,11 +148,12 @@ class CandidateReady(_Event, frozen=True, kw_only=True, tag="candidate_ready"):
 
 
 class CandidateUnready(_Event, frozen=True, kw_only=True, tag="candidate_unready"):
-    """Readiness was given up. `log_tail` are the app's last 20 lines."""
+    """Readiness was given up. `head` are the first 200 bytes of the last answer, `log_tail` the app's last 20 lines."""
 
     slot: Slot
     reason: str
     probe: str
+    head: str = ""
     hint: str = ""
     log_tail: tuple[str, ...] = ()
 
@@ -206,12 +207,14 @@ class WindowOpened(_Event, frozen=True, kw_only=True, tag="window_opened"):
 
 
 class WindowSampled(_Event, frozen=True, kw_only=True, tag="window_sampled"):
-    """About once a second while the window is open. Rates per second since the last sample."""
+    """About once a second while the window is open. Rates per second since the last sample, counts since the switch;
+    `old_failed_count` are requests that the old slot answered with 5xx."""
 
     elapsed_s: float
     window_s: float
     candidate_requests_per_s: float
     old_requests_per_s: float
+    old_failed_count: int = 0
     evidence: Evidence
 
 

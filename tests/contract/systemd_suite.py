@@ -47,9 +47,7 @@ class SystemdStage:
             settings=self.settings,
         )
         path = self.layout.release(number)
-        return write_release(
-            self.base, Release(number=ReleaseNumber(number), path=path, manifest=manifest, blessed=False), script
-        )
+        return write_release(self.base, Release(number=ReleaseNumber(number), path=path, manifest=manifest), script)
 
 
 @pytest.fixture

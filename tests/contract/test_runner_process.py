@@ -48,7 +48,7 @@ class ProcessStage:
             settings=self.settings,
         )
         path = self.layout.release(number)
-        release = Release(number=ReleaseNumber(number), path=path, manifest=manifest, blessed=False)
+        release = Release(number=ReleaseNumber(number), path=path, manifest=manifest)
         return write_release(self.base, release, script)
 
     def find(self) -> list[int]:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from celadon.deploy.invariants import find_broken
 from celadon.deploy.ledger import read_ledger
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.observed import SlotStatus
 from celadon.model.plan import Outcome
 from tests.fakes.world import Died, Nature, World, WorldRunner
 
@@ -63,9 +63,8 @@ def kill_at(scenario: Scenario, index: int) -> World:
 def assert_sound(world: World, where: str) -> None:
     """I1, I4, I5, I9 after recovery."""
     assert world.route is not None, where
-    view = WorldRunner(world).observe(world.route)
-    assert view.status is SlotStatus.RUNNING, f"{where}: the routed slot is {view.status}"
-    assert not world.runs(world.route.other), f"{where}: an orphan runs in {world.route.other}"
+    broken = find_broken(world.route, {slot: WorldRunner(world).observe(slot) for slot in Slot})
+    assert not broken, f"{where}: {broken}"
     assert world.boot == {world.route}, f"{where}: boot {world.boot}, route {world.route}"
     assert read_ledger(world.entries).unsettled is None, where
     world.natures[3] = Nature.GOOD
@@ -122,6 +121,19 @@ def test_a_reboot_at_any_instant_serves_the_old_or_the_blessed_release(scenario:
         assert world.runs(world.route), f"rebooted at {index} {name}: {world.route} is routed but not started"
         world.recover()
         assert_sound(world, f"rebooted at {index} {name}")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_a_reboot_that_starts_nothing_is_recovered_whole(scenario: Scenario) -> None:
+    """Plain processes: no slot runs until recovery starts the one that the route points to."""
+    for index, name in enumerate(points_of(scenario), start=1):
+        world = kill_at(scenario, index)
+        interrupted = read_ledger(world.entries).interrupted is not None
+        world.boot.clear()
+        world.reboot()
+        if interrupted:
+            assert world.recover() is Outcome.RECOVERED, f"rebooted at {index} {name}"
+            assert_sound(world, f"rebooted at {index} {name}")
 
 
 def test_the_routed_slot_is_up_at_every_point() -> None:

@@ -191,12 +191,21 @@ def test_a_commit_is_deployed_exactly_and_an_archive_as_it_is(tmp_path: Path) ->
 
 
 def test_a_failed_candidate_is_kept_until_the_next_deploy(site: Site) -> None:
-    """Tree, log and environment, readable by its owner only."""
-    assert site.deploy("v9", broken="exit").code == 10
-    failed = max(site.layout.releases.glob("r*/tree")).parent
-    assert (failed / "tree" / "app.py").exists()
-    assert (failed / "env").stat().st_mode & 0o077 == 0
+    """Tree, log and environment; no rollback goes there, and the next deploy takes it away."""
+    config = site.app / "celadon.toml"
+    config.write_text(config.read_text().replace("[readiness]", '[web.env]\nTOKEN = "canary-77"\n[readiness]', 1))
+    failed = site.deploy("v9", broken="exit")
+    assert failed.code == 10
+    path = Path(re.findall(r"kept for inspection: (\S+)", failed.output)[0])
+    assert (path / "tree" / "app.py").exists()
+    assert (path / "env").read_text() == 'TOKEN="***"\n'
     assert "cannot find the config of the shop" in site.celadon("logs", "--slot", "green").output
+    assert "canary-77" not in "".join(each.read_text(errors="replace") for each in site.layout.home.rglob("env"))
+    refused = site.celadon("rollback", path.name)
+    assert refused.code == 13, refused.output
+    assert "was rejected or taken back" in refused.output
+    assert site.deploy("v10").code == 0
+    assert not path.exists()
 
 
 @pytest.mark.timeout(600)

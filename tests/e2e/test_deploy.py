@@ -91,7 +91,15 @@ def test_an_unready_release_is_rejected_with_its_reasons(site: Site) -> None:
     """Exit 10; the message names the probe, the answer, the app's last lines, traffic and the next command."""
     done = site.deploy("v2", broken="health")
     assert done.code == 10
-    for part in ("GET /health", "status 503", "shop v2 listens", "Traffic: blue, r1", "Next:", "celadon logs"):
+    for part in (
+        "GET /health",
+        "status 503",
+        "it answered: the shop is closed",
+        "shop v2 listens",
+        "Traffic: blue, r1",
+        "Next:",
+        "celadon logs",
+    ):
         assert part in done.output, done.output
     assert site.visit() == (200, "v1")
     assert site.running_slots() == ["blue"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from celadon.contracts.control import Asked
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
+from celadon.deploy.invariants import confirm
 from celadon.deploy.ledger import read_ledger
 from celadon.deploy.loop import drive
 from celadon.deploy.recovery import recover_interrupted
@@ -32,7 +33,7 @@ from celadon.model.observed import (
     Switched,
 )
 from celadon.model.plan import OperationKind, Outcome, Plan, Request
-from celadon.model.release import Manifest, Release, Source, SourceKind
+from celadon.model.release import Fate, Manifest, Release, Source, SourceKind
 from celadon.model.settings import (
     BlessMode,
     ObserveSettings,
@@ -88,7 +89,7 @@ class World:
     boot: set[Slot] = field(default_factory=set)
     whole: set[ReleaseNumber] = field(default_factory=set)
     partial: set[ReleaseNumber] = field(default_factory=set)
-    blessed: set[ReleaseNumber] = field(default_factory=set)
+    fates: dict[ReleaseNumber, Fate] = field(default_factory=dict)
     altered: set[ReleaseNumber] = field(default_factory=set)
     entries: list[Entry] = field(default_factory=list)
     journal_is_full: bool = False
@@ -98,6 +99,7 @@ class World:
     proxy_refuses: bool = False
     proxy_moves_unseen: bool = False
     wrong_listener: bool = False
+    failing_hook: str = ""
     ready_until: str | None = None
     downloads_end_at_s: float = 0.0
     unserved_count: int = 0
@@ -111,6 +113,10 @@ class World:
         self.check_traffic()
         if self.die_at is not None and len(self.passed) == self.die_at:
             raise Died(name)
+
+    @property
+    def blessed(self) -> set[ReleaseNumber]:
+        return {number for number, fate in self.fates.items() if fate is Fate.BLESSED}
 
     def nature(self, release: ReleaseNumber) -> Nature:
         return self.natures.get(release, Nature.GOOD)
@@ -173,7 +179,7 @@ class World:
             )
         )
         run = Run(plan=plan, ports=ports)
-        outcome = drive(run, start=start)
+        outcome = confirm(run, drive(run, start=start))
         self._end(ports, outcome)
         return outcome
 
@@ -196,7 +202,8 @@ class World:
             release=account.release,
         )
         ports.journal.append(OperationStarted(kind=plan.kind, lead="ada", pid=1))
-        outcome = recover_interrupted(Run(plan=plan, ports=ports), account)
+        run = Run(plan=plan, ports=ports)
+        outcome = confirm(run, recover_interrupted(run, account))
         self._end(ports, outcome)
         return outcome
 
@@ -363,6 +370,7 @@ class WorldReleases:
         reached: Callable[[str], None],
         cancelled: Callable[[], bool],
     ) -> Release:
+        self.world.whole -= {failed for failed, fate in self.world.fates.items() if fate is Fate.FAILED}
         self.world.partial.add(number)
         reached("mid_unpack")
         reached("unpacked")
@@ -388,7 +396,7 @@ class WorldReleases:
             build_s=0.0,
             settings=make_settings(),
         )
-        return Release(number=number, path=Path("/r"), manifest=manifest, blessed=number in self.world.blessed)
+        return Release(number=number, path=Path("/r"), manifest=manifest, fate=self.world.fates.get(number))
 
     def numbers(self) -> Sequence[ReleaseNumber]:
         return sorted(self.world.whole)
@@ -396,8 +404,8 @@ class WorldReleases:
     def verify(self, release: Release) -> str | None:
         return "app.py" if release.number in self.world.altered else None
 
-    def bless(self, release: Release) -> None:
-        self.world.blessed.add(release.number)
+    def mark(self, release: Release, fate: Fate) -> None:
+        self.world.fates.setdefault(release.number, fate)
 
     def prune(self, *, keep_count: int, protected: Collection[ReleaseNumber]) -> Sequence[ReleaseNumber]:
         self.world.partial.clear()
@@ -441,7 +449,9 @@ class WorldHooks:
         self.world = world
 
     def run(self, hook: str, *, release: Release | None, variables: Mapping[str, str]) -> Sequence[HookRan]:
-        return ()
+        if hook != self.world.failing_hook:
+            return ()
+        return (HookRan(hook=hook, command="./hook", exit_code=1, duration_s=0.1),)
 
 
 class WorldClock:

@@ -2,12 +2,17 @@
 
 from typing import TypeVar
 
+import pytest
 from msgspec.structs import replace
 
 from celadon.events import (
+    CandidateKept,
     CandidateUnready,
     Event,
+    HookRan,
     SlotStopped,
+    Step,
+    StepEnded,
     StepStarted,
     SwitchIntended,
     SwitchSeen,
@@ -15,6 +20,7 @@ from celadon.events import (
 )
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import Outcome
+from celadon.model.release import Fate
 from celadon.model.settings import BlessMode
 from tests.fakes.world import Nature, World, ask_abort, make_settings
 
@@ -74,6 +80,37 @@ def test_errors_under_traffic_bring_the_old_release_back() -> None:
     assert not world.runs(Slot.GREEN)
     assert [seen.to_slot for seen in events_of(world, SwitchSeen)][-2:] == [Slot.GREEN, Slot.BLUE]
     assert world.unserved_count == 0
+
+
+def test_a_hook_that_only_tells_is_never_the_reason() -> None:
+    """A failed post_switch is recorded; what brought the old release back is the breach."""
+    world = with_r1()
+    world.failing_hook = "post_switch"
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    assert world.deploy(2) is Outcome.ROLLED_BACK
+    assert [ran.exit_code for ran in events_of(world, HookRan)] == [1]
+    reasons = {body.step: body.reason for body in events_of(world, StepEnded)}
+    assert reasons[Step.OBSERVE].startswith("max_error_rate")
+
+
+@pytest.mark.parametrize("hook", ["pre_deploy", "pre_switch"])
+def test_a_hook_that_decides_rejects(hook: str) -> None:
+    """Before any switch, and it is named."""
+    world = with_r1()
+    world.failing_hook = hook
+    assert world.deploy(2) is Outcome.REJECTED
+    assert f"hook {hook} `./hook` exited with 1" in {body.reason for body in events_of(world, StepEnded)}
+
+
+def test_a_failed_release_is_kept_until_the_next_deploy() -> None:
+    """For inspection: marked as failed, and gone when the next one is made."""
+    world = with_r1()
+    world.natures[2] = Nature.NEVER_READY
+    world.deploy(2)
+    assert (world.whole, world.fates[ReleaseNumber(2)]) == ({1, 2}, Fate.FAILED)
+    assert events_of(world, CandidateKept)[0].release == 2
+    world.deploy(3)
+    assert world.whole == {1, 3}
 
 
 def test_a_process_that_dies_in_the_window_brings_the_old_release_back() -> None:

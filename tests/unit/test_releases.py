@@ -17,7 +17,7 @@ from celadon.host.layout import Layout
 from celadon.host.processes import find_marked
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, ReleaseNumber
-from celadon.model.release import Release, Source, SourceKind
+from celadon.model.release import Fate, Release, Source, SourceKind
 from celadon.model.settings import BuildSettings, ReusedDirectory, Settings
 from tests.fakes.world import Died, make_settings
 
@@ -244,13 +244,42 @@ def test_an_unreadable_environment_stops_the_release(shelf: Shelf, tmp_path: Pat
 def test_prune_keeps_what_may_be_needed(shelf: Shelf) -> None:
     """The newest, the protected, and the last blessed one however old."""
     releases = [shelf.make(number) for number in range(1, 8)]
-    shelf.store.bless(releases[0])
-    shelf.store.bless(releases[1])
+    shelf.store.mark(releases[0], Fate.BLESSED)
+    shelf.store.mark(releases[1], Fate.BLESSED)
     gone = shelf.store.prune(keep_count=2, protected={ReleaseNumber(4)})
     assert gone == (1, 3, 5)
     assert shelf.store.numbers() == (2, 4, 6, 7)
-    assert shelf.store.read(ReleaseNumber(2)).blessed
-    assert not shelf.store.read(ReleaseNumber(4)).blessed
+    assert shelf.store.read(ReleaseNumber(2)).fate is Fate.BLESSED
+    assert shelf.store.read(ReleaseNumber(4)).fate is None
+
+
+def test_a_failed_release_is_kept_masked_until_the_next_is_made(shelf: Shelf) -> None:
+    """Tree and log stay whole; of the variables only the names."""
+    failed = shelf.make(1, shelf.settings(env={"API_KEY": "canary-1c"}, steps=("echo built > out",)))
+    shelf.store.mark(failed, Fate.FAILED)
+    assert shelf.store.read(ReleaseNumber(1)).fate is Fate.FAILED
+    assert (failed.tree / "out").read_text() == "built\n"
+    assert (failed.path / "build.log").read_text() == "$ echo built > out\n"
+    assert read_env(failed.path / "env") == {"API_KEY": "***"}
+    assert (failed.path / "env").stat().st_mode & 0o777 == 0o600
+    shelf.make(2)
+    assert shelf.store.numbers() == (2,)
+
+
+def test_the_first_fate_stays(shelf: Shelf) -> None:
+    """A blessed release that fails when it is rolled back to was good once, and keeps its variables."""
+    release = shelf.make(1, shelf.settings(env={"A": "1"}))
+    shelf.store.mark(release, Fate.BLESSED)
+    shelf.store.mark(release, Fate.FAILED)
+    assert shelf.store.read(ReleaseNumber(1)).fate is Fate.BLESSED
+    assert shelf.store.verify(release) is None
+
+
+def test_a_failed_build_leaves_no_secret_behind(shelf: Shelf) -> None:
+    """What is kept of it is for inspection too."""
+    with pytest.raises(StepError):
+        shelf.make(1, shelf.settings(env={"API_KEY": "canary-2f"}, steps=("exit 1",)))
+    assert read_env(shelf.layout.releases / "r1.partial" / "env") == {"API_KEY": "***"}
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"schema": 1}'])

@@ -8,7 +8,8 @@ from celadon.drivers.releases.store import ReleaseStore
 from celadon.events import Entry, OperationEnded, OperationStarted, SwitchSeen
 from celadon.host.layout import Layout
 from celadon.model.errors import StepError
-from celadon.model.names import Slot
+from celadon.model.names import ReleaseNumber, Slot
+from celadon.model.release import Fate, Release
 from celadon.model.report import KeptRelease, OperationRecord
 from celadon.store.journal import read_entries
 
@@ -22,22 +23,26 @@ def list_releases(layout: Layout) -> Sequence[KeptRelease]:
 
 
 def _describe(store: ReleaseStore, number: int, *, live: int | None) -> KeptRelease:
-    from celadon.model.names import ReleaseNumber
-
     try:
         release = store.read(ReleaseNumber(number))
     except StepError as error:
         return KeptRelease(number=number, live=number == live, problem=error.what)
-    differing = store.verify(release)
     return KeptRelease(
         number=number,
         source=release.manifest.source,
         built_at=release.manifest.built_at,
         built_by=release.manifest.built_by,
-        blessed=release.blessed,
+        blessed=release.fate is Fate.BLESSED,
         live=number == live,
-        problem="" if differing is None else f"{differing} was changed",
+        problem=_find_problem(store, release),
     )
+
+
+def _find_problem(store: ReleaseStore, release: Release) -> str:
+    if release.fate is Fate.FAILED:
+        return "it was rejected or taken back"
+    differing = store.verify(release)
+    return "" if differing is None else f"{differing} was changed"
 
 
 def list_operations(layout: Layout, *, count: int) -> Sequence[OperationRecord]:

@@ -13,6 +13,7 @@ from celadon.app.compose import make_ports
 from celadon.app.inforce import merge_in_force, read_in_force, write_in_force
 from celadon.app.order import Order
 from celadon.contracts.proxy import Proxy
+from celadon.deploy.invariants import confirm
 from celadon.deploy.ledger import Account, Ledger, read_ledger
 from celadon.deploy.loop import drive
 from celadon.deploy.recovery import recover_interrupted, settle_idle
@@ -36,7 +37,7 @@ from celadon.model.errors import (
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import FindingLevel, RouteView
 from celadon.model.plan import OperationKind, Outcome, Plan
-from celadon.model.release import Release
+from celadon.model.release import Fate, Release
 from celadon.model.settings import Settings
 from celadon.store.journal import SqliteJournal, open_journal
 
@@ -111,6 +112,7 @@ class _Operator:
         try:
             self._note_rebuilt()
             run, outcome = self._carry_out()
+            outcome = confirm(run, outcome) if run is not None else outcome
         except CeladonError as error:
             return self._end_with(error)
         except OSError as error:
@@ -184,6 +186,12 @@ class _Operator:
                 raise RefusedError(f"{release.label} is live already", code="already_live")
         else:
             release = self._read_target(ports, self._previous(ports, live_release))
+        if release.fate is Fate.FAILED:
+            raise RefusedError(
+                f"{release.label} was rejected or taken back, and is kept for inspection only",
+                code="release_failed",
+                next_command="celadon releases",
+            )
         differing = ports.releases.verify(release)
         if differing is not None:
             raise RefusedError(
@@ -205,7 +213,7 @@ class _Operator:
         known = [number for number in self.ledger.blessed if number in on_disk and number != live_release]
         if not known:
             kept = (ports.releases.read(number) for number in sorted(on_disk) if number != live_release)
-            known = [release.number for release in kept if release.blessed]
+            known = [release.number for release in kept if release.fate is Fate.BLESSED]
         if not known:
             raise RefusedError(
                 "there is no earlier blessed release to go back to",

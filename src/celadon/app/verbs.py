@@ -14,7 +14,7 @@ from celadon.contracts.sink import Sink
 from celadon.host.control import ask
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
-from celadon.model.errors import NeedsPersonError, RefusedError, UsageError
+from celadon.model.errors import BusyError, NeedsPersonError, RefusedError, UsageError
 from celadon.model.names import AppName, OperationId, ReleaseNumber, parse_app_name
 from celadon.model.plan import OperationKind, Outcome, Request
 from celadon.model.release import Source, SourceKind
@@ -129,6 +129,18 @@ def request_of_running(layout: Layout, request: Request, *, by: str) -> Operatio
             f"no operation of {layout.app} is running", code="nothing_runs", next_command="celadon status"
         )
     ask(layout.request, request, by=by, pid=holder.pid)
+    return holder.operation
+
+
+def ask_deploy_back(layout: Layout, *, by: str) -> OperationId | None:
+    """Have a running deploy go back; None when nothing runs. Raises BusyError for any other operation: to end a running
+    rollback would bring back what it leads away from."""
+    holder = AppLock(layout.lock).holder()
+    if holder is None:
+        return None
+    if holder.purpose != OperationKind.DEPLOY.value:
+        raise BusyError(f"{holder.holder}'s {holder.purpose} is running", code="locked", next_command="celadon attach")
+    ask(layout.request, Request.ABORT, by=by, pid=holder.pid)
     return holder.operation
 
 

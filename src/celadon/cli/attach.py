@@ -13,7 +13,8 @@ from celadon.cli.context import app_options, layout_for, make_sinks, output_opti
 def command(config: Path, app_name: str | None, as_json: bool, quiet: bool) -> int:
     """Follow the running operation from its beginning. Ends with its exit code."""
     from celadon.app.verbs import find_lead, running_operation
-    from celadon.cli.performing import follow
+    from celadon.cli.exit_codes import exit_code_of
+    from celadon.cli.performing import detachable, follow
     from celadon.model.errors import RefusedError
     from celadon.model.plan import OperationKind
 
@@ -24,4 +25,5 @@ def command(config: Path, app_name: str | None, as_json: bool, quiet: bool) -> i
             f"no operation of {layout.app} is running", code="nothing_runs", next_command="celadon history"
         )
     sinks = make_sinks(as_json=as_json, quiet=quiet)
-    return follow(layout, operation, sinks, kind=OperationKind.DEPLOY, lead=find_lead(None))
+    with detachable(layout, sinks):
+        return exit_code_of(follow(layout, operation, sinks, lead=find_lead(None)), OperationKind.DEPLOY)

@@ -14,12 +14,14 @@ from celadon.cli.context import app_options, layout_for, lead_option, make_sinks
 def command(config: Path, app_name: str | None, as_json: bool, quiet: bool, lead: str | None) -> int:
     """Bless the candidate now and retire the old slot: ends an open window, or settles a deploy that waits."""
     from celadon.app.verbs import find_lead, order_of, request_of_running, running_operation
-    from celadon.cli.performing import follow, perform_order
+    from celadon.cli.exit_codes import exit_code_of
+    from celadon.cli.performing import detachable, follow, perform_order
     from celadon.model.plan import OperationKind, Request
 
     layout, who = layout_for(config, app_name), find_lead(lead)
     sinks = make_sinks(as_json=as_json, quiet=quiet)
     if running_operation(layout) is not None:
         operation = request_of_running(layout, Request.FINALIZE, by=who)
-        return follow(layout, operation, sinks, kind=OperationKind.DEPLOY, lead=who)
+        with detachable(layout, sinks):
+            return exit_code_of(follow(layout, operation, sinks, lead=who), OperationKind.DEPLOY)
     return perform_order(layout, order_of(layout, OperationKind.FINALIZE, lead=who), sinks)

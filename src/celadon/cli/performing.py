@@ -1,6 +1,7 @@
-"""Carry out an order while following it; Ctrl-C detaches."""
+"""Carry out an order or follow somebody else's, as long as the terminal lasts; Ctrl-C detaches."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -10,39 +11,34 @@ from celadon.cli.exit_codes import exit_code_of
 from celadon.contracts.sink import Sink
 from celadon.host.layout import Layout
 from celadon.model.names import OperationId
-from celadon.model.plan import OperationKind
+from celadon.model.plan import OperationKind, Outcome
 
 DETACHED = 130
 
 
+@contextlib.contextmanager
+def detachable(layout: Layout, sinks: Sequence[Sink]) -> Iterator[None]:
+    """Ctrl-C leaves with 130 and the way to come back; the operation goes on. Sinks are closed either way."""
+    from celadon.cli.context import detach_message
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(detach_message(layout), err=True)
+        raise click.exceptions.Exit(DETACHED) from None
+    finally:
+        for sink in sinks:
+            sink.close()
+
+
 def perform_order(layout: Layout, order: Order, sinks: Sequence[Sink]) -> int:
-    from celadon.cli.context import detach_message
-
-    try:
+    with detachable(layout, sinks):
         return exit_code_of(perform(order, sinks), order.kind)
-    except KeyboardInterrupt:
-        click.echo(detach_message(layout), err=True)
-        return DETACHED
-    finally:
-        close(sinks)
 
 
-def follow(layout: Layout, operation: OperationId, sinks: Sequence[Sink], *, kind: OperationKind, lead: str) -> int:
-    """Follow somebody else's operation; recover it when it dies."""
-    from celadon.cli.context import detach_message
-
-    try:
-        outcome = follow_running(layout, operation, sinks)
-        if outcome is None:
-            return perform_order(layout, order_of(layout, OperationKind.RECOVER, lead=lead), sinks)
-        return exit_code_of(outcome, kind)
-    except KeyboardInterrupt:
-        click.echo(detach_message(layout), err=True)
-        return DETACHED
-    finally:
-        close(sinks)
-
-
-def close(sinks: Sequence[Sink]) -> None:
-    for sink in sinks:
-        sink.close()
+def follow(layout: Layout, operation: OperationId, sinks: Sequence[Sink], *, lead: str) -> Outcome:
+    """How somebody else's operation ended; one that dies is recovered."""
+    outcome = follow_running(layout, operation, sinks)
+    if outcome is not None:
+        return outcome
+    return perform(order_of(layout, OperationKind.RECOVER, lead=lead), sinks)

@@ -19,12 +19,13 @@ def command(
     """Put the previous release (or RELEASE) back. Never builds.
 
     During a window the old slot is hot: the route moves back at once. Later the release is started again,
-    verified, switched and observed.
+    verified, switched and observed. A deploy that is running is asked to go back first.
     """
-    from celadon.app.verbs import find_lead, order_of, request_of_running, running_operation
-    from celadon.cli.performing import follow, perform_order
+    from celadon.app.verbs import ask_deploy_back, find_lead, order_of
+    from celadon.cli.exit_codes import exit_code_of
+    from celadon.cli.performing import detachable, follow, perform_order
     from celadon.model.names import parse_release_label
-    from celadon.model.plan import OperationKind, Request
+    from celadon.model.plan import OperationKind, Outcome
 
     layout, who = layout_for(config, app_name), find_lead(lead)
     try:
@@ -32,7 +33,12 @@ def command(
     except ValueError as error:
         raise click.UsageError(f"{error}. Nothing was changed.") from error
     sinks = make_sinks(as_json=as_json, quiet=quiet)
-    if number is None and running_operation(layout) is not None:
-        operation = request_of_running(layout, Request.ABORT, by=who)
-        return follow(layout, operation, sinks, kind=OperationKind.ROLLBACK, lead=who)
+    running = ask_deploy_back(layout, by=who) if number is None else None
+    if running is not None:
+        with detachable(layout, sinks):
+            outcome = follow(layout, running, sinks, lead=who)
+        if outcome in {Outcome.ROLLED_BACK, Outcome.REJECTED}:
+            return 0
+        if outcome not in {Outcome.DONE, Outcome.UNBLESSED}:
+            return exit_code_of(outcome, OperationKind.ROLLBACK)
     return perform_order(layout, order_of(layout, OperationKind.ROLLBACK, lead=who, release=number), sinks)

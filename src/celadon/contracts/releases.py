@@ -5,7 +5,7 @@ from typing import Protocol
 
 from celadon.events import Event
 from celadon.model.names import ReleaseNumber
-from celadon.model.release import Release, Source
+from celadon.model.release import Fate, Release, Source
 from celadon.model.settings import Settings
 
 
@@ -21,7 +21,8 @@ class Releases(Protocol):
         reached: Callable[[str], None],
         cancelled: Callable[[], bool],
     ) -> Release:
-        """Fetch, unpack, link, build, digest, rename: afterwards `number` stands whole or not at all. `tell` takes
+        """Fetch, unpack, link, build, digest, rename: afterwards `number` stands whole or not at all, and what earlier
+        failures left is gone. `tell` takes
         BuildStep*, DependenciesReused and ReleaseMade; `reached` the points `mid_unpack`, `unpacked`, `renamed`;
         `cancelled` is asked between and during build steps. Raises StepError with the last output lines."""
         ...
@@ -38,8 +39,8 @@ class Releases(Protocol):
         """None when tree and env still have the manifest's digests, else the first path that differs."""
         ...
 
-    def bless(self, release: Release) -> None:
-        """Leave the durable mark that this release earned its place. Idempotent."""
+    def mark(self, release: Release, fate: Fate) -> None:
+        """Leave a durable mark of what became of it. Idempotent. The first fate stays."""
         ...
 
     def prune(self, *, keep_count: int, protected: Collection[ReleaseNumber]) -> Sequence[ReleaseNumber]:

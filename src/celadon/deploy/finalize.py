@@ -5,6 +5,7 @@ from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.events import Blessed, ReleasesPruned
+from celadon.model.release import Fate
 
 
 def finalize(run: Run) -> Result:
@@ -14,7 +15,7 @@ def finalize(run: Run) -> Result:
     release = run.candidate_release()
     run.note(Blessed(slot=plan.candidate, release=release.number))
     ports.reached("blessed")
-    ports.releases.bless(release)
+    ports.releases.mark(release, Fate.BLESSED)
     old = plan.candidate.other
     disable_boot(run, old)
     ports.reached("old_disabled")

@@ -1,12 +1,28 @@
 """The user's commands around the steps, with what they are told."""
 
 from celadon.deploy.run import Run
+from celadon.events import HookRan
 
 
-def run_hook(run: Run, hook: str) -> bool:
-    """False, with the run's reason set, when a command failed."""
+def pass_hook(run: Run, hook: str) -> bool:
+    """A hook that decides: False, with the run's reason set, when a command failed."""
+    failed = run_hook(run, hook)
+    if failed is not None:
+        run.blame(f"hook {hook} `{failed.command}` exited with {failed.exit_code}", code="hook_failed")
+    return failed is None
+
+
+def run_hook(run: Run, hook: str) -> HookRan | None:
+    """A hook that only tells: what failed is recorded and returned, and nothing follows from it."""
+    ran = run.ports.hooks.run(hook, release=run.release, variables=_variables(run))
+    for each in ran:
+        run.note(each)
+    return next((each for each in ran if each.exit_code != 0), None)
+
+
+def _variables(run: Run) -> dict[str, str]:
     plan = run.plan
-    variables = {
+    return {
         "CELADON_APP": plan.app,
         "CELADON_SLOT": plan.candidate.value,
         "CELADON_ADDRESS": str(run.address(plan.candidate)),
@@ -15,9 +31,3 @@ def run_hook(run: Run, hook: str) -> bool:
         "CELADON_LEAD": plan.lead,
         "CELADON_OPERATION": plan.operation,
     }
-    for ran in run.ports.hooks.run(hook, release=run.release, variables=variables):
-        run.note(ran)
-        if ran.exit_code != 0:
-            run.blame(f"hook {hook} `{ran.command}` exited with {ran.exit_code}", code="hook_failed")
-            return False
-    return True

@@ -1,5 +1,7 @@
 """Step 4: the window. Real traffic, the candidate's process and its readiness, until a verdict. Traffic: candidate."""
 
+from collections.abc import Sequence
+
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.run import Run
@@ -7,6 +9,7 @@ from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
 from celadon.events import VerdictReached, WindowOpened, WindowSampled
 from celadon.model.names import Slot
+from celadon.model.observed import Answer, Hit, SlotView
 from celadon.model.plan import Request
 from celadon.model.settings import BlessMode
 from celadon.model.verdict import Evidence, Judgement, Verdict
@@ -55,13 +58,7 @@ def _feed(run: Run, judge: Judge, traffic: Traffic, sampler: "_Sampler") -> None
     judge.take_process(view)
     judge.take_probe(answer)
     judge.take_traffic(hits)
-    sampler.add(
-        candidate=sum(hit.slot is run.plan.candidate for hit in hits),
-        old=sum(hit.slot is run.plan.live for hit in hits),
-        failed=sum(hit.slot is run.plan.candidate and hit.status >= 500 for hit in hits),
-        probe_failed=not answer.ok,
-        restarts=view.restarts_count,
-    )
+    sampler.add(hits, answer=answer, view=view)
 
 
 def _conclude(run: Run, verdict: Verdict) -> Result:
@@ -90,34 +87,42 @@ class _Sampler:
         self.began_s = began_s
         self._run = run
         self._sampled_s = 0.0
-        self._since = {Slot.BLUE: 0, Slot.GREEN: 0}
-        self._total = Evidence()
+        self._since = dict.fromkeys(Slot, 0)
+        self._requests = dict.fromkeys(Slot, 0)
+        self._failed = dict.fromkeys(Slot, 0)
+        self._probes_count = self._probes_failed_count = self._restarts_count = 0
 
-    def add(self, *, candidate: int, old: int, failed: int, probe_failed: bool, restarts: int) -> None:
-        self._since[self._run.plan.candidate] += candidate
-        self._since[self._run.plan.candidate.other] += old
-        total = self._total
-        self._total = Evidence(
-            requests_count=total.requests_count + candidate,
-            failed_count=total.failed_count + failed,
-            probes_count=total.probes_count + 1,
-            probes_failed_count=total.probes_failed_count + probe_failed,
-            restarts_count=restarts,
-        )
+    def add(self, hits: Sequence[Hit], *, answer: Answer, view: SlotView) -> None:
+        for hit in hits:
+            if hit.slot is not None and not hit.look:
+                self._since[hit.slot] += 1
+                self._requests[hit.slot] += 1
+                self._failed[hit.slot] += hit.failed
+        self._probes_count += 1
+        self._probes_failed_count += not answer.ok
+        self._restarts_count = view.restarts_count
 
     def sample(self, elapsed_s: float) -> None:
         span_s = elapsed_s - self._sampled_s
         if span_s < SAMPLE_EVERY_S:
             return
-        candidate = self._run.plan.candidate
+        candidate, old = self._run.plan.candidate, self._run.plan.candidate.other
         self._run.note(
             WindowSampled(
                 elapsed_s=elapsed_s,
                 window_s=self._run.plan.settings.observe.window_s,
                 candidate_requests_per_s=self._since[candidate] / span_s,
-                old_requests_per_s=self._since[candidate.other] / span_s,
-                evidence=self._total,
+                old_requests_per_s=self._since[old] / span_s,
+                old_failed_count=self._failed[old],
+                evidence=Evidence(
+                    requests_count=self._requests[candidate],
+                    failed_count=self._failed[candidate],
+                    probes_count=self._probes_count,
+                    probes_failed_count=self._probes_failed_count,
+                    restarts_count=self._restarts_count,
+                    elapsed_s=elapsed_s,
+                ),
             )
         )
         self._sampled_s = elapsed_s
-        self._since = {Slot.BLUE: 0, Slot.GREEN: 0}
+        self._since = dict.fromkeys(Slot, 0)

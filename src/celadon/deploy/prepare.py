@@ -1,6 +1,6 @@
 """Step 1: the candidate's release on disk and its process in the idle slot. Traffic: live slot."""
 
-from celadon.deploy.hooks import run_hook
+from celadon.deploy.hooks import pass_hook
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.events import CandidateStarted, CandidateStarting, ReleaseChosen
@@ -17,7 +17,7 @@ def prepare(run: Run) -> Result:
     run.ports.reached("prepared")
     if run.asked(Request.ABORT):
         return Result.ABORTED
-    if not run_hook(run, "pre_deploy"):
+    if not pass_hook(run, "pre_deploy"):
         return Result.FAILED
     clear_idle_slot(run)
     start_candidate(run)

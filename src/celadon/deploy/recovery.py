@@ -20,7 +20,7 @@ from celadon.deploy.retreat import ensure_ready
 from celadon.deploy.run import Run
 from celadon.deploy.switch import enable_boot
 from celadon.events import InterruptionFound, Repaired, Step
-from celadon.model.names import Slot
+from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import RouteView, SlotStatus, SlotView
 from celadon.model.plan import Outcome
 
@@ -68,7 +68,7 @@ def recover_interrupted(run: Run, account: Account) -> Outcome:
     run.note(Repaired(what=f"recovered_by_{way}", slot=route.slot))
     match way:
         case Way.FORWARD:
-            return _settle(drive(_forward(run), start=Step.FINALIZE))
+            return _go_forward(run)
         case Way.RETURN:
             return _settle(drive(run, start=Step.RETURN))
         case Way.REJECT:
@@ -92,8 +92,7 @@ def settle_idle(run: Run) -> bool:
     mended = False
     if views[route.slot].status is not SlotStatus.RUNNING:
         run.note(Repaired(what="live_slot_started", slot=route.slot))
-        if not ensure_ready(run, route.slot):
-            run.blame(f"the live slot {route.slot} does not become ready", code="live_not_ready")
+        _is_up(run, route.slot, release=run.plan.live_release)
         enable_boot(run, route.slot)
         mended = True
     other = route.slot.other
@@ -113,18 +112,27 @@ def _look(run: Run) -> tuple[RouteView, dict[Slot, SlotView]]:
     return run.ports.proxy.observe(), {slot: run.ports.runner.observe(slot) for slot in Slot}
 
 
-def _forward(run: Run) -> Run:
-    run.candidate_release()
-    return run
+def _go_forward(run: Run) -> Outcome:
+    """The old slot is retired only beside a candidate that is up: the machine may have been restarted."""
+    if not _is_up(run, run.plan.candidate, release=run.plan.release):
+        return Outcome.NEEDS_PERSON
+    return _settle(drive(run, start=Step.FINALIZE))
 
 
 def _keep_live_up(run: Run, outcome: Outcome) -> Outcome:
     """A machine that restarted in mid-deploy may have neither slot running."""
     live = run.plan.live
-    if live is not None and not ensure_ready(run, live):
-        run.blame(f"the live slot {live} does not become ready", code="live_not_ready", next_command="celadon logs")
+    if live is not None and not _is_up(run, live, release=run.plan.live_release):
         return Outcome.NEEDS_PERSON
     return outcome
+
+
+def _is_up(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> bool:
+    """Started if need be; False with the run's reason set."""
+    if ensure_ready(run, slot, release=release):
+        return True
+    run.blame(f"the live slot {slot} does not become ready", code="live_not_ready", next_command="celadon logs")
+    return False
 
 
 def _settle(outcome: Outcome) -> Outcome:

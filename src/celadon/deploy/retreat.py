@@ -1,5 +1,7 @@
 """The two ways out: reject (traffic never moved) and return (the route goes back first)."""
 
+import contextlib
+
 from celadon.deploy.hooks import run_hook
 from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.run import Run
@@ -7,8 +9,10 @@ from celadon.deploy.states import Result
 from celadon.deploy.switch import enable_boot, move_route
 from celadon.deploy.verify import ask_slot
 from celadon.events import CandidateKept
-from celadon.model.names import Slot
+from celadon.model.errors import StepError
+from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import Effect, SlotStatus
+from celadon.model.release import Fate
 
 
 def reject(run: Run) -> Result:
@@ -19,8 +23,8 @@ def reject(run: Run) -> Result:
         run.blame(f"the proxy routes to {candidate}, which should never have had traffic", code="route_astray")
         return Result.FAILED
     run.ports.runner.stop(candidate, grace_s=run.plan.settings.drain.stop_timeout_s)
-    _keep(run)
     run_hook(run, "on_failure")
+    _keep(run)
     return Result.OK
 
 
@@ -32,7 +36,7 @@ def return_(run: Run) -> Result:
     if plan.live is None or plan.live_release is None:
         run.blame("there is no older release to return to", code="nothing_to_return_to")
         return Result.FAILED
-    if not ensure_ready(run, plan.live):
+    if not ensure_ready(run, plan.live, release=plan.live_release):
         run.blame(f"the old slot {plan.live} is not ready: the route stays on {plan.candidate}", code="old_not_ready")
         return Result.FAILED
     run.ports.reached("old_started")
@@ -43,21 +47,21 @@ def return_(run: Run) -> Result:
     disable_boot(run, plan.candidate)
     retire(run, plan.candidate, release=plan.release)
     run.ports.reached("candidate_stopped")
-    _keep(run)
     run_hook(run, "on_failure")
+    _keep(run)
     return Result.OK
 
 
-def ensure_ready(run: Run, slot: Slot) -> bool:
+def ensure_ready(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> bool:
     """A hot slot answers at once, and one yes is enough to go back to what was serving before. One that does
-    not run (the machine was restarted) is started and asked until the readiness deadline."""
+    not run (the machine was restarted) is started with `release` and asked until the readiness deadline."""
     view = run.ports.runner.observe(slot)
     if view.status is SlotStatus.RUNNING:
         answer, _ = ask_slot(run, slot)
         return answer.ok or _await_ready(run, slot)
-    if run.plan.live_release is None:
+    if release is None:
         return False
-    run.ports.runner.start(slot, run.ports.releases.read(run.plan.live_release))
+    run.ports.runner.start(slot, run.ports.releases.read(release))
     enable_boot(run, slot)
     return _await_ready(run, slot)
 
@@ -76,5 +80,9 @@ def _await_ready(run: Run, slot: Slot) -> bool:
 
 
 def _keep(run: Run) -> None:
-    if run.release is not None:
-        run.note(CandidateKept(release=run.release.number, path=str(run.release.path)))
+    """Nothing here may stand in the way back: a disk that takes no mark leaves the release as it is."""
+    with contextlib.suppress(StepError, OSError):
+        release = run.candidate_release()
+        if release.fate is None:
+            run.ports.releases.mark(release, Fate.FAILED)
+            run.note(CandidateKept(release=release.number, path=str(release.path)))

@@ -1,6 +1,6 @@
 """Step 2: the candidate is ready, k times in a row, and it is the candidate that says so. Traffic: live slot."""
 
-from celadon.deploy.hooks import run_hook
+from celadon.deploy.hooks import pass_hook
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.events import CandidateReady, CandidateUnready, ReadinessAsked
@@ -16,7 +16,7 @@ def verify(run: Run) -> Result:
     result = _await_readiness(run)
     if result is not Result.OK:
         return result
-    return Result.OK if run_hook(run, "pre_switch") else Result.FAILED
+    return Result.OK if pass_hook(run, "pre_switch") else Result.FAILED
 
 
 def ask_slot(run: Run, slot: Slot) -> tuple[Answer, SlotView]:
@@ -104,6 +104,7 @@ def _give_up(run: Run, answer: Answer, *, reason: str) -> Result:
             slot=slot,
             reason=reason,
             probe=run.ports.probe.describe(),
+            head=answer.head,
             hint=answer.hint,
             log_tail=tuple(run.ports.runner.tail(slot, lines_count=LOG_LINES_COUNT)),
         )

@@ -6,6 +6,8 @@ from msgspec import Struct
 
 from celadon.model.names import ReleaseNumber, Slot
 
+_SERVER_ERRORS_FROM = 500
+
 
 class RouteView(Struct, frozen=True, kw_only=True):
     """What the proxy routes to. `slot` is None where no route is set yet. `seen` is False when only the
@@ -94,6 +96,10 @@ class Hit(Struct, frozen=True, kw_only=True):
     client_key: str
     route: str
     look: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return self.status >= _SERVER_ERRORS_FROM
 
 
 class FindingLevel(StrEnum):

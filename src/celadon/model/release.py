@@ -48,13 +48,21 @@ class Manifest(Struct, frozen=True, kw_only=True):
     settings: Settings
 
 
+class Fate(StrEnum):
+    """What became of a release, for good. FAILED: it was rejected, or taken back before its bless; its variables are
+    masked, so it can be looked at but not run again."""
+
+    BLESSED = "blessed"
+    FAILED = "failed"
+
+
 class Release(Struct, frozen=True, kw_only=True):
-    """`path` holds `manifest.json`, `tree/`, `env` (0600), `build.log` and, once earned, `blessed`."""
+    """`path` holds `manifest.json`, `tree/`, `env` (0600), `build.log` and a file named by its fate, if any."""
 
     number: ReleaseNumber
     path: Path
     manifest: Manifest
-    blessed: bool
+    fate: Fate | None = None
 
     @property
     def label(self) -> str:

@@ -10,8 +10,6 @@ from celadon.model.observed import Answer, Hit, SlotStatus, SlotView
 from celadon.model.settings import ObserveSettings
 from celadon.model.verdict import Evidence, Judgement, Verdict
 
-_SERVER_ERROR = 500
-
 
 class ThresholdJudge:
     """Breaches decide at once; health is only ever decided at the end of the window."""
@@ -29,7 +27,7 @@ class ThresholdJudge:
         for hit in hits:
             if hit.slot is self._candidate and not hit.look:
                 self._requests_count += 1
-                self._failed_count += hit.status >= _SERVER_ERROR
+                self._failed_count += hit.failed
 
     def take_probe(self, answer: Answer) -> None:
         self._probes_count += 1

@@ -2,11 +2,14 @@
 
 import os
 import time
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from celadon.events import Entry, OperationEnded, OperationStarted, Step, StepEnded, StepStarted, WindowSampled
 from celadon.model.names import Slot
 from celadon.sinks.wording import describe
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 _SHOWN = (Step.PREPARE, Step.VERIFY, Step.SWITCH, Step.OBSERVE, Step.FINALIZE)
 _SIGNS = {"ok": "[green]✓[/]", "failed": "[red]✗[/]", "breach": "[red]✗[/]", "unseen": "[red]✗[/]"}
@@ -16,26 +19,20 @@ class LiveSink:
     """Needs a terminal. Starts drawing with the first event and leaves what it printed."""
 
     def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self._drawing = False
+        self._stream = stream
+        self._live: Live | None = None
         self._steps: dict[Step, tuple[str, float]] = {}
         self._running: Step | None = None
         self._running_since = 0.0
         self._sample: WindowSampled | None = None
         self._candidate: Slot | None = None
-        self._console = Console(file=stream, highlight=False, no_color="NO_COLOR" in os.environ)
-        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=8, transient=True)
 
     def take(self, entry: Entry) -> None:
         body = entry.body
-        if not self._drawing:
-            self._live.start()
-            self._drawing = True
+        live = self._live = self._live or self._start()
         match body:
             case OperationStarted(candidate=candidate):
-                self._candidate = candidate
+                self._candidate, self._steps, self._sample = candidate, {}, None
             case StepStarted(step=step):
                 self._running, self._running_since = step, time.monotonic()
             case StepEnded(step=step, result=result, duration_s=duration_s):
@@ -49,12 +46,22 @@ class LiveSink:
                 pass
         text = describe(entry)
         if text is not None and not isinstance(body, StepStarted):
-            self._console.print(text, markup=False)
+            live.console.print(text, markup=False)
 
     def close(self) -> None:
-        if self._drawing:
+        if self._live is not None:
             self._live.stop()
-            self._drawing = False
+            self._live = None
+
+    def _start(self) -> "Live":
+        """rich is imported here, when the operation is under way: 70 ms that nobody waits for."""
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(file=self._stream, highlight=False, no_color="NO_COLOR" in os.environ)
+        live = Live(console=console, get_renderable=self._render, refresh_per_second=8, transient=True)
+        live.start()
+        return live
 
     def _render(self) -> str:
         lines = [" ".join(self._render_step(step) for step in _SHOWN)]
@@ -74,9 +81,10 @@ class LiveSink:
         candidate = self._candidate or Slot.GREEN
         evidence = sample.evidence
         seen = f"[dim]{evidence.requests_count} requests, {evidence.probes_count} probes[/]"
-        counted = f"{evidence.failed_count} failed  {seen}"
+        rates = {candidate: sample.candidate_requests_per_s, candidate.other: sample.old_requests_per_s}
+        new, old = (f"  {slot:5}  {rate:8.1f} requests/s" for slot, rate in rates.items())
         return [
-            f"  {candidate}  {sample.candidate_requests_per_s:8.1f} requests/s  {counted}",
-            f"  {candidate.other}  {sample.old_requests_per_s:8.1f} requests/s  [dim]hot[/]",
+            f"{new}  {evidence.failed_count} failed  {seen}",
+            f"{old}  {sample.old_failed_count} failed  [dim]hot[/]",
             f"  [dim]{sample.elapsed_s:.0f} of {sample.window_s:g} s[/]",
         ]

@@ -169,6 +169,8 @@ def _describe_start(event: OperationStarted) -> str:
 
 def _describe_unready(event: CandidateUnready) -> str:
     lines = [f"  {event.slot} is not ready: {event.probe}: {event.reason}"]
+    if event.head:
+        lines.append(f"    it answered: {event.head}")
     if event.hint:
         lines.append(f"    {event.hint}")
     if event.log_tail:

@@ -14,12 +14,12 @@ from celadon.drivers.releases.build import Builder
 from celadon.drivers.releases.digest import digest_of, digest_text, find_difference, list_files
 from celadon.drivers.releases.sources import fetch_source
 from celadon.events import DependenciesReused, Event, ReleaseMade
-from celadon.host.environment import parse_env, render_env
+from celadon.host.environment import parse_env, read_env, render_env
 from celadon.host.files import sync_directory, write_atomic
 from celadon.host.layout import Layout
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, render_release_label
-from celadon.model.release import Manifest, Release, Source
+from celadon.model.release import Fate, Manifest, Release, Source
 from celadon.model.settings import Settings
 
 _LABEL = re.compile(r"r([1-9][0-9]*)\Z")
@@ -56,7 +56,11 @@ class ReleaseStore:
         write_atomic(partial / "env", render_env(variables), mode=0o600)
         self._link_shared(tree, settings.shared)
         self._own(tree)
-        self._build(tree, partial, settings, variables=variables, tell=tell, cancelled=cancelled)
+        try:
+            self._build(tree, partial, settings, variables=variables, tell=tell, cancelled=cancelled)
+        except StepError:
+            _mask(partial / "env")
+            raise
         files = list_files(tree)
         manifest = Manifest(
             app=settings.app,
@@ -99,7 +103,7 @@ class ReleaseStore:
             ) from error
         except (OSError, msgspec.DecodeError) as error:
             raise StepError(f"the manifest of {label} cannot be read: {error}", code="release_damaged") from error
-        return Release(number=number, path=path, manifest=manifest, blessed=(path / "blessed").exists())
+        return Release(number=number, path=path, manifest=manifest, fate=_read_fate(path))
 
     def numbers(self) -> Sequence[ReleaseNumber]:
         if not self._layout.releases.is_dir():
@@ -119,14 +123,17 @@ class ReleaseStore:
             return None
         return f"tree/{find_difference(_read_files(release.path), found) or '?'}"
 
-    def bless(self, release: Release) -> None:
-        if not (release.path / "blessed").exists():
-            write_atomic(release.path / "blessed", f"{time.time():.0f}\n")
+    def mark(self, release: Release, fate: Fate) -> None:
+        if _read_fate(release.path) is not None:
+            return
+        if fate is Fate.FAILED:
+            _mask(release.path / "env")
+        write_atomic(release.path / fate.value, f"{time.time():.0f}\n")
 
     def prune(self, *, keep_count: int, protected: Collection[ReleaseNumber]) -> Sequence[ReleaseNumber]:
         self._sweep()
         numbers = self.numbers()
-        blessed = [number for number in numbers if (self._layout.release(number) / "blessed").exists()]
+        blessed = [number for number in numbers if _read_fate(self._layout.release(number)) is Fate.BLESSED]
         kept = {*numbers[-keep_count:], *protected, *blessed[-1:]}
         gone = [number for number in numbers if number not in kept]
         for number in gone:
@@ -134,10 +141,12 @@ class ReleaseStore:
         return tuple(gone)
 
     def _sweep(self) -> None:
-        """What is `.partial` was never whole."""
+        """What is `.partial` was never whole; what failed was kept for inspection until now."""
         self._layout.releases.mkdir(parents=True, exist_ok=True)
         for path in self._layout.releases.glob(f"*{_PARTIAL}"):
             shutil.rmtree(path)
+        for mark in self._layout.releases.glob(f"r*/{Fate.FAILED}"):
+            self._remove(mark.parent)
 
     def _remove(self, path: Path) -> None:
         """Renamed first: a removal that dies half-way leaves something worthless by name."""
@@ -237,6 +246,15 @@ def _build_variables(owner: str | None) -> dict[str, str]:
     home = pwd.getpwnam(owner).pw_dir if owner is not None else os.environ.get("HOME", "/")
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
     return {"PATH": "/usr/local/bin:/usr/bin:/bin"} | kept | {"HOME": home}
+
+
+def _read_fate(path: Path) -> Fate | None:
+    return next((fate for fate in Fate if (path / fate.value).exists()), None)
+
+
+def _mask(env: Path) -> None:
+    """Which variables there were is worth keeping for inspection, what they held is not."""
+    write_atomic(env, render_env(dict.fromkeys(read_env(env), "***")), mode=0o600)
 
 
 def _is_same(one: Path, other: Path) -> bool:

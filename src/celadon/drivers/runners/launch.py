@@ -80,6 +80,12 @@ def write_slot(
     return launch
 
 
+def clear_slot(layout: Layout, slot: Slot) -> None:
+    """Of a slot where nothing runs: its variables need lie nowhere any more, and its socket leads nowhere."""
+    for name in ("env", "app.sock"):
+        (layout.slot(slot) / name).unlink(missing_ok=True)
+
+
 def _begin_log(path: Path) -> None:
     """A run begins with an empty log, so that its last lines are its own; the run before stays as `log.1`."""
     with contextlib.suppress(FileNotFoundError):

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from celadon.drivers.runners.launch import Identity, find_identity, slot_variables, tail_file, write_slot
+from celadon.drivers.runners.launch import Identity, clear_slot, find_identity, slot_variables, tail_file, write_slot
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.host.processes import (
@@ -120,8 +120,7 @@ class ProcessRunner:
         record = self._read(slot)
         if record is not None:
             self._write(slot, msgspec.structs.replace(record, stopped=True))
-        with contextlib.suppress(FileNotFoundError):
-            (self._layout.slot(slot) / "app.sock").unlink()
+        clear_slot(self._layout, slot)
         return Stopped(slot=slot, killed=killed, took_s=time.monotonic() - began)
 
     def tail(self, slot: Slot, *, lines_count: int) -> Sequence[str]:

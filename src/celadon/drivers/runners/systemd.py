@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from celadon.drivers.runners.launch import find_identity, group_name, slot_variables, tail_file, write_slot
+from celadon.drivers.runners.launch import clear_slot, find_identity, group_name, slot_variables, tail_file, write_slot
 from celadon.host.boot import default_units
 from celadon.host.commands import Completed, run_command
 from celadon.host.files import write_atomic
@@ -179,7 +179,7 @@ class SystemdRunner:
                 raise StepError(f"systemctl stop {name}: {stopped.output}", code="not_stopped")
         killed = self._show(slot).get("Result") == "timeout"
         self._systemctl("reset-failed", name)
-        (self._layout.slot(slot) / "app.sock").unlink(missing_ok=True)
+        clear_slot(self._layout, slot)
         return Stopped(slot=slot, killed=killed, took_s=time.monotonic() - began)
 
     def tail(self, slot: Slot, *, lines_count: int) -> Sequence[str]:
