@@ -12,6 +12,7 @@ from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.names import AppName, Slot
 from celadon.model.settings import ProxyKind, ProxySettings, Settings, SourceSettings, SwitchWay, WebSettings
 from tests.contract.slot_server import SlotServer, free_port
+from tests.contract.visitors import Visitors
 
 NGINX = "/usr/sbin/nginx"
 
@@ -22,6 +23,7 @@ class NginxStage:
     def __init__(self, base: Path, *, way: SwitchWay, sockets: bool = False, http: str = "", server: str = "") -> None:
         self.base = base
         self.reloads = way is not SwitchWay.POINTER
+        self.loses = False
         self.port = free_port()
         self.conf = base / "conf"
         self.conf.mkdir(parents=True)
@@ -113,6 +115,12 @@ class NginxStage:
         ]
         kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
         subprocess.run(["openssl", "req", "-x509", *kind, *names], check=True, capture_output=True)
+
+    def visitors(self) -> Visitors:
+        return Visitors(self.port)
+
+    def app_headers(self) -> set[str]:
+        return {name for slot in self.slots.values() for name in slot.headers}
 
     def reload_count(self) -> int:
         return self.error_log.read_text().count("signal 1 (SIGHUP) received")

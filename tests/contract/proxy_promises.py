@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from celadon.contracts.proxy import Proxy
@@ -13,14 +14,34 @@ POINTER_POINTS = ["before_pointer", "after_pointer"]
 RELOAD_POINTS = [*POINTER_POINTS, "before_reload", "after_reload"]
 
 
+class Load(Protocol):
+    """Visitors who do not retry, on a connection kept alive and on one a request. `failures` are wrong answers, `lost`
+    fresh connections without an answer; `closed_count`: the kept connection was closed under a request."""
+
+    failures: list[str]
+    lost: list[str]
+    closed_count: int
+    count: int
+
+    def await_more(self, count: int) -> None: ...
+
+
 class ProxyStage(Protocol):
     """A proxy with both slots answering behind it. `visit` is one request of a visitor: its status. `stop` and
-    `start` are those of its service."""
+    `start` are those of its service. `app_headers` are the names of all headers that the slots were sent. `loses`: the
+    program itself loses connections at a reload, whoever asks for it."""
 
     proxy: Proxy
     reloads: bool
+    loses: bool
 
     def visit(self) -> int: ...
+
+    def visitors(self) -> AbstractContextManager[Load]: ...
+
+    def reload_count(self) -> int: ...
+
+    def app_headers(self) -> set[str]: ...
 
     def stop(self) -> None: ...
 
@@ -85,6 +106,27 @@ class ProxyPromises:
         assert (stage.proxy.observe().slot, stage.proxy.observe().seen) == (Slot.BLUE, False)
         stage.start()
         assert (stage.proxy.observe().slot, stage.proxy.observe().seen) == (Slot.BLUE, True)
+
+    def test_switches_under_load_fail_no_request(self, stage: ProxyStage) -> None:
+        """The claim of the product. A way that does not reload closes no connection either, and reloads nothing."""
+        stage.proxy.install()
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+        reloads = stage.reload_count()
+        with stage.visitors() as load:
+            for to in [Slot.GREEN, Slot.BLUE] * 10:
+                assert stage.proxy.switch(to, reached=ignore).seen
+                load.await_more(10)
+        assert load.failures == []
+        assert stage.loses or load.lost == []
+        assert load.count >= 200
+        assert stage.reloads or (load.closed_count, stage.reload_count()) == (0, reloads)
+
+    def test_a_look_is_between_us_and_the_proxy(self, stage: ProxyStage) -> None:
+        """The app never sees its header."""
+        stage.proxy.install()
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        stage.proxy.observe()
+        assert "x-celadon-look" not in stage.app_headers()
 
     def test_traffic_names_the_slot_that_answered(self, stage: ProxyStage) -> None:
         """A reader starts at the present end and gives each request once."""

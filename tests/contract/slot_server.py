@@ -21,17 +21,19 @@ class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 class SlotServer:
-    """Answers with the slot's name; `status` may be changed while it runs."""
+    """Answers with the slot's name; `status` may be changed meanwhile; `headers` are the names that it was sent."""
 
     def __init__(self, slot: Slot, *, address: Address) -> None:
         self.address = address
         self.status = 200
+        self.headers: set[str] = set()
         outer = self
 
         class Answer(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                outer.headers |= {name.lower() for name in self.headers}
                 body = slot.value.encode()
                 self.send_response(outer.status)
                 self.send_header("Content-Length", str(len(body)))

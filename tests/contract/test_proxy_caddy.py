@@ -12,7 +12,6 @@ from celadon.model.observed import Effect, FindingLevel
 from celadon.model.settings import SwitchWay
 from tests.contract.caddy_server import CaddyStage
 from tests.contract.proxy_promises import ProxyPromises, ignore
-from tests.contract.visitors import Visitors
 
 MakeStage = Callable[..., CaddyStage]
 
@@ -88,21 +87,6 @@ class TestCaddy(ProxyPromises):
         with pytest.raises(StepError, match="edited by hand"):
             stage.proxy.install()
         assert snippet.read_text() == edited
-
-
-def test_switches_under_load_fail_no_request_and_close_no_connection(make_stage: MakeStage) -> None:
-    """The pointer way: 0 failed, without a reload."""
-    stage = make_stage()
-    stage.proxy.install()
-    stage.proxy.switch(Slot.BLUE, reached=ignore)
-    reloads = stage.reload_count()
-    with Visitors(stage.port, host=f"127.0.0.1:{stage.port}") as visitors:
-        for to in [Slot.GREEN, Slot.BLUE] * 10:
-            assert stage.proxy.switch(to, reached=ignore).seen
-            visitors.await_more(10)
-    assert visitors.failures == []
-    assert visitors.count >= 200
-    assert stage.reload_count() == reloads
 
 
 def test_a_configuration_broken_by_others_moves_nothing(make_stage: MakeStage) -> None:

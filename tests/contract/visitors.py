@@ -13,7 +13,9 @@ class Visitors:
         self._address = ("127.0.0.1", port)
         self._done = threading.Event()
         self.count = 0
+        self.closed_count = 0
         self.failures: list[str] = []
+        self.lost: list[str] = []
         self._threads = [threading.Thread(target=run) for run in (self._keep_alive, self._one_shot)]
 
     def __enter__(self) -> "Visitors":
@@ -32,11 +34,15 @@ class Visitors:
             time.sleep(0.001)
 
     def _keep_alive(self) -> None:
+        """A connection that the proxy closes under a request is counted apart: a browser repeats that one."""
         stream = socket.create_connection(self._address, timeout=5)
+        asked_count = 0
         while not self._done.is_set():
-            if not self._ask(stream, "keep-alive"):
+            kept = self._ask(stream, "keep-alive", reused=asked_count > 0)
+            asked_count += 1
+            if not kept:
                 stream.close()
-                stream = socket.create_connection(self._address, timeout=5)
+                stream, asked_count = socket.create_connection(self._address, timeout=5), 0
         stream.close()
 
     def _one_shot(self) -> None:
@@ -44,8 +50,8 @@ class Visitors:
             with socket.create_connection(self._address, timeout=5) as stream:
                 self._ask(stream, "close")
 
-    def _ask(self, stream: socket.socket, connection: str) -> bool:
-        """False when nginx ends the connection with or after this answer."""
+    def _ask(self, stream: socket.socket, connection: str, *, reused: bool = False) -> bool:
+        """False when the proxy ends the connection with or after this answer."""
         request = f"GET / HTTP/1.1\r\nHost: {self._host}\r\nConnection: {connection}\r\n\r\n"
         answer = b""
         try:
@@ -56,9 +62,17 @@ class Visitors:
                     break
                 answer += chunk
         except OSError as error:
-            self.failures.append(f"{connection}: {error}, got {answer!r}")
-            return False
+            return self._lose(f"{connection}: {error}, got {answer!r}", closed=reused and not answer)
+        if not answer:
+            return self._lose(f"{connection}: closed", closed=reused)
         self.count += 1
         if not answer.startswith(b"HTTP/1.1 200") or not answer.endswith((b"blue", b"green")):
             self.failures.append(f"{connection}: {answer[:60]!r}")
-        return b"Connection: keep-alive" in answer
+        return b"Connection: close" not in answer
+
+    def _lose(self, what: str, *, closed: bool) -> bool:
+        if closed:
+            self.closed_count += 1
+        else:
+            self.lost.append(what)
+        return False

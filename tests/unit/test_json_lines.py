@@ -35,7 +35,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.write(render_line(uri="/before"))
-        self.traffic = JsonLinesTraffic(path)
+        self.traffic = JsonLinesTraffic(path, mark="secret")
 
     def write(self, *lines: bytes) -> None:
         with self.path.open("ab") as stream:
@@ -170,10 +170,26 @@ def test_an_endless_line_is_skipped_in_bounded_memory(log: Log) -> None:
 def test_a_log_that_is_not_there_yet_is_read_from_its_beginning(tmp_path: Path) -> None:
     """The proxy makes it when it reloads."""
     path = tmp_path / "access.log"
-    traffic = JsonLinesTraffic(path)
+    traffic = JsonLinesTraffic(path, mark="")
     assert traffic.read() == []
     path.write_bytes(render_line(uri="/first"))
     assert [hit.route for hit in traffic.read()] == ["GET /first"]
+    traffic.close()
+
+
+def test_a_visitor_cannot_pass_for_one_of_our_looks(log: Log) -> None:
+    """Looks are left out of a judgement, so the header counts only with the app's own secret."""
+    log.write(*(render_line(look=look, status="500") for look in ("secretabc", "abc", "xsecret", "")))
+    assert [hit.look for hit in log.traffic.read()] == ["secretabc", "", "", ""]
+
+
+def test_without_a_secret_no_look_is_ours(tmp_path: Path) -> None:
+    """Before the first install there is none."""
+    path = tmp_path / "access.log"
+    path.touch()
+    traffic = JsonLinesTraffic(path, mark="")
+    path.write_bytes(render_line(look="abc"))
+    assert [hit.look for hit in traffic.read()] == [""]
     traffic.close()
 
 

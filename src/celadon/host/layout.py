@@ -9,6 +9,7 @@
                  /pointer/             what the proxy reads
                  /slots/blue|green/    env, launch, socket, pid, log
                  /access.log           the proxy's JSON lines
+                 /look-mark            the secret that our own looks begin with
                  /reserve              room for the way back on a full disk
                  /operations/          what an operation printed, one file each
 """
@@ -75,6 +76,10 @@ class Layout(Struct, frozen=True):
     @property
     def reserve(self) -> Path:
         return self.home / "reserve"
+
+    @property
+    def look_mark(self) -> Path:
+        return self.home / "look-mark"
 
     @property
     def operations(self) -> Path:

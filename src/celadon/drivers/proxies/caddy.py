@@ -5,7 +5,6 @@ A reload answers truthfully (400 with the reason) but cuts every WebSocket and r
 address is given, or the config's own is used by `caddy reload`.
 """
 
-import os
 import shutil
 import socket
 import tempfile
@@ -32,6 +31,7 @@ from celadon.host.commands import Completed, run_command
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.host.look_http import ask_look, is_refused, parse_look_target
+from celadon.host.look_mark import ensure_mark, new_look, read_mark
 from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
 from celadon.host.reserve import yield_reserve
 from celadon.host.tail import LineTail
@@ -107,7 +107,8 @@ class CaddyProxy:
         return self._switch_reload(to, reached=reached)
 
     def traffic(self) -> Traffic:
-        return JsonLinesTraffic(self._layout.access_log, parse=make_hit_parser(self._slots))
+        mark = read_mark(self._layout.look_mark)
+        return JsonLinesTraffic(self._layout.access_log, mark=mark, parse=make_hit_parser(self._slots))
 
     def _switch_pointer(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
         began_s = time.monotonic()
@@ -182,7 +183,7 @@ class CaddyProxy:
         return Switched(to=to, seen=False, effect=effect, reason=reason)
 
     def _look(self, timeout_s: float) -> "_CaddySight":
-        nonce = os.urandom(12).hex()
+        nonce = new_look(read_mark(self._layout.look_mark))
         yield_reserve(self._layout.reserve)
         log = LineTail(self._layout.access_log)
         try:
@@ -218,6 +219,7 @@ class CaddyProxy:
 
     def _prepare_pointer(self) -> None:
         prepare_pointer(self._layout.pointer)
+        ensure_mark(self._layout.look_mark)
         for slot in Slot:
             path = self._layout.pointer / slot.value / "upstream"
             pointed = render_pointed(self._settings.web.address(slot))

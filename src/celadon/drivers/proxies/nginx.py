@@ -32,6 +32,7 @@ from celadon.drivers.traffic.json_lines import JsonLinesTraffic, LogLine, parse_
 from celadon.host.files import remove_durably, sync_directory, write_atomic
 from celadon.host.layout import Layout
 from celadon.host.look_http import ask_look, is_refused, parse_look_target
+from celadon.host.look_mark import ensure_mark, new_look, read_mark
 from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
 from celadon.host.reserve import yield_reserve
 from celadon.host.tail import LineTail
@@ -125,13 +126,13 @@ class NginxProxy:
         return self._switch_reload(to, reached=reached, started_at_s=started_at_s)
 
     def traffic(self) -> Traffic:
-        return JsonLinesTraffic(self._layout.access_log)
+        return JsonLinesTraffic(self._layout.access_log, mark=read_mark(self._layout.look_mark))
 
     # Looking
 
     def _look(self, timeout_s: float) -> Sight:
         deadline = time.monotonic() + timeout_s
-        nonce = os.urandom(12).hex()
+        nonce = new_look(read_mark(self._layout.look_mark))
         yield_reserve(self._layout.reserve)
         log = LineTail(self._layout.access_log)
         try:
@@ -342,6 +343,7 @@ class NginxProxy:
     def _prepare_directories(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         prepare_pointer(self._layout.pointer)
+        ensure_mark(self._layout.look_mark)
         for slot in Slot:
             marker = self._layout.pointer / slot.value / slot.value
             if not marker.exists():

@@ -154,6 +154,7 @@ def _render_headers(text: RouteText) -> list[str]:
         "X-Forwarded-Port": "$server_port",
         "Upgrade": "$http_upgrade",
         "Connection": f"$celadon_connection_{text.id}",
+        LOOK_HEADER: '""',
     }
     return ["proxy_http_version 1.1;", *(f"proxy_set_header {name} {value};" for name, value in headers.items())]
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from celadon.host.look_mark import is_own_look
 from celadon.host.tail import LineTail
 from celadon.model.names import Slot
 from celadon.model.observed import Hit
@@ -88,10 +90,12 @@ def _parse_upstream_status(text: str) -> int | None:
 
 
 class JsonLinesTraffic:
-    """Implements contracts.traffic.Traffic. `parse` makes a hit of a line, None where it cannot."""
+    """Implements contracts.traffic.Traffic. `parse` makes a hit of a line, None where it cannot; `mark` is what our own
+    looks begin with."""
 
-    def __init__(self, path: Path, *, parse: Callable[[bytes], Hit | None] = parse_hit) -> None:
+    def __init__(self, path: Path, *, mark: str, parse: Callable[[bytes], Hit | None] = parse_hit) -> None:
         self._tail = LineTail(path)
+        self._mark = mark
         self._parse = parse
         self._unparsed_count = 0
 
@@ -101,6 +105,8 @@ class JsonLinesTraffic:
             hit = self._parse(line)
             if hit is None:
                 self._unparsed_count += 1
+            elif hit.look and not is_own_look(hit.look, mark=self._mark):
+                hits.append(replace(hit, look=""))
             else:
                 hits.append(hit)
         return hits
