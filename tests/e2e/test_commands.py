@@ -1,10 +1,13 @@
 """The verbs beside the deploy, as a person types them: what they say, what they exit with, what they leave alone."""
 
+import contextlib
 import json
 import os
+import pty
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from celadon.cli.main import VERBS
+from celadon.model.names import Slot
 from tests.e2e.site import CELADON, NGINX, REPOSITORY, Site, open_site
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
@@ -110,6 +114,53 @@ def test_logs_are_the_apps_own_lines(site: Site) -> None:
     done = site.celadon("logs")
     assert done.code == 0
     assert "shop v1 listens" in done.output
+
+
+def test_logs_are_followed_as_they_are_written(site: Site) -> None:
+    """The last lines first; Ctrl-C ends it with 0."""
+    log = site.layout.slot(Slot(site.running_slots()[0])) / "log"
+    following = site.start_celadon("logs", "-f", "-n", "1")
+    assert following.stdout is not None
+    assert "listens" in following.stdout.readline()
+    with log.open("a") as stream:
+        stream.write("a late line\n")
+    assert following.stdout.readline() == "a late line\n"
+    following.send_signal(signal.SIGINT)
+    assert following.wait(timeout=20) == 0
+
+
+def answer_on_a_terminal(site: Site, answer: str) -> tuple[int, str]:
+    """`celadon deploy` by a person who is asked; its exit code and the screen."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        words = [*CELADON, "deploy", "-c", str(site.app / "celadon.toml")]
+        os.execvpe(words[0], words, site.variables())  # noqa: S606
+    screen = b""
+    asked = False
+    with contextlib.suppress(OSError):
+        while chunk := os.read(terminal, 65536):
+            screen += chunk
+            if b"Go on?" in screen and not asked:
+                os.write(terminal, answer.encode() + b"\n")
+                asked = True
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), screen.decode(errors="replace")
+
+
+def test_a_change_of_the_proxys_files_is_shown_and_asked_for(tmp_path: Path) -> None:
+    """On a terminal: a no is 13 and touches nothing, a yes goes on, and nothing is asked when nothing changes."""
+    with contextlib.closing(Site(tmp_path)) as site:
+        site.start_proxy()
+        before = snapshot(site)
+        code, screen = answer_on_a_terminal(site, "n")
+        assert code == 13, screen
+        assert "+proxy_pass http://celadon_shop_$celadon_slot_shop;" in screen
+        assert "Traffic:" in screen
+        assert snapshot(site) == before
+        code, screen = answer_on_a_terminal(site, "y")
+        assert code == 0, screen
+        assert site.visit()[0] == 200
+        code, screen = answer_on_a_terminal(site, "n")
+        assert (code, "Go on?" in screen) == (0, False)
 
 
 def test_every_mistake_is_told_with_its_place_and_where_traffic_goes(site: Site) -> None:

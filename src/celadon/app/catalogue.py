@@ -1,17 +1,22 @@
 """What is kept and what was done: releases on disk, operations in the journal, log lines in a slot."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 
 from celadon.app.compose import make_proxy, make_runner
 from celadon.app.inforce import require_in_force
 from celadon.drivers.releases.store import ReleaseStore
 from celadon.events import Entry, OperationEnded, OperationStarted, SwitchSeen
 from celadon.host.layout import Layout
+from celadon.host.tail import LineTail
+from celadon.host.text import escape_controls
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.release import Fate, Release
 from celadon.model.report import KeptRelease, OperationRecord
 from celadon.store.journal import read_entries
+
+_FOLLOW_EVERY_S = 0.1
 
 
 def list_releases(layout: Layout) -> Sequence[KeptRelease]:
@@ -75,7 +80,20 @@ def _tell(entries: Sequence[Entry]) -> OperationRecord | None:
     )
 
 
-def tail_slot(layout: Layout, slot: Slot | None, *, lines_count: int) -> Sequence[str]:
-    settings = require_in_force(layout)
-    chosen = slot or make_proxy(layout, settings).observe().slot or Slot.BLUE
-    return make_runner(layout, settings).tail(chosen, lines_count=lines_count)
+def choose_slot(layout: Layout) -> Slot:
+    """The live one; blue before the first switch."""
+    return make_proxy(layout, require_in_force(layout)).observe().slot or Slot.BLUE
+
+
+def tail_slot(layout: Layout, slot: Slot, *, lines_count: int) -> Sequence[str]:
+    return make_runner(layout, require_in_force(layout)).tail(slot, lines_count=lines_count)
+
+
+def follow_slot(layout: Layout, slot: Slot, *, lines_count: int) -> Iterator[str]:
+    """Endless: the last lines, then what is appended, through restarts of the slot. A line may come twice at the seam,
+    none is lost."""
+    following = LineTail(layout.slot(slot) / "log")
+    yield from tail_slot(layout, slot, lines_count=lines_count)
+    while True:
+        yield from (escape_controls(line.decode(errors="replace")) for line in following.read_lines())
+        time.sleep(_FOLLOW_EVERY_S)

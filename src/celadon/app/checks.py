@@ -1,6 +1,7 @@
 """Looking before anything is touched: the checks, and what a deploy would do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from celadon.app.compose import make_proxy, make_runner
 from celadon.app.status import read_recorded
@@ -8,6 +9,7 @@ from celadon.drivers.releases.store import ReleaseStore
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.host.pointer import read_pointer
+from celadon.host.text import render_diff
 from celadon.model.names import Slot
 from celadon.model.observed import Finding, FindingLevel
 from celadon.model.release import Source
@@ -20,7 +22,7 @@ def check_all(layout: Layout, settings: Settings) -> Sequence[Finding]:
 
 
 def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:
-    proxy, runner = make_proxy(layout, settings), make_runner(layout, settings)
+    runner = make_runner(layout, settings)
     store, ledger = ReleaseStore(layout, owner=settings.user), read_recorded(layout)
     live = read_pointer(layout.pointer)
     live_release = runner.observe(live).release if live else None
@@ -39,13 +41,19 @@ def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:
         live_release=live_release,
         steps=(*settings.build.dependency_steps, *settings.build.steps),
         rollback_to=live_release,
-        changed_files=tuple(
-            str(rendered.path)
-            for rendered in proxy.render()
-            if not rendered.path.exists() or rendered.path.read_text() != rendered.text
-        ),
+        changed_files=tuple(str(path) for path in find_proxy_changes(layout, settings)),
         refusals=tuple(refusals),
     )
+
+
+def find_proxy_changes(layout: Layout, settings: Settings) -> Mapping[Path, str]:
+    """The proxy's files that a deploy would write anew, each with the diff."""
+    changed = {}
+    for rendered in make_proxy(layout, settings).render():
+        present = rendered.path.read_text(errors="replace") if rendered.path.exists() else ""
+        if present != rendered.text:
+            changed[rendered.path] = render_diff(rendered.path, present, rendered.text)
+    return changed
 
 
 def _refuses(found: Finding) -> bool:

@@ -26,7 +26,7 @@ app_option = click.option("--app", "app_name", metavar="NAME", help="The app, wh
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable: one JSON value a line.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only the outcome.")
 lead_option = click.option("--lead", metavar="WHO", help="Who answers for this. Default: the CI's actor, or you.")
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Never ask.")
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:

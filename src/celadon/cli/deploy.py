@@ -1,10 +1,13 @@
 """`celadon deploy [REF]`"""
 
+import sys
 from pathlib import Path
 
 import click
 
 from celadon.cli.context import config_option, lead_option, load, make_sinks, output_options, yes_option
+from celadon.host.layout import Layout
+from celadon.model.settings import Settings
 
 
 @click.command("deploy")
@@ -17,7 +20,8 @@ def command(ref: str | None, config: Path, as_json: bool, quiet: bool, lead: str
     """Deploy the directory, a commit (REF) or a tar file.
 
     The candidate starts in the idle slot, is verified, gets the traffic, is watched; the old release stays hot
-    until the new one has earned its place. Ctrl-C detaches.
+    until the new one has earned its place. Ctrl-C detaches. On a terminal a change of the proxy's files is shown and
+    asked for first; -y answers yes.
     """
     from celadon.app.verbs import choose_source, find_lead, order_of
     from celadon.cli.performing import perform_order
@@ -25,5 +29,21 @@ def command(ref: str | None, config: Path, as_json: bool, quiet: bool, lead: str
 
     loaded, layout = load(config)
     source = choose_source(loaded.settings, ref)
+    if not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
+        _ask_for_proxy_changes(layout, loaded.settings)
     order = order_of(layout, OperationKind.DEPLOY, lead=find_lead(lead), settings=loaded.settings, source=source)
     return perform_order(layout, order, make_sinks(as_json=as_json, quiet=quiet))
+
+
+def _ask_for_proxy_changes(layout: Layout, settings: Settings) -> None:
+    """What nobody has seen is not put in front of a site. Raises RefusedError on a no."""
+    from celadon.app.checks import find_proxy_changes
+    from celadon.model.errors import RefusedError
+
+    changes = find_proxy_changes(layout, settings)
+    if not changes:
+        return
+    click.echo("This deploy writes these files of the proxy and has it load them:\n")
+    click.echo("\n".join(changes.values()))
+    if not click.confirm("\nGo on?", default=True):
+        raise RefusedError("the change of the proxy's files was declined", code="declined")

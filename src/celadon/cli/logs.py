@@ -1,5 +1,6 @@
 """`celadon logs`"""
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -11,11 +12,16 @@ from celadon.cli.context import app_options, layout_for
 @app_options
 @click.option("--slot", type=click.Choice(["blue", "green"]), help="Default: the slot that is live.")
 @click.option("-n", "count", type=click.IntRange(min=1), default=100, help="How many lines.")
-def command(config: Path, app_name: str | None, slot: str | None, count: int) -> int:
+@click.option("-f", "--follow", "follows", is_flag=True, help="Go on with what it writes, until Ctrl-C.")
+def command(config: Path, app_name: str | None, slot: str | None, count: int, follows: bool) -> int:
     """The last lines that a slot's app wrote."""
-    from celadon.app.catalogue import tail_slot
+    from celadon.app.catalogue import choose_slot, follow_slot, tail_slot
     from celadon.model.names import Slot
 
-    for line in tail_slot(layout_for(config, app_name), Slot(slot) if slot else None, lines_count=count):
-        click.echo(line)
+    layout = layout_for(config, app_name)
+    chosen = Slot(slot) if slot else choose_slot(layout)
+    lines = follow_slot(layout, chosen, lines_count=count) if follows else tail_slot(layout, chosen, lines_count=count)
+    with contextlib.suppress(KeyboardInterrupt):
+        for line in lines:
+            click.echo(line)
     return 0

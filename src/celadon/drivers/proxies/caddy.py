@@ -35,6 +35,7 @@ from celadon.host.look_mark import ensure_mark, new_look, read_mark
 from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
 from celadon.host.reserve import yield_reserve
 from celadon.host.tail import LineTail
+from celadon.host.text import render_diff
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import Effect, Finding, FindingLevel, RouteView, Switched
@@ -285,7 +286,7 @@ class CaddyProxy:
         if present is None or is_sealed(present):
             return []
         wanted = render_snippet(self._text(self._route_on_disk()))
-        difference = _render_diff(self._snippet, present, wanted)
+        difference = render_diff(self._snippet, present, wanted)
         text = f"{self._snippet} was edited by hand; celadon would write:\n{difference}"
         return [_problem("hand edit", text, fix=f"rm {self._snippet}")]
 
@@ -350,10 +351,3 @@ def _last_words(done: Completed) -> str:
 
 def _problem(subject: str, text: str, *, fix: str = "") -> Finding:
     return Finding(level=FindingLevel.PROBLEM, subject=subject, text=text, fix=fix)
-
-
-def _render_diff(path: Path, present: str, wanted: str) -> str:
-    import difflib
-
-    lines = difflib.unified_diff(present.splitlines(), wanted.splitlines(), f"{path}", f"{path}", lineterm="")
-    return "\n".join(lines)

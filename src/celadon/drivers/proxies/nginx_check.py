@@ -9,6 +9,7 @@ from celadon.drivers.proxies.nginx_config import Config, Directive, find_include
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.drivers.proxies.nginx_stage import Judged, judge_live, judge_staged
 from celadon.drivers.proxies.nginx_text import is_sealed
+from celadon.host.text import render_diff
 from celadon.model.observed import Finding, FindingLevel
 from celadon.model.settings import Settings
 
@@ -81,7 +82,7 @@ def _check_edited(rendered: Sequence[RenderedFile]) -> Iterator[Finding]:
         except OSError:
             continue
         if not is_sealed(present):
-            difference = _render_diff(file.path, present, file.text)
+            difference = render_diff(file.path, present, file.text)
             yield _problem(
                 "hand edit",
                 f"{file.path} was edited by hand; celadon would write:\n{difference}",
@@ -174,11 +175,4 @@ def _render_edit(config: Config, file: Path, inserts: Sequence[tuple[int, str]],
             lines.append(line)
         if number in after:
             lines.append(after[number])
-    return _render_diff(file, config.texts[file], "\n".join(lines) + "\n")
-
-
-def _render_diff(path: Path, present: str, wanted: str) -> str:
-    import difflib
-
-    lines = difflib.unified_diff(present.splitlines(), wanted.splitlines(), f"{path}", f"{path}", lineterm="")
-    return "\n".join(lines)
+    return render_diff(file, config.texts[file], "\n".join(lines) + "\n")
