@@ -20,6 +20,7 @@ WAYS = (
     ("nginx", "symlink", False),
     ("nginx", "include", False),
     ("caddy", "pointer", False),
+    ("caddy", "pointer", True),
     ("caddy", "reload", False),
 )
 _BETWEEN_S = 0.05

@@ -4,9 +4,18 @@ import os
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from celadon.events import Entry, OperationEnded, OperationStarted, Step, StepEnded, StepStarted, WindowSampled
+from celadon.events import (
+    DrainCounted,
+    Entry,
+    OperationEnded,
+    OperationStarted,
+    Step,
+    StepEnded,
+    StepStarted,
+    WindowSampled,
+)
 from celadon.model.names import Slot
-from celadon.sinks.wording import describe
+from celadon.sinks.wording import describe, describe_event
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -25,6 +34,7 @@ class LiveSink:
         self._running: Step | None = None
         self._running_since = 0.0
         self._sample: WindowSampled | None = None
+        self._drain: DrainCounted | None = None
         self._candidate: Slot | None = None
 
     def take(self, entry: Entry) -> None:
@@ -32,13 +42,16 @@ class LiveSink:
         live = self._live = self._live or self._start()
         match body:
             case OperationStarted(candidate=candidate):
-                self._candidate, self._steps, self._sample = candidate, {}, None
+                self._candidate, self._steps, self._sample, self._drain = candidate, {}, None, None
             case StepStarted(step=step):
                 self._running, self._running_since = step, time.monotonic()
             case StepEnded(step=step, result=result, duration_s=duration_s):
                 self._steps[step], self._running = (result, duration_s), None
             case WindowSampled():
                 self._sample = body
+                return
+            case DrainCounted():
+                self._drain = body
                 return
             case OperationEnded():
                 self.close()
@@ -67,6 +80,8 @@ class LiveSink:
         lines = [" ".join(self._render_step(step) for step in _SHOWN)]
         if self._sample is not None and self._running is Step.OBSERVE:
             lines += self._render_sample(self._sample)
+        if self._drain is not None and self._running in {Step.FINALIZE, Step.RETURN}:
+            lines += [describe_event(self._drain) or ""]
         return "\n".join(lines)
 
     def _render_step(self, step: Step) -> str:
