@@ -12,8 +12,8 @@ import msgspec
 from celadon import events
 from celadon.cli.exit_codes import render_exit_codes
 from celadon.cli.main import VERBS, celadon
-from celadon.config.load import render_reference
 from celadon.config.schema import render_schema
+from celadon.config.show import render_reference
 from celadon.model import errors
 
 ROOT = Path(__file__).parent

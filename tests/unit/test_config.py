@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celadon.config.guess import guess_config
-from celadon.config.load import ConfigErrors, Loaded, load_settings, render_in_force
+from celadon.config.load import Loaded, load_settings
+from celadon.config.mistakes import ConfigErrors
 from celadon.config.positions import find_positions
 from celadon.config.schema import render_schema
+from celadon.config.show import render_in_force
 from celadon.config.table import BY_KEY
 from celadon.model.address import SocketAddress, TcpAddress
 from celadon.model.errors import UsageError

@@ -19,7 +19,7 @@ def command(config: Path, schema: bool) -> int:
 
         click.echo(json.dumps(render_schema(), indent=2))
         return 0
-    from celadon.config.load import render_in_force
+    from celadon.config.show import render_in_force
 
     loaded, _ = load(config)
     click.echo(render_in_force(loaded), nl=False)

@@ -9,59 +9,18 @@ from typing import Any
 
 from msgspec import Struct
 
+from celadon.config.build import build_settings, socket_path
+from celadon.config.mistakes import ConfigErrors, Mistake
 from celadon.config.positions import Position, find_positions
-from celadon.config.table import BY_KEY, DERIVED, PROXY_DEFAULTS, REQUIRED, SETTINGS, TABLES, WAYS, Setting
-from celadon.model.address import Address, SocketAddress, TcpAddress
+from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, TABLES, WAYS, Setting
 from celadon.model.errors import UsageError
 from celadon.model.names import Slot
-from celadon.model.settings import (
-    BuildSettings,
-    DrainSettings,
-    HookSettings,
-    LimitSettings,
-    ObserveSettings,
-    ProbeKind,
-    ProxySettings,
-    ReadinessSettings,
-    ReusedDirectory,
-    Settings,
-    SourceSettings,
-    SystemdSettings,
-    WebSettings,
-)
+from celadon.model.settings import ProbeKind, Settings
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _SUN_PATH_BYTES = 107
 _SYNTAX_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)\Z", re.DOTALL)
 _LARGEST_BYTES = 1 << 20
-
-
-class Mistake(Struct, frozen=True, kw_only=True):
-    """`near` is the nearest valid key, where one is near."""
-
-    file: str
-    line: int
-    column: int
-    key: str
-    what: str
-    near: str | None = None
-
-    def __str__(self) -> str:
-        near = f" Did you mean `{self.near}`?" if self.near else ""
-        return f"{self.file}:{self.line}:{self.column}: {self.what}{near}"
-
-
-class ConfigErrors(UsageError):
-    """Every mistake of one file, in the order in which they stand there."""
-
-    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
-        super().__init__("\n".join(map(str, mistakes)), code="config_invalid", next_command="celadon config")
-        self.mistakes = mistakes
-
-    def __str__(self) -> str:
-        count = len(self.mistakes)
-        head = "one mistake" if count == 1 else f"{count} mistakes"
-        return f"{head} in the configuration:\n{self.what}"
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -101,7 +60,7 @@ class _Reader:
         self._cross_check(values)
         if self._mistakes:
             raise ConfigErrors(tuple(sorted(self._mistakes, key=lambda each: (each.line, each.column))))
-        settings = self._build(values)
+        settings = build_settings(values, base=self._path.parent, root=self._root)
         digest = f"sha256:{hashlib.sha256(self._raw).hexdigest()}"
         return Loaded(settings=settings, values=values, given=frozenset(self._given), digest=digest)
 
@@ -178,7 +137,7 @@ class _Reader:
         if ports is not None:
             self._check_ports(ports)
         app = values["app"]
-        if sockets and app is not None and len(_socket_path(self._root, app, Slot.GREEN).encode()) > _SUN_PATH_BYTES:
+        if sockets and app is not None and len(socket_path(self._root, app, Slot.GREEN).encode()) > _SUN_PATH_BYTES:
             self._blame(
                 ("web", "sockets"), f"sockets under {self._root} have longer paths than {_SUN_PATH_BYTES} bytes"
             )
@@ -197,100 +156,6 @@ class _Reader:
                     "may take it; expected one outside",
                 )
 
-    def _build(self, values: dict[str, Any]) -> Settings:
-        get = values.__getitem__
-        return Settings(
-            app=get("app"),
-            user=get("user"),
-            source=SourceSettings(
-                path=str((self._path.parent / get("source.path")).resolve()), exclude=get("source.exclude")
-            ),
-            build=BuildSettings(
-                steps=get("build.steps"),
-                dependency_steps=get("build.dependency_steps"),
-                reuse=tuple(
-                    ReusedDirectory(directory=directory, lock_file=lock_file)
-                    for directory, lock_file in get("build.reuse").items()
-                ),
-                timeout_s=get("build.timeout"),
-            ),
-            shared=get("shared"),
-            web=self._build_web(values),
-            readiness=_build_readiness(values),
-            proxy=self._build_proxy(values),
-            observe=ObserveSettings(
-                window_s=get("observe.window"),
-                interval_s=get("observe.interval"),
-                max_error_rate=get("observe.max_error_rate"),
-                min_requests_count=get("observe.min_requests"),
-                readiness_failures_count=get("observe.readiness_failures"),
-                bless=get("observe.bless"),
-            ),
-            drain=DrainSettings(timeout_s=get("drain.timeout"), stop_timeout_s=get("drain.stop_timeout")),
-            hooks=HookSettings(
-                pre_deploy=get("hooks.pre_deploy"),
-                pre_switch=get("hooks.pre_switch"),
-                post_switch=get("hooks.post_switch"),
-                post_deploy=get("hooks.post_deploy"),
-                on_failure=get("hooks.on_failure"),
-                timeout_s=get("hooks.timeout"),
-            ),
-            keep_count=get("keep"),
-        )
-
-    def _build_web(self, values: dict[str, Any]) -> WebSettings:
-        get = values.__getitem__
-        blue, green = (self._address(values, slot, index) for index, slot in enumerate((Slot.BLUE, Slot.GREEN)))
-        return WebSettings(
-            command=get("web.command"),
-            blue=blue,
-            green=green,
-            runner=get("web.runner"),
-            env=get("web.env"),
-            env_file=get("web.env_file"),
-            limits=LimitSettings(
-                memory_bytes=get("web.limits.memory"),
-                cpu_percent=get("web.limits.cpu"),
-                tasks_count=get("web.limits.tasks"),
-                open_files_count=get("web.limits.open_files"),
-            ),
-            systemd=SystemdSettings(
-                hardening_off=get("web.systemd.hardening_off"),
-                restart_delay_s=get("web.systemd.restart_delay"),
-                kill_mode=get("web.systemd.kill_mode"),
-                user_manager=get("web.systemd.user_manager"),
-            ),
-        )
-
-    def _address(self, values: dict[str, Any], slot: Slot, index: int) -> Address:
-        if values["web.sockets"]:
-            return SocketAddress(_socket_path(self._root, values["app"], slot))
-        return TcpAddress(values["web.ports"][index])
-
-    def _build_proxy(self, values: dict[str, Any]) -> ProxySettings:
-        get = values.__getitem__
-        derived = PROXY_DEFAULTS[get("proxy.type")] | {
-            "listen": "127.0.0.1:443" if get("proxy.site").startswith("https") else "127.0.0.1:80"
-        }
-        for name, value in derived.items():
-            if values[f"proxy.{name}"] is None:
-                values[f"proxy.{name}"] = value
-        for name in ("directory", "config"):
-            values[f"proxy.{name}"] = str((self._path.parent / values[f"proxy.{name}"]).absolute())
-        return ProxySettings(
-            kind=get("proxy.type"),
-            site=get("proxy.site"),
-            listen=get("proxy.listen"),
-            switch=get("proxy.switch"),
-            directory=get("proxy.directory"),
-            config=get("proxy.config"),
-            binary=get("proxy.binary"),
-            admin=get("proxy.admin"),
-            look_path=get("proxy.look_path"),
-            looks_count=get("proxy.looks"),
-            seen_timeout_s=get("proxy.seen_timeout"),
-        )
-
     def _blame(self, path: tuple[str, ...], what: str, *, near: str | None = None) -> None:
         """At the key, or at the nearest table around it, or at the top."""
         place = Position(1, 1)
@@ -302,30 +167,6 @@ class _Reader:
 
     def _mistake_at(self, place: Position, key: str, what: str, *, near: str | None = None) -> Mistake:
         return Mistake(file=str(self._path), line=place.line, column=place.column, key=key, what=what, near=near)
-
-
-def _build_readiness(values: dict[str, Any]) -> ReadinessSettings:
-    get = values.__getitem__
-    return ReadinessSettings(
-        kind=get("readiness.type"),
-        method=get("readiness.method"),
-        path=get("readiness.path"),
-        headers=get("readiness.headers"),
-        statuses=get("readiness.status"),
-        body_contains=get("readiness.body_contains"),
-        json_path=get("readiness.json_path"),
-        json_equals=get("readiness.json_equals"),
-        max_latency_s=get("readiness.max_latency"),
-        command=get("readiness.command"),
-        successes_count=get("readiness.successes"),
-        min_time_s=get("readiness.min_time"),
-        interval_s=get("readiness.interval"),
-        deadline_s=get("readiness.deadline"),
-    )
-
-
-def _socket_path(root: Path, app: str, slot: Slot) -> str:
-    return str(root / "apps" / app / "slots" / slot.value / "app.sock")
 
 
 def read_ephemeral_range() -> tuple[int, int]:
@@ -345,53 +186,3 @@ def _nearest(path: tuple[str, ...]) -> str | None:
     last = {known.rpartition(".")[2]: known for known in BY_KEY}
     near = difflib.get_close_matches(path[-1], last, n=1, cutoff=0.8)
     return last[near[0]] if near else None
-
-
-def render_in_force(loaded: Loaded) -> str:
-    """celadon.toml as it is in force, defaults marked. Values of `web.env` are masked."""
-    lines: list[str] = []
-    table = ""
-    for setting in SETTINGS:
-        prefix, _, name = setting.key.rpartition(".")
-        if prefix != table:
-            lines += ["", f"[{prefix}]"]
-            table = prefix
-        value = loaded.values[setting.key]
-        mark = "" if setting.key in loaded.given else "  # default"
-        if setting.key == "web.env":
-            value = dict.fromkeys(value, "***")
-        lines.append(f"# {name} is not set" if value is None else f"{name} = {setting.kind.show(value)}{mark}")
-    return "\n".join(lines) + "\n"
-
-
-def render_reference() -> str:
-    """Markdown, a table of settings a section."""
-    lines = ["# Settings", "", "`celadon.toml`, at the root of the app. Unknown keys are mistakes.", ""]
-    table: str | None = None
-    for setting in SETTINGS:
-        prefix, _, name = setting.key.rpartition(".")
-        if prefix != table:
-            lines += [
-                "",
-                f"## [{prefix}]" if prefix else "## Top level",
-                "",
-                "| key | takes | default | |",
-                "|---|---|---|---|",
-            ]
-            table = prefix
-        lines.append(
-            f"| `{name}` | {_cell(setting.kind.expected)} | {_describe_default(setting)} | {_cell(setting.doc)} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _describe_default(setting: Setting) -> str:
-    if setting.default is REQUIRED:
-        return "required"
-    if setting.default is DERIVED:
-        return "by other settings"
-    return "-" if setting.default is None else f"`{_cell(setting.kind.show(setting.default))}`"

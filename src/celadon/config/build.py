@@ -1,0 +1,144 @@
+"""Checked values of celadon.toml → settings. Pure."""
+
+from pathlib import Path
+from typing import Any
+
+from celadon.config.table import PROXY_DEFAULTS
+from celadon.model.address import Address, SocketAddress, TcpAddress
+from celadon.model.names import Slot
+from celadon.model.settings import (
+    BuildSettings,
+    DrainSettings,
+    HookSettings,
+    LimitSettings,
+    ObserveSettings,
+    ProxySettings,
+    ReadinessSettings,
+    ReusedDirectory,
+    Settings,
+    SourceSettings,
+    SystemdSettings,
+    WebSettings,
+)
+
+
+def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Settings:
+    """`values` of a checked file: key → value. `base` is what its relative paths are relative to. Fills in the values
+    that follow from others."""
+    get = values.__getitem__
+    return Settings(
+        app=get("app"),
+        user=get("user"),
+        source=SourceSettings(path=str((base / get("source.path")).resolve()), exclude=get("source.exclude")),
+        build=BuildSettings(
+            steps=get("build.steps"),
+            dependency_steps=get("build.dependency_steps"),
+            reuse=tuple(
+                ReusedDirectory(directory=directory, lock_file=lock_file)
+                for directory, lock_file in get("build.reuse").items()
+            ),
+            timeout_s=get("build.timeout"),
+        ),
+        shared=get("shared"),
+        web=_build_web(values, root=root),
+        readiness=_build_readiness(values),
+        proxy=_build_proxy(values, base=base),
+        observe=ObserveSettings(
+            window_s=get("observe.window"),
+            interval_s=get("observe.interval"),
+            max_error_rate=get("observe.max_error_rate"),
+            min_requests_count=get("observe.min_requests"),
+            readiness_failures_count=get("observe.readiness_failures"),
+            bless=get("observe.bless"),
+        ),
+        drain=DrainSettings(timeout_s=get("drain.timeout"), stop_timeout_s=get("drain.stop_timeout")),
+        hooks=HookSettings(
+            pre_deploy=get("hooks.pre_deploy"),
+            pre_switch=get("hooks.pre_switch"),
+            post_switch=get("hooks.post_switch"),
+            post_deploy=get("hooks.post_deploy"),
+            on_failure=get("hooks.on_failure"),
+            timeout_s=get("hooks.timeout"),
+        ),
+        keep_count=get("keep"),
+    )
+
+
+def _build_web(values: dict[str, Any], *, root: Path) -> WebSettings:
+    get = values.__getitem__
+    blue, green = (_address(values, slot, index, root=root) for index, slot in enumerate((Slot.BLUE, Slot.GREEN)))
+    return WebSettings(
+        command=get("web.command"),
+        blue=blue,
+        green=green,
+        runner=get("web.runner"),
+        env=get("web.env"),
+        env_file=get("web.env_file"),
+        limits=LimitSettings(
+            memory_bytes=get("web.limits.memory"),
+            cpu_percent=get("web.limits.cpu"),
+            tasks_count=get("web.limits.tasks"),
+            open_files_count=get("web.limits.open_files"),
+        ),
+        systemd=SystemdSettings(
+            hardening_off=get("web.systemd.hardening_off"),
+            restart_delay_s=get("web.systemd.restart_delay"),
+            kill_mode=get("web.systemd.kill_mode"),
+            user_manager=get("web.systemd.user_manager"),
+        ),
+    )
+
+
+def _address(values: dict[str, Any], slot: Slot, index: int, *, root: Path) -> Address:
+    if values["web.sockets"]:
+        return SocketAddress(socket_path(root, values["app"], slot))
+    return TcpAddress(values["web.ports"][index])
+
+
+def _build_proxy(values: dict[str, Any], *, base: Path) -> ProxySettings:
+    get = values.__getitem__
+    derived = PROXY_DEFAULTS[get("proxy.type")] | {
+        "listen": "127.0.0.1:443" if get("proxy.site").startswith("https") else "127.0.0.1:80"
+    }
+    for name, value in derived.items():
+        if values[f"proxy.{name}"] is None:
+            values[f"proxy.{name}"] = value
+    for name in ("directory", "config"):
+        values[f"proxy.{name}"] = str((base / values[f"proxy.{name}"]).absolute())
+    return ProxySettings(
+        kind=get("proxy.type"),
+        site=get("proxy.site"),
+        listen=get("proxy.listen"),
+        switch=get("proxy.switch"),
+        directory=get("proxy.directory"),
+        config=get("proxy.config"),
+        binary=get("proxy.binary"),
+        admin=get("proxy.admin"),
+        look_path=get("proxy.look_path"),
+        looks_count=get("proxy.looks"),
+        seen_timeout_s=get("proxy.seen_timeout"),
+    )
+
+
+def _build_readiness(values: dict[str, Any]) -> ReadinessSettings:
+    get = values.__getitem__
+    return ReadinessSettings(
+        kind=get("readiness.type"),
+        method=get("readiness.method"),
+        path=get("readiness.path"),
+        headers=get("readiness.headers"),
+        statuses=get("readiness.status"),
+        body_contains=get("readiness.body_contains"),
+        json_path=get("readiness.json_path"),
+        json_equals=get("readiness.json_equals"),
+        max_latency_s=get("readiness.max_latency"),
+        command=get("readiness.command"),
+        successes_count=get("readiness.successes"),
+        min_time_s=get("readiness.min_time"),
+        interval_s=get("readiness.interval"),
+        deadline_s=get("readiness.deadline"),
+    )
+
+
+def socket_path(root: Path, app: str, slot: Slot) -> str:
+    return str(root / "apps" / app / "slots" / slot.value / "app.sock")
