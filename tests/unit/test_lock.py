@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,34 @@ def test_a_deleted_lock_file_does_not_let_two_in(tmp_path: Path) -> None:
         acquire(path, "eve")
     first.release()
     second.release()
+
+
+hooks: list[Callable[[], None]] = []
+"""Run once each, at the next flock(2): Python tells its audit hooks of the call before it makes it."""
+
+
+def run_hooks(event: str, _: tuple[object, ...]) -> None:
+    if event == "fcntl.flock" and hooks:
+        hooks.pop()()
+
+
+sys.addaudithook(run_hooks)
+
+
+def test_a_lock_file_replaced_in_the_last_instant_is_not_taken_for_the_lock(tmp_path: Path) -> None:
+    """Between open(2) and flock(2): whoever comes next must meet the same file."""
+    path = tmp_path / "lock"
+
+    def replace() -> None:
+        path.unlink()
+        path.touch()
+
+    hooks.append(replace)
+    lock = acquire(path)
+    assert hooks == []
+    with pytest.raises(BusyError):
+        acquire(path, "bob")
+    lock.release()
 
 
 def test_of_many_at_once_exactly_one_gets_it(tmp_path: Path) -> None:
