@@ -341,6 +341,7 @@ class NginxProxy:
 
     def _prepare_directories(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._layout.access_log.parent.mkdir(parents=True, exist_ok=True)
         prepare_pointer(self._layout.pointer)
         for slot in Slot:
             marker = self._layout.pointer / slot.value / slot.value
