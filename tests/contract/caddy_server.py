@@ -1,6 +1,7 @@
 """A private Caddy with two slots behind it: own directories, admin on a Unix socket, ended by pid."""
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -21,10 +22,11 @@ CADDY = str(Path(sys.executable).parent / "caddy")
 
 
 class CaddyStage:
-    """Implements ProxyStage. `neighbour` is another site's block."""
+    """Implements ProxyStage. `user` is whom Caddy runs as, us by default; then we must be root."""
 
-    def __init__(self, base: Path, *, way: SwitchWay, sockets: bool = False) -> None:
+    def __init__(self, base: Path, *, way: SwitchWay, sockets: bool = False, user: str | None = None) -> None:
         self.base = base
+        self.user = pwd.getpwnam(user) if user is not None else None
         # Its old server resets what the kernel has queued for it: 23 of 103,560 requests in 22 reloads.
         self.reloads = self.loses = way is not SwitchWay.POINTER
         self.port = free_port()
@@ -36,6 +38,9 @@ class CaddyStage:
         self.slots = {slot: SlotServer(slot, address=self._address(slot, sockets=sockets)) for slot in Slot}
         self.settings = self.settings_for(way)
         self.proxy = CaddyProxy(self.layout, self.settings)
+        if self.user is not None:
+            # the admin socket's place and Caddy's own data, as /run/caddy and /var/lib/caddy are
+            os.chown(base, self.user.pw_uid, self.user.pw_gid)
         self.write_main()
         self.start()
 
@@ -59,6 +64,7 @@ class CaddyStage:
         return f"unix/{self.base}/admin.sock"
 
     def write_main(self, *, neighbour: str = "", imported: bool = True) -> None:
+        """`neighbour` is another site's block."""
         line = "\timport celadon/shop-one*.caddy\n" if imported else "\trespond nothing\n"
         self.main.write_text(
             f"{{\n\tadmin {self._admin}\n\tauto_https off\n\tpersist_config off\n}}\n\n"
@@ -73,6 +79,9 @@ class CaddyStage:
                 env=os.environ | home,
                 stdout=log,
                 stderr=log,
+                user=self.user and self.user.pw_uid,
+                group=self.user and self.user.pw_gid,
+                extra_groups=[] if self.user else None,
             )
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:

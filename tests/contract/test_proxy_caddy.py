@@ -1,42 +1,67 @@
 """The Caddy driver against a real Caddy."""
 
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from celadon.drivers.proxies.caddy import CaddyProxy
+from celadon.drivers.proxies.caddy_log import ensure_log_writable
+from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import Effect, FindingLevel
 from celadon.model.settings import SwitchWay
 from tests.contract.caddy_server import CaddyStage
-from tests.contract.proxy_promises import ProxyPromises, ignore
+from tests.contract.proxy_promises import ProxyPromises, ignore, read_hits
 
 MakeStage = Callable[..., CaddyStage]
+NEEDS_ROOT = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="a Caddy of another user needs root")]
+ROLLED_AT_BYTES = 64 << 20
 
 
 @pytest.fixture
 def make_stage(tmp_path: Path) -> Iterator[MakeStage]:
     made: list[CaddyStage] = []
+    # pytest's directories are for their owner only, and every start of pytest sees to that anew
+    opened = Path(tempfile.mkdtemp(prefix="celadon-"))
+    opened.chmod(0o755)
 
-    def make(way: SwitchWay = SwitchWay.POINTER, **knobs: object) -> CaddyStage:
-        made.append(CaddyStage(tmp_path / f"caddy{len(made)}", way=way, **knobs))  # type: ignore[arg-type]
+    def make(way: SwitchWay = SwitchWay.POINTER, *, user: str | None = None, **knobs: bool) -> CaddyStage:
+        place = opened if user is not None else tmp_path
+        made.append(CaddyStage(place / f"caddy{len(made)}", way=way, user=user, **knobs))
         return made[-1]
 
     yield make
     for stage in made:
         stage.close()
+    shutil.rmtree(opened)
 
 
-@pytest.fixture(params=["pointer", "pointer-sockets", "reload", "reload-sockets"])
+@pytest.fixture(
+    params=[
+        "pointer",
+        "pointer-sockets",
+        "reload",
+        "reload-sockets",
+        pytest.param("pointer-nobody", marks=NEEDS_ROOT),
+        pytest.param("reload-nobody", marks=NEEDS_ROOT),
+    ]
+)
 def stage(request: pytest.FixtureRequest, make_stage: MakeStage) -> CaddyStage:
-    way, _, sockets = request.param.partition("-")
-    return make_stage(SwitchWay(way), sockets=bool(sockets))
+    way, _, kind = request.param.partition("-")
+    return make_stage(SwitchWay(way), sockets=kind == "sockets", user="nobody" if kind == "nobody" else None)
 
 
 class TestCaddy(ProxyPromises):
-    """Both ways keep the promises, for ports and for sockets."""
+    """Both ways keep the promises, for ports and for sockets, and where Caddy runs as a user of its own."""
 
     def test_an_installed_proxy_survives_a_restart_of_caddy(self, stage: CaddyStage) -> None:
         """What is on disk is the route."""
@@ -116,3 +141,110 @@ def test_a_refused_reload_is_named_and_put_back(make_stage: MakeStage) -> None:
     assert stage.proxy.observe().slot is Slot.BLUE
     stage.write_main()
     assert stage.proxy.switch(Slot.GREEN, reached=ignore).seen
+
+
+@pytest.mark.parametrize("path", ["{}/logs/other.log", '"{}/their logs/other.log"', "`{}/their logs/other.log`"])
+def test_a_check_makes_no_log(make_stage: MakeStage, path: str) -> None:
+    """Ours or a neighbour's: made by root it would keep a Caddy of another user from its next start."""
+    stage = make_stage()
+    log = path.format(stage.base)
+    stage.write_main(neighbour=f"http://other.example {{\n\tlog {{\n\t\toutput file {log}\n\t}}\n}}\n")
+    assert [found.level for found in stage.proxy.check()] == [FindingLevel.OK]
+    assert not Path(log.strip('"`')).exists()
+    assert not stage.layout.access_log.exists()
+
+
+class TestCaddyOfAnotherUser:
+    """Packaged Caddy is `caddy`, Celadon is root."""
+
+    pytestmark = NEEDS_ROOT
+
+    @pytest.mark.parametrize("begun", ["by nobody", "by root"])
+    def test_its_log_is_its_own_and_can_be_rolled(self, make_stage: MakeStage, begun: str) -> None:
+        """Whoever began it; no line is lost by the roll."""
+        stage = make_stage(user="nobody")
+        log = stage.layout.access_log
+        if begun == "by root":
+            log.parent.mkdir()
+            log.touch()
+        stage.proxy.install()
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        assert [(path.owner(), path.group()) for path in (log.parent, log)] == [("nobody", "nogroup")] * 2
+        stage.stop()
+        os.truncate(log, ROLLED_AT_BYTES)
+        stage.start()
+        traffic = stage.proxy.traffic()
+        stage.visit()
+        assert [hit.slot for hit in read_hits(traffic)] == [Slot.GREEN]
+        assert log.stat().st_size < ROLLED_AT_BYTES
+        traffic.close()
+
+    def test_root_that_holds_its_socket_too_does_not_hide_it(self, tmp_path: Path) -> None:
+        """As systemd does, which keeps the socket that it has opened for a program."""
+        log = tmp_path / "traffic" / "access.log"
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            holder = subprocess.Popen(["sleep", "60"], user="nobody", pass_fds=[listener.fileno()])
+            try:
+                ensure_log_writable(log, listen=TcpAddress(port=listener.getsockname()[1]))
+            finally:
+                holder.kill()
+                holder.wait()
+        assert log.parent.owner() == "nobody"
+
+    @pytest.mark.parametrize("link", [os.symlink, os.link])
+    def test_a_link_in_the_place_of_its_log_gives_nothing_away(
+        self, make_stage: MakeStage, link: Callable[[Path, Path], None]
+    ) -> None:
+        """The directory is the user's, so the user could name a file of root's there."""
+        stage = make_stage(user="nobody")
+        secret = stage.base / "secret"
+        secret.write_text("root's")
+        stage.layout.access_log.parent.mkdir()
+        link(secret, stage.layout.access_log)
+        with pytest.raises(StepError, match="permission denied"):
+            stage.proxy.install()
+        assert (secret.owner(), secret.read_text()) == ("root", "root's")
+
+    def test_a_directory_that_it_cannot_pass_is_told(self, make_stage: MakeStage) -> None:
+        """With the command that opens it; root's umask of 077 makes such ones."""
+        stage = make_stage(user="nobody")
+        stage.layout.home.chmod(0o700)
+        found = stage.proxy.check()
+        assert [(each.level, each.fix) for each in found] == [(FindingLevel.PROBLEM, f"chmod o+x {stage.layout.home}")]
+
+    def test_an_ordinary_user_is_told_what_to_give_to_it(self, make_stage: MakeStage) -> None:
+        """Before anything is touched; once it is given, all is well."""
+        stage = make_stage(user="nobody")
+        directory = stage.layout.access_log.parent
+        with acting_as("daemon"):
+            found = stage.proxy.check()
+        assert [each.level for each in found] == [FindingLevel.PROBLEM]
+        assert found[0].fix == f"mkdir -p {directory} && sudo chown nobody: {directory}"
+        directory.mkdir()
+        shutil.chown(directory, "nobody")
+        with acting_as("daemon"):
+            assert [each.level for each in stage.proxy.check()] == [FindingLevel.OK]
+
+    @pytest.mark.parametrize("user", ["root", "daemon"])
+    def test_an_ordinary_user_whose_caddy_can_write_is_asked_for_nothing(
+        self, make_stage: MakeStage, user: str
+    ) -> None:
+        """A Caddy of root's, and the user's own."""
+        stage = make_stage(user=user)
+        with acting_as("daemon"):
+            assert [each.level for each in stage.proxy.check()] == [FindingLevel.OK]
+
+
+@contextlib.contextmanager
+def acting_as(name: str) -> Iterator[None]:
+    """This process, as another user, and root again afterwards."""
+    user, groups = pwd.getpwnam(name), os.getgroups()
+    os.setgroups([])
+    os.setresgid(user.pw_gid, user.pw_gid, 0)
+    os.setresuid(user.pw_uid, user.pw_uid, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+        os.setgroups(groups)

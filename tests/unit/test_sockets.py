@@ -13,13 +13,14 @@ SOCKETS = KernelSockets()
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_a_tcp_listener_is_known_by_pid_and_its_connections_are_counted(family: socket.AddressFamily) -> None:
+def test_a_tcp_listener_is_known_by_pid_and_user_and_its_connections_are_counted(family: socket.AddressFamily) -> None:
     """IPv4 and IPv6; a closed connection no longer counts."""
     host = "127.0.0.1" if family == socket.AF_INET else "::1"
     with socket.create_server((host, 0), family=family) as listener:
         port = listener.getsockname()[1]
         address = TcpAddress(port=port, host=host)
         assert SOCKETS.listening_pids(address) == frozenset({os.getpid()})
+        assert SOCKETS.listening_uids(address) == frozenset({os.geteuid()})
         assert SOCKETS.connections_count(address) == 0
         with socket.create_connection((host, port)) as client:
             accepted, _ = listener.accept()
@@ -28,6 +29,7 @@ def test_a_tcp_listener_is_known_by_pid_and_its_connections_are_counted(family: 
             client.close()
         assert SOCKETS.connections_count(address) == 0
     assert SOCKETS.listening_pids(address) == frozenset()
+    assert SOCKETS.listening_uids(address) == frozenset()
 
 
 def test_a_unix_listener_is_known_by_pid_and_its_connections_are_counted(tmp_path: Path) -> None:

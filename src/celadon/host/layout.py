@@ -8,7 +8,7 @@
                  /shared/
                  /pointer/             what the proxy reads
                  /slots/blue|green/    env, launch, socket, pid, log
-                 /access.log           the proxy's JSON lines
+                 /traffic/access.log   the proxy's JSON lines; the directory is its user's
                  /look-mark            the secret that our own looks begin with
                  /reserve              room for the way back on a full disk
                  /operations/          what an operation printed, one file each
@@ -71,7 +71,8 @@ class Layout(Struct, frozen=True):
 
     @property
     def access_log(self) -> Path:
-        return self.home / "access.log"
+        """In a directory of its own: a proxy that rolls its log needs to write there."""
+        return self.home / "traffic" / "access.log"
 
     @property
     def reserve(self) -> Path:

@@ -42,6 +42,23 @@ def is_alive(identity: ProcessIdentity) -> bool:
     return identify(identity.pid) == identity
 
 
+class ProcessOwner(Struct, frozen=True):
+    """Effective ids."""
+
+    uid: int
+    gid: int
+
+
+def read_owner(pid: int) -> ProcessOwner | None:
+    """None when there is no such process. What lies in /proc/<pid> is root's where the program may not be dumped, as
+    one with capabilities of its file; the directory never is (linux, fs/proc/base.c, task_dump_owner)."""
+    try:
+        found = (_PROC / str(pid)).stat()
+    except FileNotFoundError:
+        return None
+    return ProcessOwner(uid=found.st_uid, gid=found.st_gid)
+
+
 def find_marked(mark: bytes) -> list[int]:
     """Living processes whose initial environment holds the entry `mark` (`NAME=value`), ascending. Finds what
     daemonised away too, since children inherit it. Processes that we may not read are passed over."""

@@ -1,7 +1,7 @@
 """Room kept for the way back on a full disk.
 
 The proof that the route has moved is a line that the proxy writes to its log, and a full disk takes no line. So a
-file of 1 MiB is kept beside the log, and emptied when the disk has run full: some thousand lines, where a switch
+file of 1 MiB is kept on the log's disk, and emptied when the disk has run full: some thousand lines, where a switch
 needs a few. Whoever filled the disk may take that room too; then the switch is not seen, and says so.
 """
 

@@ -22,10 +22,15 @@ class KernelSockets:
         holders = frozenset(_holders(inodes))
         return holders or None
 
+    def listening_uids(self, address: TcpAddress) -> frozenset[int]:
+        """Users who have opened the listening sockets on the port, those of other users' processes too. A socket that
+        systemd has opened for a program is root's."""
+        return frozenset(uid for state, uid, _ in _tcp_sockets(address.port) if state == _LISTEN)
+
     def connections_count(self, address: Address) -> int:
         match address:
             case TcpAddress(port=port):
-                return sum(1 for state, _ in _tcp_sockets(port) if state not in _NOT_OPEN)
+                return sum(1 for state, _, _ in _tcp_sockets(port) if state not in _NOT_OPEN)
             case SocketAddress(path=path):
                 return sum(1 for _, state, _, name in _unix_sockets() if name == path and state == _UNIX_CONNECTED)
 
@@ -33,19 +38,19 @@ class KernelSockets:
 def _listening_inodes(address: Address) -> Iterator[str]:
     match address:
         case TcpAddress(port=port):
-            yield from (inode for state, inode in _tcp_sockets(port) if state == _LISTEN)
+            yield from (inode for state, _, inode in _tcp_sockets(port) if state == _LISTEN)
         case SocketAddress(path=path):
             yield from (inode for flags, _, inode, name in _unix_sockets() if name == path and flags & _UNIX_ACCEPTS)
 
 
-def _tcp_sockets(port: int) -> Iterator[tuple[str, str]]:
-    """(state, inode) of sockets whose local port is `port`, IPv4 and IPv6."""
+def _tcp_sockets(port: int) -> Iterator[tuple[str, int, str]]:
+    """(state, uid, inode) of sockets whose local port is `port`, IPv4 and IPv6."""
     wanted = f":{port:04X}"
     for table in ("tcp", "tcp6"):
         for line in _lines(_NET / table):
             fields = line.split()
             if fields[1].endswith(wanted):
-                yield fields[3], fields[9]
+                yield fields[3], int(fields[7]), fields[9]
 
 
 def _unix_sockets() -> Iterator[tuple[int, str, str, str]]:

@@ -5,7 +5,6 @@ A reload answers truthfully (400 with the reason) but cuts every WebSocket and r
 address is given, or the config's own is used by `caddy reload`.
 """
 
-import shutil
 import socket
 import tempfile
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
+from celadon.drivers.proxies.caddy_log import check_log, ensure_log_writable
+from celadon.drivers.proxies.caddy_stage import stage
 from celadon.drivers.proxies.caddy_text import (
     LOOK_HEADER,
     SnippetText,
@@ -36,6 +37,7 @@ from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_
 from celadon.host.reserve import yield_reserve
 from celadon.host.tail import LineTail
 from celadon.host.text import render_diff
+from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import Effect, Finding, FindingLevel, RouteView, Switched
@@ -44,7 +46,6 @@ from celadon.model.settings import Settings, SwitchWay
 _COMMAND_TIMEOUT_S = 30.0
 _LOG_LINE_TIMEOUT_S = 1.0
 _OBSERVE_TIMEOUT_S = 3.0
-_LARGEST_STAGED_BYTES = 1 << 20
 
 
 class CaddyProxy:
@@ -59,6 +60,7 @@ class CaddyProxy:
         self._target = parse_look_target(
             site=settings.proxy.site, listen=settings.proxy.listen, path=settings.proxy.look_path
         )
+        self._listen = TcpAddress(host=self._target.address[0], port=self._target.address[1])
         self._fixed = settings.proxy.switch is not SwitchWay.POINTER
         self._slots = {render_logged(settings.web.address(slot)): slot for slot in Slot}
 
@@ -70,7 +72,12 @@ class CaddyProxy:
             ]
         if not judged.ok:
             return [_problem("config", _last_words(judged), fix=f"mend it; caddy validate --config {self._main}")]
-        found = [*self._check_running(), *self._check_included(), *self._check_edited()]
+        found = [
+            *self._check_running(),
+            *self._check_included(),
+            *self._check_edited(),
+            *check_log(self._layout.access_log, listen=self._listen),
+        ]
         fine = Finding(level=FindingLevel.OK, subject="caddy", text=f"runs; {self._main} is valid")
         return found or [fine]
 
@@ -82,6 +89,7 @@ class CaddyProxy:
         if edited:
             raise StepError(edited[0].text, code="proxy_hand_edited", next_command="celadon check")
         self._prepare_pointer()
+        ensure_log_writable(self._layout.access_log, listen=self._listen)
         rendered = self.render()[0]
         generation = render_generation(self._text(self._route_on_disk()))
         before = self._read_snippet()
@@ -250,7 +258,7 @@ class CaddyProxy:
     def _judge(self, texts: dict[Path, str]) -> Completed:
         """Caddy's own checker, on a copy of the configuration's directory with our text in place."""
         with tempfile.TemporaryDirectory(prefix="celadon-") as scratch:
-            main = _stage(self._main, Path(scratch), texts)
+            main = stage(self._main, Path(scratch), texts)
             return self._run("validate", "--config", str(main), "--adapter", "caddyfile")
 
     def _run(self, *words: str) -> Completed:
@@ -316,30 +324,6 @@ def _await_line(log: LineTail, nonce: str) -> CaddyLine | None:
 
     wait_until(arrived, timeout_s=_LOG_LINE_TIMEOUT_S)
     return found
-
-
-def _stage(main: Path, scratch: Path, texts: dict[Path, str]) -> Path:
-    """Copy what lies beside the main file, with its own directory's name replaced in every text."""
-    root = main.parent
-    for path in root.rglob("*"):
-        if path.is_file() and path.stat().st_size <= _LARGEST_STAGED_BYTES:
-            target = scratch / path.relative_to(root)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _copy_moved(path, target, old=root, new=scratch)
-    for path, text in texts.items():
-        if not path.is_relative_to(root):
-            continue
-        target = scratch / path.relative_to(root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-    return scratch / main.name
-
-
-def _copy_moved(path: Path, target: Path, *, old: Path, new: Path) -> None:
-    try:
-        target.write_text(path.read_text().replace(f"{old}/", f"{new}/"))
-    except UnicodeDecodeError:
-        shutil.copyfile(path, target)
 
 
 def _last_words(done: Completed) -> str:

@@ -342,6 +342,7 @@ class NginxProxy:
 
     def _prepare_directories(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._layout.access_log.parent.mkdir(parents=True, exist_ok=True)
         prepare_pointer(self._layout.pointer)
         ensure_mark(self._layout.look_mark)
         for slot in Slot:

@@ -27,6 +27,8 @@ def check_nginx(
     """All findings at once; only a missing program or a broken configuration hide the rest."""
     main = Path(settings.proxy.config)
     texts = {file.path: file.text for file in rendered}
+    # nginx makes the logs of a configuration that it judges, but not their directories
+    access_log.parent.mkdir(parents=True, exist_ok=True)
     judged = _judge(settings.proxy.binary, main, texts=texts, directory=directory, scratch=scratch)
     if judged.missing:
         return [_problem("nginx", f"{settings.proxy.binary} could not be run: {judged.said}", fix="apt install nginx")]
