@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+from msgspec import Struct
+
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
 from celadon.drivers.proxies.caddy_log import check_log, ensure_log_writable
@@ -46,6 +49,7 @@ from celadon.model.settings import Settings, SwitchWay
 _COMMAND_TIMEOUT_S = 30.0
 _LOG_LINE_TIMEOUT_S = 1.0
 _OBSERVE_TIMEOUT_S = 3.0
+_RECENT = "install a recent Caddy from its own package repository: Debian 12 has 2.6.2, which lacks log_append"
 
 
 class CaddyProxy:
@@ -67,11 +71,11 @@ class CaddyProxy:
     def check(self) -> Sequence[Finding]:
         judged = self._judge({file.path: file.text for file in self.render()})
         if judged.exit_code == 127:
-            return [
-                _problem("caddy", f"{self._proxy.binary} could not be run: {judged.output}", fix="apt install caddy")
-            ]
+            return [_problem("caddy", f"{self._proxy.binary} could not be run: {judged.output}", fix=_RECENT)]
         if not judged.ok:
-            return [_problem("config", _last_words(judged), fix=f"mend it; caddy validate --config {self._main}")]
+            said = _last_words(judged)
+            ours = "log_append" in said
+            return [_problem("config", said, fix=_RECENT if ours else f"mend it; caddy validate --config {self._main}")]
         found = [
             *self._check_running(),
             *self._check_included(),
@@ -327,10 +331,24 @@ def _await_line(log: LineTail, nonce: str) -> CaddyLine | None:
 
 
 def _last_words(done: Completed) -> str:
-    """Caddy logs JSON lines and ends with `Error: …`."""
+    """Caddy's own: 2.11 logs the error as a JSON line, earlier ones end with `Error: …`."""
     lines = [line for line in done.output.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("Error:")]
-    return (told or lines or [f"exit code {done.exit_code}"])[-1]
+    told = [error.msg for line in lines if (error := _parse_error(line)) is not None]
+    told += [line.removeprefix("Error: ") for line in lines if line.startswith("Error:")]
+    return (told or lines or [f"exit code {done.exit_code}"])[-1].strip()
+
+
+class _Logged(Struct, frozen=True):
+    level: str
+    msg: str
+
+
+def _parse_error(line: str) -> _Logged | None:
+    try:
+        found = msgspec.json.decode(line, type=_Logged)
+    except msgspec.DecodeError:
+        return None
+    return found if found.level == "error" else None
 
 
 def _problem(subject: str, text: str, *, fix: str = "") -> Finding:
