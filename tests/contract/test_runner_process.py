@@ -189,8 +189,8 @@ def test_the_app_runs_as_its_user(tmp_path: Path) -> None:
 
 def test_an_exit_code_outlives_the_next_command(stage: ProcessStage) -> None:
     """Python's subprocess reaps forgotten children when it starts another one, and would take the code with it."""
-    stage.runner.start(Slot.BLUE, stage.make_release(1, "import sys; sys.exit(3)"))
-    await_view(stage.runner, Slot.GREEN, lambda _: stage.find() == [])
+    (pid,) = stage.runner.start(Slot.BLUE, stage.make_release(1, "import sys; sys.exit(3)")).pids
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     subprocess.run(["true"], check=True)
     assert stage.runner.observe(Slot.BLUE).exit_code == 3
 

@@ -28,7 +28,8 @@ from celadon.drivers.proxies.caddy_text import (
     render_pointed,
     render_snippet,
 )
-from celadon.drivers.proxies.look import Sight, rest, wait_until, watch_until
+from celadon.drivers.proxies.look import Sight, Watched, wait_until, watch_until
+from celadon.drivers.proxies.seen import say_at_rest, say_switched, switch_by_pointer
 from celadon.drivers.traffic.caddy_lines import CaddyLine, make_hit_parser, parse_caddy_line
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
 from celadon.host.commands import Completed, run_command
@@ -116,32 +117,24 @@ class CaddyProxy:
 
     def switch(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
         if self._proxy.switch is SwitchWay.POINTER:
-            return self._switch_pointer(to, reached=reached)
+            return switch_by_pointer(
+                self._layout.pointer,
+                to,
+                reached=reached,
+                rests=lambda: is_refused(self._target),
+                watch=lambda: self._watch(to),
+            )
         return self._switch_reload(to, reached=reached)
 
     def traffic(self) -> Traffic:
         mark = read_mark(self._layout.look_mark)
         return JsonLinesTraffic(self._layout.access_log, mark=mark, parse=make_hit_parser(self._slots))
 
-    def _switch_pointer(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
-        began_s = time.monotonic()
-        reached("before_pointer")
-        try:
-            if read_pointer(self._layout.pointer) is not to:
-                move_pointer(self._layout.pointer, to)
-        except OSError as error:
-            return self._not_moved(to, f"the pointer could not be moved: {error}")
-        moved_s = time.monotonic()
-        reached("after_pointer")
-        if is_refused(self._target):
-            return rest(to, moved_ms=(moved_s - began_s) * 1000)
-        return self._await_seen(to, began_s=began_s, moved_s=moved_s)
-
     def _switch_reload(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
         began_s = time.monotonic()
         before = self._route_on_disk()
         if before is to and self._look(_OBSERVE_TIMEOUT_S).sight.answered_by(to):
-            return self._await_seen(to, began_s=began_s, moved_s=began_s)
+            return say_switched(to, self._watch(to), started_at_s=began_s, moved_at_s=began_s)
         text = render_snippet(self._text(to))
         judged = self._judge({self._snippet: text})
         if not judged.ok:
@@ -155,14 +148,14 @@ class CaddyProxy:
             return self._not_moved(to, f"the snippet could not be replaced: {error}")
         reached("after_pointer")
         if is_refused(self._target):
-            return rest(to, moved_ms=(time.monotonic() - began_s) * 1000)
+            return say_at_rest(to, moved_ms=(time.monotonic() - began_s) * 1000)
         reached("before_reload")
         reloaded = self._reload()
         moved_s = time.monotonic()
         reached("after_reload")
         if not reloaded.ok:
             return self._put_back(to, previous, before=before, reason=_last_words(reloaded))
-        return self._await_seen(to, began_s=began_s, moved_s=moved_s)
+        return say_switched(to, self._watch(to), started_at_s=began_s, moved_at_s=moved_s)
 
     def _put_back(self, to: Slot, previous: str | None, *, before: Slot | None, reason: str) -> Switched:
         if previous is not None:
@@ -173,22 +166,12 @@ class CaddyProxy:
         effect = Effect.UNKNOWN if still else Effect.NONE
         return Switched(to=to, seen=False, effect=effect, reason=f"caddy refused the reload: {reason}")
 
-    def _await_seen(self, to: Slot, *, began_s: float, moved_s: float) -> Switched:
-        watched = watch_until(
+    def _watch(self, to: Slot) -> Watched:
+        return watch_until(
             lambda timeout_s: self._look(timeout_s).sight,
             lambda sight: sight.answered_by(to),
             count=self._proxy.looks_count,
             timeout_s=self._proxy.seen_timeout_s,
-        )
-        now_s = time.monotonic()
-        return Switched(
-            to=to,
-            seen=watched.held,
-            effect=Effect.MOVED if watched.held else Effect.UNKNOWN,
-            moved_ms=(moved_s - began_s) * 1000,
-            seen_ms=(watched.first_at_s - began_s) * 1000 if watched.held else 0.0,
-            settled_ms=(now_s - began_s) * 1000 if watched.held else 0.0,
-            reason="" if watched.held else f"not seen within {self._proxy.seen_timeout_s:g} s: {watched.last.detail}",
         )
 
     def _not_moved(self, to: Slot, reason: str) -> Switched:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from celadon.model.names import Slot
-from celadon.model.observed import Effect, Switched
 
 _PAUSE_S = 0.0005
 _UNSEEN_PAUSE_S = 0.002
@@ -26,12 +25,6 @@ class Sight(Struct, frozen=True, kw_only=True):
 
     def answered_by(self, slot: Slot) -> bool:
         return self.slot is slot and self.status is not None and self.status < _SERVER_ERRORS_FROM
-
-
-def rest(to: Slot, *, moved_ms: float) -> Switched:
-    """The outcome of a switch while the proxy does not run."""
-    reason = "the proxy does not run; it will start with this route"
-    return Switched(to=to, seen=False, effect=Effect.AT_REST, moved_ms=moved_ms, reason=reason)
 
 
 Look = Callable[[float], Sight]

@@ -1,0 +1,133 @@
+"""An app's files in nginx's configuration: what they are to say, which of them names the route, how it is replaced."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from celadon.drivers.proxies.nginx_config import find_kept_logs, read_config
+from celadon.drivers.proxies.nginx_text import (
+    RouteText,
+    parse_upstream_slot,
+    render_generation,
+    render_http,
+    render_route,
+    render_upstream,
+)
+from celadon.drivers.traffic.json_lines import parse_slot
+from celadon.host.files import remove_durably, sync_directory, write_atomic
+from celadon.host.layout import Layout
+from celadon.host.pointer import live_path, move_pointer, read_pointer
+from celadon.model.names import Slot
+from celadon.model.settings import Settings, SwitchWay
+
+_STATE_NAMES = ("current.conf", "upstream.conf", "blue.conf", "green.conf", "none.conf")
+
+
+class RouteFiles:
+    """One app's. The way `reload` is taken as `include`."""
+
+    def __init__(self, layout: Layout, settings: Settings) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._way = settings.proxy.switch
+        self.main = Path(settings.proxy.config)
+        self.directory = Path(settings.proxy.directory) / settings.app
+
+    def render(self) -> dict[Path, str]:
+        """Every file that an install puts in place."""
+        text = self._text()
+        files = {"http.conf": render_http(text), "route.conf": render_route(text)}
+        match self._way:
+            case SwitchWay.SYMLINK:
+                files |= {f"{slot.value}.conf": render_upstream(text, slot) for slot in Slot}
+                files |= {"none.conf": render_upstream(text, None)}
+            case SwitchWay.INCLUDE | SwitchWay.RELOAD:
+                files |= {"upstream.conf": render_upstream(text, self.read_route())}
+            case SwitchWay.POINTER:
+                pass
+        return {self.directory / name: content for name, content in files.items()}
+
+    def generation(self) -> str:
+        return render_generation(self._text())
+
+    def read_route(self) -> Slot | None:
+        """What the way's own file names; the pointer is kept in step and stands in where that file is not."""
+        match self._way:
+            case SwitchWay.SYMLINK if (link := self.directory / "current.conf").is_symlink():
+                return parse_slot(link.readlink().stem)
+            case SwitchWay.INCLUDE | SwitchWay.RELOAD if text := read_text(self.directory / "upstream.conf"):
+                return parse_upstream_slot(text)
+            case _:
+                return read_pointer(self._layout.pointer)
+
+    def render_state(self, slot: Slot | None) -> dict[Path, str]:
+        """The file that names the route, as nginx would read it; none in the pointer way."""
+        match self._way:
+            case SwitchWay.POINTER:
+                return {}
+            case SwitchWay.SYMLINK:
+                return {self.directory / "current.conf": render_upstream(self._text(), slot)}
+            case SwitchWay.INCLUDE | SwitchWay.RELOAD:
+                return {self.directory / "upstream.conf": render_upstream(self._text(), slot)}
+
+    def place(self, slot: Slot | None) -> None:
+        """Put that file in place, atomically and durably, and the pointer after it. Raises OSError."""
+        if self._way is SwitchWay.SYMLINK:
+            _replace_link(self.directory / "current.conf", target=f"{slot.value if slot else 'none'}.conf")
+        else:
+            for path, text in self.render_state(slot).items():
+                write_atomic(path, text)
+        if slot:
+            move_pointer(self._layout.pointer, slot)
+
+    def put(self, changed: Mapping[Path, str]) -> dict[Path, str | None]:
+        """Write `changed`, and the symlink way's link where there is none. What was there before, for `restore`."""
+        before = {path: read_text(path) for path in changed}
+        for path, text in changed.items():
+            write_atomic(path, text)
+        if self._way is SwitchWay.SYMLINK and not (self.directory / "current.conf").is_symlink():
+            self.place(self.read_route())
+        return before
+
+    def remove_unused(self) -> None:
+        """Files of a way that is no longer used: one left behind would look like the route."""
+        used = {*self.render(), *self.render_state(None)}
+        for path in (self.directory / name for name in _STATE_NAMES):
+            if path not in used and os.path.lexists(path):
+                remove_durably(path)
+
+    def _text(self) -> RouteText:
+        web = self._settings.web
+        return RouteText(
+            app=self._settings.app,
+            way=self._way,
+            blue=web.blue,
+            green=web.green,
+            directory=self.directory,
+            live=live_path(self._layout.pointer),
+            access_log=self._layout.access_log,
+            kept_logs=find_kept_logs(read_config(self.main), self.directory / "route.conf"),
+        )
+
+
+def read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="surrogateescape")
+    except OSError:
+        return None
+
+
+def restore(before: Mapping[Path, str | None]) -> None:
+    for path, text in before.items():
+        if text is None:
+            remove_durably(path)
+        else:
+            write_atomic(path, text.encode(errors="surrogateescape"))
+
+
+def _replace_link(link: Path, *, target: str) -> None:
+    temporary = link.with_name(f".{link.name}.partial")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.rename(link)
+    sync_directory(link.parent)
