@@ -12,6 +12,7 @@ import msgspec
 from celadon.app.compose import make_ports
 from celadon.app.inforce import merge_in_force, read_in_force, write_in_force
 from celadon.app.order import Order
+from celadon.app.targets import choose_target
 from celadon.contracts.proxy import Proxy
 from celadon.deploy.invariants import confirm
 from celadon.deploy.ledger import Account, Ledger, read_ledger
@@ -37,7 +38,6 @@ from celadon.model.errors import (
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import FindingLevel, RouteView
 from celadon.model.plan import OperationKind, Outcome, Plan
-from celadon.model.release import Fate, Release
 from celadon.model.settings import Settings
 from celadon.store.journal import SqliteJournal, open_journal
 
@@ -174,53 +174,10 @@ class _Operator:
         in_force = self._require_in_force()
         ports = self._ports(in_force, candidate=Slot.GREEN)
         route = ports.proxy.observe()
-        live_release = self._live_release(ports, route)
-        target = self._choose_target(ports, live_release)
+        live = self._live_release(ports, route)
+        target = choose_target(ports.releases, self.ledger, wanted=self.order.release, live=live)
         settings = merge_in_force(target.manifest.settings, in_force)
         return self._drive(self._plan(settings, route, ports=ports, release=target.number))
-
-    def _choose_target(self, ports: Ports, live_release: ReleaseNumber | None) -> Release:
-        if self.order.release is not None:
-            release = self._read_target(ports, self.order.release)
-            if release.number == live_release:
-                raise RefusedError(f"{release.label} is live already", code="already_live")
-        else:
-            release = self._read_target(ports, self._previous(ports, live_release))
-        if release.fate is Fate.FAILED:
-            raise RefusedError(
-                f"{release.label} was rejected or taken back, and is kept for inspection only",
-                code="release_failed",
-                next_command="celadon releases",
-            )
-        differing = ports.releases.verify(release)
-        if differing is not None:
-            raise RefusedError(
-                f"{release.label} is not what was built: {differing} differs from its manifest",
-                code="release_altered",
-                next_command="celadon releases",
-            )
-        return release
-
-    def _read_target(self, ports: Ports, number: ReleaseNumber) -> Release:
-        try:
-            return ports.releases.read(number)
-        except StepError as error:
-            raise RefusedError(error.what, code=error.code, next_command="celadon releases") from error
-
-    def _previous(self, ports: Ports, live_release: ReleaseNumber | None) -> ReleaseNumber:
-        """The newest blessed release that is not live. Journal first for the order, marks on disk when it is lost."""
-        on_disk = set(ports.releases.numbers())
-        known = [number for number in self.ledger.blessed if number in on_disk and number != live_release]
-        if not known:
-            kept = (ports.releases.read(number) for number in sorted(on_disk) if number != live_release)
-            known = [release.number for release in kept if release.fate is Fate.BLESSED]
-        if not known:
-            raise RefusedError(
-                "there is no earlier blessed release to go back to",
-                code="nothing_to_return_to",
-                next_command="celadon releases",
-            )
-        return known[-1]
 
     def _finalize(self) -> tuple[Run, Outcome]:
         open_deploy = self.ledger.unblessed
