@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contract.proxy_promises", "tests.contract.runner_promises")
+pytest.register_assert_rewrite("tests.contract.proxy_promises", "tests.contract.runner_promises", "tests.crash.killing")

@@ -11,7 +11,7 @@ from celadon.model.names import Slot
 from celadon.model.observed import Effect, FindingLevel, Hit
 
 POINTER_POINTS = ["before_pointer", "after_pointer"]
-RELOAD_POINTS = [*POINTER_POINTS, "before_reload", "after_reload"]
+RELOAD_POINTS = ["validated", *POINTER_POINTS, "before_reload", "after_reload"]
 
 
 class Load(Protocol):

@@ -15,7 +15,7 @@ from celadon.model.names import Slot
 from celadon.model.observed import Effect, FindingLevel
 from celadon.model.settings import SwitchWay
 from tests.contract.nginx_server import NGINX, NginxStage
-from tests.contract.proxy_promises import ProxyPromises, ignore, read_hits
+from tests.contract.proxy_promises import RELOAD_POINTS, ProxyPromises, ignore, read_hits
 from tests.contract.slot_server import free_port
 
 pytestmark = [
@@ -149,7 +149,7 @@ class TestReloading:
         stage.proxy.switch(Slot.BLUE, reached=ignore)
         levels: list[FindingLevel] = []
         stage.proxy.switch(Slot.GREEN, reached=lambda _: levels.extend(found.level for found in stage.proxy.check()))
-        assert levels == [FindingLevel.OK] * 4
+        assert levels == [FindingLevel.OK] * len(RELOAD_POINTS)
 
     @pytest.mark.parametrize("way", RELOADING)
     def test_a_death_between_move_and_reload_is_mended_by_the_next_switch(

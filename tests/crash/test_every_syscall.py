@@ -6,8 +6,6 @@ would be. One site lives through a whole sweep, under load without retries.
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +13,9 @@ from pathlib import Path
 import pytest
 from bench.load.running import RunningLoad
 
-from celadon.app.order import write_order
-from celadon.app.status import observe_status
-from celadon.app.verbs import choose_source, order_of
-from celadon.config.load import load_settings
-from celadon.host.lock import AppLock
-from celadon.model.observed import SlotStatus
 from celadon.model.plan import OperationKind
-from tests.e2e.site import NGINX, REPOSITORY, Site, open_site
+from tests.crash.killing import KILLED, assert_sound, operate
+from tests.e2e.site import NGINX, Site, open_site
 
 pytestmark = [
     pytest.mark.root,
@@ -41,8 +34,6 @@ THINNED = {"pwrite64": 17, "fdatasync": 3, "fchown": 7}
 """Each append to the journal is some 16 pages, 4 fdatasyncs and 2 fchowns (538, 140 and 61 calls in a deploy). Steps
 that share no factor with those counts reach every place within an append, at another append each time."""
 
-KILLED = -9
-
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
@@ -60,31 +51,6 @@ def load(site: Site) -> Iterator[RunningLoad]:
     assert tally.failed == 0, dict(tally.faults)
     assert site.lost_orders(tally) == set()
     assert tally.requests > 100
-
-
-def operate(site: Site, kind: OperationKind, *, strace: tuple[str, ...] = ()) -> int:
-    """The operation in the foreground; its exit code, negative for a signal."""
-    settings = load_settings(site.app / "celadon.toml", root=site.state).settings
-    deploys = kind is OperationKind.DEPLOY
-    order = order_of(
-        site.layout,
-        kind,
-        lead="ada",
-        settings=settings if deploys else None,
-        source=choose_source(settings, None) if deploys else None,
-    )
-    path = site.base / "order"
-    write_order(order, path)
-    done = subprocess.run(
-        [*strace, sys.executable, "-m", "celadon.cli.operate", str(path)],
-        env=site.variables({"PYTHONDONTWRITEBYTECODE": "1"}),
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode
 
 
 def count_calls(site: Site, kind: OperationKind) -> Counter[str]:
@@ -108,20 +74,6 @@ def end_at(site: Site, kind: OperationKind, call: str, nth: int) -> int:
     return operate(site, kind, strace=("strace", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", inject))
 
 
-def assert_recovered(site: Site, versions: set[str], *, where: str) -> str:
-    """I1, I4, I5, I6; returns the version that serves."""
-    status, version = site.visit()
-    assert (status, version in versions) == (200, True), f"{where}: {status} {version}, expected {versions}"
-    seen = observe_status(site.layout)
-    running = [report.view.slot for report in seen.slots if report.view.status is SlotStatus.RUNNING]
-    assert running == [seen.route.slot], where
-    assert (seen.interrupted, seen.running_operation) == (False, None), where
-    assert AppLock(site.layout.lock).holder() is None, where
-    litter = [path for path in site.layout.home.rglob("*.partial") if path.parent != site.layout.releases]
-    assert litter == [], where
-    return version
-
-
 def test_a_deploy_that_dies_at_any_call_is_recovered(site: Site, load: RunningLoad) -> None:
     """Some 190 points: before the bless the old release serves, after it the new one; then the next deploy works."""
     site.write_version("counted")
@@ -136,11 +88,11 @@ def test_a_deploy_that_dies_at_any_call_is_recovered(site: Site, load: RunningLo
         ended_count += code == KILLED
         assert code in {0, KILLED, 14}, f"{where}: exit {code}"
         assert operate(site, OperationKind.RECOVER) in {0, 14}, where
-        live = assert_recovered(site, {live, version}, where=where)
+        live = assert_sound(site, {live, version}, where=where)
     assert ended_count > len(points) * 0.9
     site.write_version("last")
     assert operate(site, OperationKind.DEPLOY) == 0
-    assert_recovered(site, {"last"}, where="the end")
+    assert_sound(site, {"last"}, where="the end")
 
 
 def test_a_rollback_that_dies_at_any_call_is_recovered(site: Site, load: RunningLoad) -> None:
@@ -155,8 +107,8 @@ def test_a_rollback_that_dies_at_any_call_is_recovered(site: Site, load: Running
         ended_count += code == KILLED
         assert code in {0, KILLED, 14}, f"{where}: exit {code}"
         assert operate(site, OperationKind.RECOVER) in {0, 14}, where
-        assert_recovered(site, {"v1", "v2"}, where=where)
+        assert_sound(site, {"v1", "v2"}, where=where)
     assert ended_count > len(points) * 0.9
     _, before = site.visit()
     assert operate(site, OperationKind.ROLLBACK) == 0
-    assert assert_recovered(site, {"v1", "v2"}, where="the end") != before
+    assert assert_sound(site, {"v1", "v2"}, where="the end") != before

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from celadon.drivers.runners.systemd import HARDENING, render_unit
+from celadon.host.checkpoint import ARMED_BY, RECORDED_BY, TEST_INSTALL
 from celadon.host.commands import Completed
 from celadon.model.names import Slot
 from celadon.model.settings import SystemdSettings
+from tests.crash.test_real_kills import AFTER_THE_BLESS, BEFORE_THE_BLESS
 from tests.e2e.machine import REPOSITORY, Machine, open_machine
 from tests.fakes.world import make_settings
 
@@ -58,6 +61,12 @@ server {
 }
 """
 
+
+OF_THE_UNIT = ("unit_written", "unit_loaded")
+IN_SYSTEMD = (
+    "slot_written", *OF_THE_UNIT, "start_issued", "after_start", "before_enable", "after_enable", "switch_recorded",
+    "after_pointer", "blessed", "old_disabled", "before_stop", "after_stop",
+)  # fmt: skip
 
 USER_NGINX = """\
 pid /home/shop/nginx/nginx.pid;
@@ -124,12 +133,14 @@ def celadon(machine: Machine, *words: str) -> Completed:
     return machine.shell(f"cd /srv/shop && celadon {' '.join(words)}")
 
 
-def deploy(machine: Machine, version: str, *, broken: str = "") -> Completed:
+def deploy(machine: Machine, version: str, *, broken: str = "", env: str = "") -> Completed:
     machine.write("/srv/shop/VERSION", f"{version}\n")
     (machine.tree / "srv/shop/BROKEN").unlink(missing_ok=True)
     if broken:
         machine.write("/srv/shop/BROKEN", broken)
-    return celadon(machine, "deploy")
+    if env:
+        machine.write(f"/var/lib/celadon/{TEST_INSTALL}", "")
+    return machine.shell(f"cd /srv/shop && CELADON_ROOT=/var/lib/celadon {env} celadon deploy")
 
 
 def lengthen_window(machine: Machine) -> None:
@@ -140,7 +151,9 @@ def begin_deploy(machine: Machine, version: str) -> None:
     """Returns in the window: the candidate has the traffic."""
     machine.write("/srv/shop/VERSION", f"{version}\n")
     (machine.tree / "srv/shop/BROKEN").unlink(missing_ok=True)
-    assert machine.shell("cd /srv/shop; nohup celadon deploy --json >/root/deploy.log 2>&1 &").ok
+    assert machine.shell(
+        "cd /srv/shop; nohup celadon deploy --json >/root/deploy.log 2>&1 & echo $! >/root/deploy.pid"
+    ).ok
     waited = machine.shell(
         "for i in $(seq 300); do grep -q window_opened /root/deploy.log && exit; sleep 0.05; done; exit 1"
     )
@@ -153,6 +166,27 @@ def visit(machine: Machine, *, port: int = 80) -> str:
         f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET / HTTP/1.0\\r\\nHost: shop.example\\r\\n\\r\\n' >&3; cat <&3"
     )
     return machine.run("/bin/bash", "-c", script).stdout
+
+
+def version_served(machine: Machine) -> str:
+    found = re.search(r"Shop (\S+?)[<\s]", visit(machine))
+    return found.group(1) if found else ""
+
+
+def assert_settled(machine: Machine) -> None:
+    """Nobody works on it and nothing is open; one slot is active, exactly that one enabled, and systemd knows the unit
+    files as they are."""
+    settled = machine.shell(
+        "for i in $(seq 100); do [ $(systemctl is-active celadon-recover) = inactive ] && celadon status --app shop "
+        '--json | grep -q \'"running_operation":null.*"interrupted":false\' && exit; sleep 0.1; done; exit 1'
+    )
+    assert settled.ok, celadon(machine, "status", "--json").output
+    units = "celadon-shop-blue celadon-shop-green"
+    active = machine.shell(f"systemctl is-active {units}").stdout.split()
+    enabled = machine.shell(f"systemctl is-enabled {units}").stdout.split()
+    assert sorted(active) == ["active", "inactive"]
+    assert [word == "active" for word in active] == [word == "enabled" for word in enabled]
+    assert machine.shell(f"systemctl show -P NeedDaemonReload {units}").stdout.split() == ["no", "no"]
 
 
 def test_a_person_deploys_rejects_and_rolls_back(machine: Machine) -> None:
@@ -198,9 +232,9 @@ def test_a_crashed_app_is_started_again(machine: Machine) -> None:
     """systemd does what the process runner says it does not."""
     status = json.loads(celadon(machine, "status", "--json").stdout)
     pid = next(slot["view"]["pids"][0] for slot in status["slots"] if slot["view"]["status"] == "running")
-    machine.run("kill", "-KILL", str(pid))
+    assert machine.shell(f"kill -KILL {pid}").ok
     assert machine.shell(
-        "for i in $(seq 100); do celadon status --app shop | grep -q '1 restarts' && exit; sleep 0.1; done"
+        "for i in $(seq 100); do celadon status --app shop | grep -q '1 restarts' && exit; sleep 0.1; done; exit 1"
     ).ok
     assert "Shop v1" in visit(machine)
 
@@ -232,15 +266,10 @@ def test_a_killed_deploy_is_put_right_though_its_terminal_is_gone(machine: Machi
     lengthen_window(machine)
     begin_deploy(machine, "v4")
     status = json.loads(celadon(machine, "status", "--json").stdout)
-    machine.run("pkill", "-KILL", "-f", "celadon.cli.main deploy")
-    machine.run("systemctl", "kill", "--signal=KILL", f"celadon-shop-{status['running_operation']}.service")
-    settled = machine.shell(
-        "cd /srv/shop; for i in $(seq 100); do systemctl is-active -q celadon-recover || "
-        "celadon status --json | grep -q '\"interrupted\":false' && exit; sleep 0.1; done; exit 1"
-    )
-    assert settled.ok
-    assert machine.shell("celadon status --app shop --json | grep -q '\"interrupted\":false'").ok
-    assert "Shop v1" in visit(machine)
+    assert machine.shell("kill -KILL $(cat /root/deploy.pid)").ok
+    assert machine.shell(f"systemctl kill --signal=KILL celadon-shop-{status['running_operation']}.service").ok
+    assert_settled(machine)
+    assert version_served(machine) == "v1"
     machine.write("/srv/shop/celadon.toml", CONFIG)
 
 
@@ -249,6 +278,27 @@ def test_a_deploy_works_after_the_reboot(machine: Machine) -> None:
     done = deploy(machine, "v5")
     assert done.exit_code == 0, done.output
     assert "Shop v5" in visit(machine)
+
+
+@pytest.mark.parametrize("point", IN_SYSTEMD)
+def test_a_death_between_two_words_to_systemd_is_put_right(machine: Machine, point: str) -> None:
+    """By the recovery unit or by the command that followed: one slot runs, and that one starts at boot. Each deploy
+    changes a limit, and so its unit."""
+    old = version_served(machine)
+    version = f"dead-{point}"
+    machine.write("/srv/shop/celadon.toml", CONFIG.replace("4096", f"{5000 + IN_SYSTEMD.index(point)}"))
+    done = deploy(machine, version, env=f"{ARMED_BY}={point}:kill")
+    assert done.exit_code == 14, done.output
+    assert_settled(machine)
+    assert version_served(machine) == (version if point in AFTER_THE_BLESS else old)
+
+
+def test_no_word_to_systemd_is_forgotten(machine: Machine) -> None:
+    """What a deploy passes here is swept above or, being the same for every runner, in tests/crash."""
+    machine.write("/srv/shop/celadon.toml", CONFIG)
+    assert deploy(machine, "v6", env=f"{RECORDED_BY}=/root/passed").exit_code == 0
+    passed = {*(machine.tree / "root/passed").read_text().split()}
+    assert passed == {*BEFORE_THE_BLESS, *OF_THE_UNIT, *AFTER_THE_BLESS, "ended"}
 
 
 def test_systemd_keeps_the_promises_of_every_runner(machine: Machine) -> None:

@@ -77,6 +77,8 @@ class FakeProxy:
         return Switched(to=to, seen=True, effect=Effect.MOVED, moved_ms=0.1, seen_ms=0.5, settled_ms=1.0)
 
     def _move(self, to: Slot, reached: Callable[[str], None]) -> None:
+        if self.reloads:
+            reached("validated")
         reached("before_pointer")
         self.route = to
         reached("after_pointer")

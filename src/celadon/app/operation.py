@@ -20,6 +20,7 @@ from celadon.deploy.loop import drive
 from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.run import Ports, Run
 from celadon.events import CheckFound, JournalRebuilt, OperationEnded, OperationStarted, Step
+from celadon.host.checkpoint import reached
 from celadon.host.control import FileControl, HostClock
 from celadon.host.files import remove_leftovers
 from celadon.host.layout import Layout
@@ -348,6 +349,7 @@ class _Operator:
             for event in run.unwritten if run is not None else []:
                 self.journal.append(event)
             self.journal.append(ended)
+            reached("ended")
         except JournalError as error:
             sys.stderr.write(f"{error.what}\n{msgspec.json.encode(ended).decode()}\n")
         return outcome

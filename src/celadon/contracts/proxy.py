@@ -43,7 +43,8 @@ class Proxy(Protocol):
     def switch(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
         """Move the route and return once it is *seen*, or say what the effect was. Idempotent: a switch to
         the slot that is routed is seen at once. `reached` is called with the names of the points passed:
-        `before_pointer`, `after_pointer`, and for ways that reload `before_reload`, `after_reload`."""
+        `before_pointer`, `after_pointer`; for ways that reload `validated` before them, `before_reload` and
+        `after_reload` after them."""
         ...
 
     def traffic(self) -> Traffic:

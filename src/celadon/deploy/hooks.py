@@ -14,7 +14,9 @@ def pass_hook(run: Run, hook: str) -> bool:
 
 def run_hook(run: Run, hook: str) -> HookRan | None:
     """A hook that only tells: what failed is recorded and returned, and nothing follows from it."""
+    run.ports.reached(f"before_{hook}")
     ran = run.ports.hooks.run(hook, release=run.release, variables=_variables(run))
+    run.ports.reached(f"after_{hook}")
     for each in ran:
         run.note(each)
     return next((each for each in ran if each.exit_code != 0), None)

@@ -23,6 +23,7 @@ def reject(run: Run) -> Result:
         run.blame(f"the proxy routes to {candidate}, which should never have had traffic", code="route_astray")
         return Result.FAILED
     run.ports.runner.stop(candidate, grace_s=run.plan.settings.drain.stop_timeout_s)
+    run.ports.reached("candidate_stopped")
     run_hook(run, "on_failure")
     _keep(run)
     return Result.OK

@@ -14,11 +14,13 @@ is why it is unlinked afterwards.
 import os
 from pathlib import Path
 
+from celadon.host.checkpoint import reached
 from celadon.host.files import sync_directory
 from celadon.model.names import Slot
 
 _LIVE = "live"
-_NEXT = ".next"
+_NEXT = ".next.partial"
+"""Worthless by name: the next operation removes what a death leaves of it."""
 
 
 def prepare_pointer(directory: Path) -> None:
@@ -45,7 +47,9 @@ def move_pointer(directory: Path, to: Slot) -> None:
     next_link = directory / _NEXT
     next_link.unlink(missing_ok=True)
     os.link(directory / f".to-{to.value}", next_link, follow_symlinks=False)
+    reached("pointer_written")
     next_link.rename(directory / _LIVE)
+    reached("pointer_renamed")
     next_link.unlink(missing_ok=True)
     sync_directory(directory)
 

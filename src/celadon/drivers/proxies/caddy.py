@@ -139,6 +139,7 @@ class CaddyProxy:
         judged = self._judge({self._snippet: text})
         if not judged.ok:
             return Switched(to=to, seen=False, effect=Effect.NONE, reason=_last_words(judged))
+        reached("validated")
         previous = self._read_snippet()
         reached("before_pointer")
         try:

@@ -48,6 +48,7 @@ class Reloading:
         judged = judge_staged(self._proxy.binary, self._files.main, instead=instead, scratch=self._layout.home)
         if not judged.ok:
             return Switched(to=to, seen=False, effect=Effect.NONE, reason=judged.said)
+        reached("validated")
         reached("before_pointer")
         try:
             self._files.place(to)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from celadon.host.checkpoint import reached
 from celadon.host.environment import read_env, render_env
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
@@ -77,6 +78,7 @@ def write_slot(
     write_atomic(launch, render_launch(release), mode=0o755)
     (directory / "app.sock").unlink(missing_ok=True)
     _begin_log(directory / "log")
+    reached("slot_written")
     return launch
 
 

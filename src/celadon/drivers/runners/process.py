@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from celadon.drivers.runners.launch import Identity, clear_slot, find_identity, slot_variables, tail_file, write_slot
+from celadon.host.checkpoint import reached
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.host.processes import (
@@ -78,6 +79,7 @@ class ProcessRunner:
         launch = write_slot(self._layout, slot, release, variables=variables, identity=identity)
         self._write(slot, _Record(release.number))
         pid = self._spawn(launch, slot, variables=variables, identity=identity)
+        reached("start_issued")
         self._write(slot, _Record(release.number, identify_child(pid)))
         return SlotView(slot=slot, status=SlotStatus.RUNNING, release=release.number, pids=(pid,))
 

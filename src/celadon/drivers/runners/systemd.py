@@ -7,6 +7,7 @@ from pathlib import Path
 
 from celadon.drivers.runners.launch import clear_slot, find_identity, group_name, slot_variables, tail_file, write_slot
 from celadon.host.boot import default_units
+from celadon.host.checkpoint import reached
 from celadon.host.commands import Completed, run_command
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
@@ -135,6 +136,7 @@ class SystemdRunner:
         name = unit_name(self._settings.app, slot)
         self._systemctl("reset-failed", name)
         self._require("start", name, code="start_failed")
+        reached("start_issued")
         return self.observe(slot)
 
     def observe(self, slot: Slot) -> SlotView:
@@ -192,7 +194,9 @@ class SystemdRunner:
         if path.exists() and path.read_text() == text:
             return
         write_atomic(path, text)
+        reached("unit_written")
         self._require("daemon-reload", code="unit_not_loaded")
+        reached("unit_loaded")
 
     def _read_release(self, slot: Slot) -> ReleaseNumber | None:
         try:
