@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from celadon.host.files import write_atomic
+
 NAME_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 _NAME = re.compile(rf"{NAME_PATTERN}\Z")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "$": "\\$", "`": "\\`"}
@@ -35,6 +37,11 @@ def read_env(path: Path) -> dict[str, str]:
         return parse_env(path.read_text())
     except FileNotFoundError:
         return {}
+
+
+def mask_env(path: Path) -> None:
+    """Which variables there were is worth keeping for inspection, what they held is not."""
+    write_atomic(path, render_env(dict.fromkeys(read_env(path), "***")), mode=0o600)
 
 
 def _check_name(name: str) -> str:

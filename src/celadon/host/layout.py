@@ -21,6 +21,9 @@ from msgspec import Struct
 
 from celadon.model.names import AppName, Slot, render_release_label
 
+PARTIAL = ".partial"
+"""Ends the name of what is not whole, and worthless by that name."""
+
 
 def default_root() -> Path:
     """`$CELADON_ROOT`, else `/var/lib/celadon` as root, else `$XDG_STATE_HOME/celadon`."""

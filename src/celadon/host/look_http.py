@@ -1,14 +1,14 @@
 """One small HTTP/1.1 request on a fresh connection, to see who answers through the proxy.
 
-Not http.client: its import costs 23 ms on the way of a rollback, and a look needs the status line and the end
-of the answer only. Certificates are not verified: a look goes to this machine and identity comes from the
-proxy's own log. Not a client for anything else.
+Certificates are not verified: a look goes to this machine and identity comes from the proxy's own log.
 """
 
 import socket
 import time
 
 from msgspec import Struct
+
+from celadon.host.http_exchange import exchange
 
 _ANSWER_LIMIT_BYTES = 1024 * 1024
 
@@ -46,11 +46,10 @@ def is_refused(target: LookTarget) -> bool:
 def ask_look(target: LookTarget, *, headers: dict[str, str], timeout_s: float) -> int:
     """The status of one answer, read to its end or to 1 MiB. Blocks at most `timeout_s`. Raises OSError (TimeoutError
     among them), also for an answer that is not HTTP."""
-    deadline = time.monotonic() + timeout_s
+    until_s = time.monotonic() + timeout_s
     with _connect(target, timeout_s=timeout_s) as stream:
-        stream.sendall(_render_request(target, headers))
-        head = _receive(stream, deadline=deadline)
-    return _parse_status(head)
+        request = _render_request(target, headers)
+        return exchange(stream, request, until_s=until_s, body_limit_bytes=_ANSWER_LIMIT_BYTES).status
 
 
 def _connect(target: LookTarget, *, timeout_s: float) -> socket.socket:
@@ -83,28 +82,3 @@ def _render_request(target: LookTarget, headers: dict[str, str]) -> bytes:
     given = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     fixed = "Accept: */*\r\nUser-Agent: celadon\r\nConnection: close\r\n"
     return f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\n{fixed}{given}\r\n".encode("ascii")
-
-
-def _receive(stream: socket.socket, *, deadline: float) -> bytes:
-    """The first bytes of the answer; the rest is read and dropped, so that the proxy sees a visitor who stayed."""
-    head = b""
-    received_bytes = 0
-    while received_bytes < _ANSWER_LIMIT_BYTES:
-        remaining_s = deadline - time.monotonic()
-        if remaining_s <= 0:
-            raise TimeoutError("the answer did not end in time")
-        stream.settimeout(remaining_s)
-        chunk = stream.recv(65536)
-        if not chunk:
-            break
-        received_bytes += len(chunk)
-        if len(head) < 64:
-            head += chunk[:64]
-    return head
-
-
-def _parse_status(head: bytes) -> int:
-    words = head.split(None, 2)
-    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1][:3].isdigit():
-        raise ConnectionError("the connection was closed without an answer" if not head else "the answer is not HTTP")
-    return int(words[1][:3])

@@ -16,19 +16,24 @@ class TcpProbe(Struct, frozen=True):
     def ask(self, address: Address, *, timeout_s: float) -> Answer:
         began = time.monotonic()
         try:
-            _connect(address, timeout_s).close()
+            connect(address, timeout_s).close()
         except OSError as error:
             reason = f"connect to {address}: {error}"
             return Answer(ok=False, latency_ms=(time.monotonic() - began) * 1000, reason=reason)
         return Answer(ok=True, latency_ms=(time.monotonic() - began) * 1000)
 
 
-def _connect(address: Address, timeout_s: float) -> socket.socket:
+def connect(address: Address, timeout_s: float) -> socket.socket:
+    """Raises OSError."""
     match address:
         case TcpAddress(host=host, port=port):
             return socket.create_connection((host, port), timeout=timeout_s)
         case SocketAddress(path=path):
             connection = socket.socket(socket.AF_UNIX)
             connection.settimeout(timeout_s)
-            connection.connect(path)
+            try:
+                connection.connect(path)
+            except OSError:
+                connection.close()
+                raise
             return connection

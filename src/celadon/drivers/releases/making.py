@@ -1,0 +1,209 @@
+"""Making a release: fetched and built under a worthless name, synced, renamed, never changed again."""
+
+import os
+import pwd
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from celadon.drivers.releases.build import Builder
+from celadon.drivers.releases.digest import digest_of, digest_text, list_files
+from celadon.drivers.releases.sources import fetch_source
+from celadon.events import DependenciesReused, Event, ReleaseMade
+from celadon.host.environment import mask_env, parse_env, render_env
+from celadon.host.files import sync_directory, write_atomic
+from celadon.host.layout import PARTIAL, Layout
+from celadon.model.errors import StepError
+from celadon.model.names import ReleaseNumber
+from celadon.model.release import Manifest, Source
+from celadon.model.settings import Settings
+
+
+class ReleaseMaking:
+    """`owner` is the system user that the tree belongs to, when we are root; `newest` is the release whose
+    dependencies may be taken over."""
+
+    def __init__(self, layout: Layout, settings: Settings, *, owner: str | None, newest: ReleaseNumber | None) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._owner = owner
+        self._newest = newest
+
+    def make(
+        self,
+        number: ReleaseNumber,
+        source: Source,
+        *,
+        lead: str,
+        tell: Callable[[Event], None],
+        reached: Callable[[str], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        began = time.monotonic()
+        final = self._layout.release(number)
+        partial = final.with_name(final.name + PARTIAL)
+        tree = partial / "tree"
+        tree.mkdir(parents=True)
+        fetch_source(source, tree, exclude=self._settings.source.exclude, reached=lambda: reached("mid_unpack"))
+        reached("unpacked")
+        variables = _read_environment(self._settings)
+        write_atomic(partial / "env", render_env(variables), mode=0o600)
+        self._link_shared(tree, self._settings.shared)
+        self._own(tree)
+        try:
+            self._build(tree, partial, variables=variables, tell=tell, cancelled=cancelled)
+        except StepError:
+            mask_env(partial / "env")
+            raise
+        files = list_files(tree)
+        manifest = Manifest(
+            app=self._settings.app,
+            number=number,
+            source=source,
+            tree_digest=digest_of(files),
+            env_digest=digest_text((partial / "env").read_bytes()),
+            config_digest=digest_text(msgspec.json.encode(self._settings)),
+            built_at=time.time(),
+            built_by=lead,
+            build_s=time.monotonic() - began,
+            settings=self._settings,
+        )
+        write_atomic(partial / "files.json", msgspec.json.encode(files))
+        write_atomic(partial / "manifest.json", msgspec.json.encode(manifest), mode=0o600)
+        _sync_tree(partial)
+        partial.rename(final)
+        sync_directory(final.parent)
+        reached("renamed")
+        tell(
+            ReleaseMade(
+                release=number,
+                source=source,
+                tree_digest=manifest.tree_digest,
+                files_count=len(files),
+                bytes_count=_count_bytes(final / "tree"),
+                duration_s=time.monotonic() - began,
+            )
+        )
+
+    def _link_shared(self, tree: Path, shared: Sequence[str]) -> None:
+        for name in shared:
+            kept, place = self._layout.shared / name, tree / name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            if not kept.exists():
+                self._seed(kept, place)
+            if place.is_symlink() or place.is_file():
+                place.unlink()
+            elif place.is_dir():
+                shutil.rmtree(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(kept)
+
+    def _seed(self, kept: Path, place: Path) -> None:
+        """The first release's own content is where a shared path begins; a name with a suffix is a file to be."""
+        if place.is_dir() and not place.is_symlink():
+            shutil.copytree(place, kept, symlinks=True)
+        elif place.is_file():
+            shutil.copy2(place, kept)
+        elif not kept.suffix:
+            kept.mkdir(parents=True)
+        self._own(kept if kept.exists() else kept.parent)
+
+    def _own(self, path: Path) -> None:
+        if self._owner is None or os.geteuid() != 0:
+            return
+        found = pwd.getpwnam(self._owner)
+        os.lchown(path, found.pw_uid, found.pw_gid)
+        for directory, names, files in os.walk(path):
+            for name in (*names, *files):
+                os.lchown(os.path.join(directory, name), found.pw_uid, found.pw_gid)  # noqa: PTH118  called per file
+
+    def _build(
+        self,
+        tree: Path,
+        partial: Path,
+        *,
+        variables: Mapping[str, str],
+        tell: Callable[[Event], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        build = self._settings.build
+        builder = Builder(
+            tree=tree,
+            log=partial / "build.log",
+            owner=self._owner,
+            variables=_build_variables(self._owner) | dict(variables),
+            timeout_s=build.timeout_s,
+        )
+        builder.log.touch()
+        if not self._reuse(tree, tell=tell):
+            builder.run(build.dependency_steps, tell=tell, cancelled=cancelled)
+        builder.run(build.steps, tell=tell, cancelled=cancelled)
+
+    def _reuse(self, tree: Path, *, tell: Callable[[Event], None]) -> bool:
+        """Copy what the lock files govern from the newest release with the same ones. True when all of it was."""
+        reuse = self._settings.build.reuse
+        if self._newest is None or not reuse:
+            return False
+        newest = self._layout.release(self._newest) / "tree"
+        if any(not _is_same(newest / each.lock_file, tree / each.lock_file) for each in reuse):
+            return False
+        if any(not (newest / each.directory).is_dir() for each in reuse):
+            return False
+        for each in reuse:
+            shutil.copytree(newest / each.directory, tree / each.directory, symlinks=True, dirs_exist_ok=True)
+            self._own(tree / each.directory)
+            tell(DependenciesReused(directory=each.directory, lock_file=each.lock_file, from_release=self._newest))
+        return True
+
+
+def _read_environment(settings: Settings) -> dict[str, str]:
+    variables: dict[str, str] = {}
+    if settings.web.env_file is not None:
+        try:
+            variables = parse_env(Path(settings.web.env_file).read_text())
+        except (OSError, ValueError, UnicodeError) as error:
+            raise StepError(f"env_file {settings.web.env_file}: {error}", code="env_unreadable") from error
+    variables |= settings.web.env
+    try:
+        render_env(variables)
+    except ValueError as error:
+        raise StepError(f"the environment: {error}", code="env_unreadable") from error
+    return variables
+
+
+def _build_variables(owner: str | None) -> dict[str, str]:
+    home = pwd.getpwnam(owner).pw_dir if owner is not None else os.environ.get("HOME", "/")
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin"} | kept | {"HOME": home}
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.read_bytes() == other.read_bytes()
+    except OSError:
+        return False
+
+
+def _sync_tree(path: Path) -> None:
+    """One syncfs would also wait for everybody else's writes; file by file is what a release needs."""
+    for directory, _, files in os.walk(path):
+        for name in files:
+            full = os.path.join(directory, name)  # noqa: PTH118  called per file
+            if not os.path.islink(full):  # noqa: PTH114
+                descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        sync_directory(Path(directory))
+
+
+def _count_bytes(tree: Path) -> int:
+    return sum(
+        os.lstat(os.path.join(directory, name)).st_size  # noqa: PTH118  called per file
+        for directory, _, files in os.walk(tree)
+        for name in files
+    )
