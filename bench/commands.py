@@ -10,6 +10,7 @@ from statistics import median
 
 from tests.e2e.site import Site, open_site
 
+from bench.installed import link_installed
 from bench.tables import render_table, spread
 from celadon.host.children import read_children
 from celadon.host.lock import AppLock
@@ -25,12 +26,13 @@ def _run_rollback(count: int) -> str:
     rows = []
     for proxy in ("nginx", "caddy"):
         with tempfile.TemporaryDirectory() as base, open_site(Path(base), proxy=proxy) as site:
+            installed = link_installed(Path(tempfile.mkdtemp(dir=base)))
             _bless_by_hand(site)
             seen = []
             for number in range(count):
                 if site.deploy(f"v{number}").code != 20:
                     raise RuntimeError("the deploy did not wait for its bless")
-                seen.append(_time_rollback(site))
+                seen.append(_time_rollback(site, installed))
             bare = [_time_bare() for _ in range(count)]
             rows.append((f"{proxy} pointer", count, spread(seen), spread(bare), f"{median(seen) / median(bare):.1f}"))
     head = ("proxy, way", "runs", "rollback ms", "bare interpreter ms", "multiple")
@@ -42,9 +44,14 @@ def _bless_by_hand(site: Site) -> None:
     config.write_text(config.read_text().replace("[observe]", '[observe]\nbless = "manual"'))
 
 
-def _time_rollback(site: Site) -> float:
+def _time_rollback(site: Site, installed: Path) -> float:
     began = time.monotonic()
-    process = site.start_celadon("rollback", "--json")
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-m", "celadon.cli.main", "rollback", "--json", "-c", str(site.app / "celadon.toml")],
+        env=site.variables() | {"PYTHONPATH": str(installed)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     seen_ms = 0.0
     for line in process.stdout or ():
         if '"switch_seen"' in line and not seen_ms:
