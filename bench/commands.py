@@ -69,7 +69,7 @@ def _time_bare() -> float:
 
 def _run_overhead(*, deploys: int) -> str:
     with tempfile.TemporaryDirectory() as base, open_site(Path(base)) as site:
-        whole, ready_to_switched = [], []
+        whole, ready_to_switched, bare = [], [], []
         for number in range(deploys):
             site.write_version(f"v{number}")
             began = time.monotonic()
@@ -80,13 +80,18 @@ def _run_overhead(*, deploys: int) -> str:
             ready_s = next(each["after_s"] for each in done.events("candidate_ready"))
             window_s = next(e["evidence"]["elapsed_s"] for e in done.events("verdict_reached"))
             drain_s = next((e["duration_s"] for e in done.events("slot_stopped")), 0.0)
+            bare.append(_time_bare())
             whole.append((took_s - ready_s - window_s - drain_s) * 1000)
             ready_to_switched.append((at["switch_seen"] - at["candidate_ready"]) * 1000)
     rows = [
-        ("a deploy beyond app start, window and drain", deploys, spread(whole)),
-        ("from ready to switched (probe interval 50 ms)", deploys, spread(ready_to_switched)),
+        (what, deploys, spread(found), f"{median(found) / median(bare):.1f}")
+        for what, found in (
+            ("a deploy beyond app start, window and drain", whole),
+            ("from ready to switched (probe interval 50 ms)", ready_to_switched),
+            ("bare interpreter", bare),
+        )
     ]
-    return render_table("Overhead, ms, median / max", ("what", "runs", "ms"), rows)
+    return render_table("Overhead, ms, median / max", ("what", "runs", "ms", "multiple"), rows)
 
 
 def _run_memory(deploys: int) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from celadon import events
 from celadon.cli.exit_codes import render_exit_codes
-from celadon.cli.main import VERBS, celadon
+from celadon.cli.verbs import VERBS, celadon
 from celadon.config.schema import render_schema
 from celadon.config.show import render_reference
 from celadon.model import errors

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from celadon.cli.main import VERBS
+from celadon.cli.verbs import VERBS
 from celadon.model.names import Slot
 from tests.e2e.site import CELADON, NGINX, REPOSITORY, Site, open_site
 

@@ -9,7 +9,7 @@ def command(shell: str) -> int:
     """Print the completion script: `eval "$(celadon completion bash)"`."""
     from click.shell_completion import get_completion_class
 
-    from celadon.cli.main import celadon
+    from celadon.cli.verbs import celadon
 
     complete = get_completion_class(shell)
     if complete is None:

@@ -1,12 +1,10 @@
-"""The options that verbs share, and what they mean: which app, which config, which sinks."""
+"""What the options that verbs share mean: which app, which config, which sinks. Without click, which a rollback does
+without."""
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING
 
 from celadon.app.inforce import find_app
 from celadon.contracts.sink import Sink
@@ -16,25 +14,8 @@ from celadon.host.pointer import read_pointer
 if TYPE_CHECKING:
     from celadon.config.load import Loaded
 
-_CONFIG = Path("celadon.toml")
+CONFIG = Path("celadon.toml")
 _chosen: list[Layout] = []
-
-config_option = click.option(
-    "-c", "--config", type=click.Path(path_type=Path), default=_CONFIG, help="The app's celadon.toml."
-)
-app_option = click.option("--app", "app_name", metavar="NAME", help="The app, where no celadon.toml lies here.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable: one JSON value a line.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only the outcome.")
-lead_option = click.option("--lead", metavar="WHO", help="Who answers for this. Default: the CI's actor, or you.")
-yes_option = click.option("-y", "--yes", is_flag=True, help="Never ask.")
-
-
-def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    return json_option(quiet_option(function))
-
-
-def app_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    return config_option(app_option(function))
 
 
 def layout_for(config: Path, app_name: str | None) -> Layout:

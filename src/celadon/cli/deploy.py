@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from celadon.cli.context import config_option, lead_option, load, make_sinks, output_options, yes_option
+from celadon.cli.context import load, make_sinks
+from celadon.cli.options import config_option, lead_option, output_options, yes_option
 from celadon.host.layout import Layout
 from celadon.model.settings import Settings
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from celadon.cli.context import app_options, layout_for, lead_option, make_sinks, output_options
+from celadon.cli.context import layout_for, make_sinks
+from celadon.cli.options import app_options, lead_option, output_options
 
 
 @click.command("finalize")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from celadon.cli.context import app_options, json_option, layout_for
+from celadon.cli.context import layout_for
+from celadon.cli.options import app_options, json_option
 
 
 @click.command("history")

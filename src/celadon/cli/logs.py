@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from celadon.cli.context import app_options, layout_for
+from celadon.cli.context import layout_for
+from celadon.cli.options import app_options
 
 
 @click.command("logs")

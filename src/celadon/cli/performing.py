@@ -1,9 +1,8 @@
 """Carry out an order or follow somebody else's, as long as the terminal lasts; Ctrl-C detaches."""
 
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
-
-import click
 
 from celadon.app.order import Order
 from celadon.app.verbs import follow_running, order_of, perform
@@ -24,8 +23,8 @@ def detachable(layout: Layout, sinks: Sequence[Sink]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(detach_message(layout), err=True)
-        raise click.exceptions.Exit(DETACHED) from None
+        sys.stderr.write(f"{detach_message(layout)}\n")
+        raise SystemExit(DETACHED) from None
     finally:
         for sink in sinks:
             sink.close()

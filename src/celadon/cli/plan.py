@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from celadon.cli.context import config_option, json_option, load
+from celadon.cli.context import load
+from celadon.cli.options import config_option, json_option
 
 
 @click.command("plan")

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from celadon.cli.context import app_options, layout_for, make_sinks, output_options
+from celadon.cli.context import layout_for, make_sinks
 from celadon.cli.exit_codes import RECOVERED
+from celadon.cli.options import app_options, output_options
 from celadon.host.layout import Layout
 
 

@@ -56,9 +56,8 @@ def return_(run: Run) -> Result:
 def ensure_ready(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> bool:
     """A hot slot answers at once, and one yes is enough to go back to what was serving before. One that does
     not run (the machine was restarted) is started with `release` and asked until the readiness deadline."""
-    view = run.ports.runner.observe(slot)
-    if view.status is SlotStatus.RUNNING:
-        answer, _ = ask_slot(run, slot)
+    answer, view = ask_slot(run, slot)
+    if answer.ok or view.status is SlotStatus.RUNNING:
         return answer.ok or _await_ready(run, slot)
     if release is None:
         return False
