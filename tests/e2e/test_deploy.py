@@ -16,6 +16,11 @@ from tests.e2e.site import NGINX, Done, Site, open_site
 STREAM_BYTES = 40 * 1024
 """What the shop's /stream sends, over two seconds."""
 
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 
 
@@ -67,14 +72,25 @@ def test_a_websocket_that_outlasts_the_drain_is_cut_and_told(tmp_path: Path) -> 
         config = site.app / "celadon.toml"
         config.write_text(config.read_text().replace('timeout = "3s"', 'timeout = "200ms"'))
         with socket.create_connection(("127.0.0.1", site.port), timeout=20) as websocket:
-            websocket.sendall(
-                b"GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            )
+            websocket.sendall(UPGRADE)
             assert b" 101 " in websocket.recv(65536)
             done = site.deploy("v2")
         assert done.code == 0, done.output
         assert "; 1 connection cut" in done.output
+
+
+def test_a_reload_of_caddy_keeps_websockets_until_the_old_slot_stops(tmp_path: Path) -> None:
+    """Caddy by itself closes them all at once."""
+    with open_site(tmp_path, proxy="caddy", way="reload") as site:
+        config = site.app / "celadon.toml"
+        config.write_text(config.read_text().replace("[observe]", '[observe]\nbless = "manual"'))
+        with socket.create_connection(("127.0.0.1", site.port), timeout=20) as websocket:
+            websocket.sendall(UPGRADE)
+            assert b" 101 " in websocket.recv(65536)
+            assert site.deploy("v2").code == 20
+            assert site.visit() == (200, "v2")
+            websocket.sendall(b"\x81\x82\0\0\0\0hi")
+            assert websocket.recv(65536) == b"\x81\x02hi"
 
 
 def test_socket_slots_are_switched_too(tmp_path: Path) -> None:

@@ -23,13 +23,14 @@ minutes would make every drain run into its timeout."""
 
 class SnippetText(Struct, frozen=True, kw_only=True):
     """`fixed` False: the pointer way, where `live` names the directory that holds the file `upstream`; of `upstream`
-    only the kind counts then."""
+    only the kind counts then. `keep_streams_s`: how long WebSockets outlive a reload, in the way that reloads."""
 
     app: AppName
     live: Path
     access_log: Path
     upstream: Address
     fixed: bool
+    keep_streams_s: int = 0
 
 
 def render_snippet(text: SnippetText) -> str:
@@ -90,6 +91,7 @@ def _render_body(text: SnippetText, *, generation: str) -> str:
             "\ttransport http {",
             f"\t\tkeepalive {_IDLE_S}s",
             "\t}",
+            *([f"\tstream_close_delay {text.keep_streams_s}s"] if text.fixed else []),
             "}",
             "",
         ]
