@@ -55,7 +55,7 @@ class FakeProxy:
 
     def install(self) -> bool:
         if self.refuses_install:
-            raise StepError(self.refuses_install, code="proxy_config_refused")
+            raise StepError(self.refuses_install, code="proxy_config_refused", next_command="celadon check")
         changed = not self._installed
         self._installed = True
         return changed

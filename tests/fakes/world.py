@@ -375,7 +375,7 @@ class WorldReleases:
         reached("mid_unpack")
         reached("unpacked")
         if cancelled():
-            raise StepError("cancelled", code="cancelled")
+            raise StepError("cancelled", code="cancelled", next_command="celadon deploy")
         self.world.partial.discard(number)
         self.world.whole.add(number)
         reached("renamed")
@@ -383,7 +383,7 @@ class WorldReleases:
 
     def read(self, number: ReleaseNumber) -> Release:
         if number not in self.world.whole:
-            raise StepError(f"r{number} is not on disk", code="release_missing")
+            raise StepError(f"r{number} is not on disk", code="release_missing", next_command="celadon releases")
         manifest = Manifest(
             app=APP,
             number=number,
@@ -424,7 +424,7 @@ class WorldJournal:
         name = type(event).__name__
         self.world.pass_point(f"before_append_{name}")
         if self.world.journal_is_full:
-            raise JournalError("no space left on device", code="journal_full")
+            raise JournalError("no space left on device", code="journal_full", next_command="df -h")
         entry = Entry(
             sequence=len(self.world.entries) + 1,
             operation=self.operation,

@@ -69,4 +69,4 @@ def _parse(text: str) -> AppName:
     try:
         return parse_app_name(text)
     except ValueError as error:
-        raise UsageError(str(error), code="app_name") from error
+        raise UsageError(str(error), code="app_name", next_command="celadon config") from error

@@ -117,7 +117,7 @@ class _Operator:
         except CeladonError as error:
             return self._end_with(error)
         except OSError as error:
-            return self._end_with(StepError(str(error), code="os_error"))
+            return self._end_with(StepError(str(error), code="os_error", next_command="celadon status"))
         return self._end(outcome, run=run)
 
     def _carry_out(self) -> tuple[Run | None, Outcome]:
@@ -137,7 +137,7 @@ class _Operator:
     def _deploy(self) -> tuple[Run, Outcome]:
         settings = self.order.settings
         if settings is None:
-            raise UsageError("a deploy needs settings", code="order_incomplete")
+            raise UsageError("a deploy needs settings", code="order_incomplete", next_command="celadon deploy")
         self._refuse_when_unblessed()
         ports = self._ports(settings, candidate=Slot.GREEN)
         self._check(ports)
@@ -183,11 +183,15 @@ class _Operator:
     def _finalize(self) -> tuple[Run, Outcome]:
         open_deploy = self.ledger.unblessed
         if open_deploy is None or open_deploy.candidate is None:
-            raise RefusedError("no deploy waits to be finalized", code="nothing_to_finalize")
+            raise RefusedError(
+                "no deploy waits to be finalized", code="nothing_to_finalize", next_command="celadon status"
+            )
         plan = self._plan_of(open_deploy, kind=OperationKind.FINALIZE)
         run = self._start(plan)
         if run.ports.proxy.observe().slot is not plan.candidate:
-            run.blame(f"the proxy does not route to {plan.candidate}", code="route_astray")
+            run.blame(
+                f"the proxy does not route to {plan.candidate}", code="route_astray", next_command="celadon check"
+            )
             return run, Outcome.NEEDS_PERSON
         return run, drive(run, start=Step.FINALIZE)
 

@@ -64,7 +64,9 @@ def _spawn_unit(layout: Layout, order: Order) -> None:
         timeout_s=30.0,
     )
     if not done.ok:
-        raise UsageError(f"systemd-run refused the operation: {done.output}", code="spawn_failed")
+        raise UsageError(
+            f"systemd-run refused the operation: {done.output}", code="spawn_failed", next_command="systemctl status"
+        )
 
 
 def _fork(layout: Layout, order: Order) -> int:

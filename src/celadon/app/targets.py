@@ -15,7 +15,7 @@ def choose_target(
     number = wanted if wanted is not None else _find_previous(releases, ledger, live=live)
     release = _read(releases, number)
     if release.number == live:
-        raise RefusedError(f"{release.label} is live already", code="already_live")
+        raise RefusedError(f"{release.label} is live already", code="already_live", next_command="celadon releases")
     if release.fate is Fate.FAILED:
         raise RefusedError(
             f"{release.label} was rejected or taken back, and is kept for inspection only",

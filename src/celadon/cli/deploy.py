@@ -47,4 +47,4 @@ def _ask_for_proxy_changes(layout: Layout, settings: Settings) -> None:
     click.echo("This deploy writes these files of the proxy and has it load them:\n")
     click.echo("\n".join(changes.values()))
     if not click.confirm("\nGo on?", default=True):
-        raise RefusedError("the change of the proxy's files was declined", code="declined")
+        raise RefusedError("the change of the proxy's files was declined", code="declined", next_command="celadon plan")

@@ -72,4 +72,6 @@ def _read_release(text: str | None) -> ReleaseNumber | None:
     try:
         return parse_release_label(text) if text is not None else None
     except ValueError as error:
-        raise UsageError(f"{error}; nothing was changed", code="release_label") from error
+        raise UsageError(
+            f"{error}; nothing was changed", code="release_label", next_command="celadon releases"
+        ) from error

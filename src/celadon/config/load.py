@@ -39,7 +39,7 @@ def load_settings(path: Path, *, root: Path) -> Loaded:
     except FileNotFoundError as error:
         raise UsageError(f"{path} is not there", code="config_missing", next_command="celadon init") from error
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", code="config_missing") from error
+        raise UsageError(f"{path}: {error.strerror}", code="config_missing", next_command=f"ls -l {path}") from error
     reader = _Reader(path, raw, root=root)
     return reader.read()
 

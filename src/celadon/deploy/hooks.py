@@ -8,7 +8,11 @@ def pass_hook(run: Run, hook: str) -> bool:
     """A hook that decides: False, with the run's reason set, when a command failed."""
     failed = run_hook(run, hook)
     if failed is not None:
-        run.blame(f"hook {hook} `{failed.command}` exited with {failed.exit_code}", code="hook_failed")
+        run.blame(
+            f"hook {hook} `{failed.command}` exited with {failed.exit_code}",
+            code="hook_failed",
+            next_command="celadon config",
+        )
     return failed is None
 
 

@@ -61,9 +61,9 @@ def _result_of(run: Run, step: Step, error: CeladonError | OSError) -> Result:
     whose errors have become values by now: what arrives here raised before the route was touched, or in
     recording that it moved, which is why it counts as unseen."""
     code = error.code if isinstance(error, CeladonError) else "os_error"
-    next_command = error.next_command if isinstance(error, CeladonError) else None
+    next_command = error.next_command if isinstance(error, CeladonError) else "celadon status"
     if step is Step.FINALIZE or step in RETREATS:
-        next_command = next_command or "celadon recover"
+        next_command = "celadon recover"
     run.blame(str(error), code=code, next_command=next_command)
     if isinstance(error, StepError) and error.code == "cancelled":
         run.ports.control.taken()

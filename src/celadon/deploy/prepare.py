@@ -56,7 +56,9 @@ def clear_idle_slot(run: Run) -> None:
     holders = run.ports.sockets.listening_pids(run.address(slot))
     if holders is None or holders:
         who = "another user's process" if not holders else "pid " + ", ".join(map(str, sorted(holders)))
-        raise StepError(f"{run.address(slot)} of slot {slot} is taken by {who}", code="address_taken")
+        raise StepError(
+            f"{run.address(slot)} of slot {slot} is taken by {who}", code="address_taken", next_command="celadon config"
+        )
 
 
 def start_candidate(run: Run) -> None:

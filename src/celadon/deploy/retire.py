@@ -20,7 +20,9 @@ def retire(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> None:
     could do, so it is checked here, against the proxy, once more."""
     route = run.ports.proxy.observe()
     if route.slot is slot:
-        raise StepError(f"the proxy still routes to {slot}: it is not stopped", code="slot_is_routed")
+        raise StepError(
+            f"the proxy still routes to {slot}: it is not stopped", code="slot_is_routed", next_command="celadon check"
+        )
     if run.ports.runner.observe(slot).status is not SlotStatus.RUNNING:
         run.ports.runner.stop(slot, grace_s=0.0)
         return

@@ -20,7 +20,11 @@ def reject(run: Run) -> Result:
     candidate = run.plan.candidate
     disable_boot(run, candidate)
     if run.ports.proxy.observe().slot is candidate:
-        run.blame(f"the proxy routes to {candidate}, which should never have had traffic", code="route_astray")
+        run.blame(
+            f"the proxy routes to {candidate}, which should never have had traffic",
+            code="route_astray",
+            next_command="celadon check",
+        )
         return Result.FAILED
     run.ports.runner.stop(candidate, grace_s=run.plan.settings.drain.stop_timeout_s)
     run.ports.reached("candidate_stopped")
@@ -35,10 +39,14 @@ def return_(run: Run) -> Result:
     run (this may be the boot, before it) has nothing to show: the route on its disk counts."""
     plan = run.plan
     if plan.live is None or plan.live_release is None:
-        run.blame("there is no older release to return to", code="nothing_to_return_to")
+        run.blame("there is no older release to return to", code="nothing_to_return_to", next_command="celadon deploy")
         return Result.FAILED
     if not ensure_ready(run, plan.live, release=plan.live_release):
-        run.blame(f"the old slot {plan.live} is not ready: the route stays on {plan.candidate}", code="old_not_ready")
+        run.blame(
+            f"the old slot {plan.live} is not ready: the route stays on {plan.candidate}",
+            code="old_not_ready",
+            next_command=f"celadon logs --slot {plan.live}",
+        )
         return Result.FAILED
     run.ports.reached("old_started")
     switched = move_route(run, plan.live, release=plan.live_release)

@@ -64,7 +64,7 @@ class Run:
                 raise
             self.unwritten.append(event)
 
-    def blame(self, reason: str, *, code: str, next_command: str | None = None) -> None:
+    def blame(self, reason: str, *, code: str, next_command: str) -> None:
         """Keep the first reason."""
         if not self.reason:
             self.reason, self.code, self.next_command = reason, code, next_command
@@ -80,7 +80,7 @@ class Run:
 
     def planned_number(self) -> ReleaseNumber:
         if self.plan.release is None:
-            raise StepError("the plan names no release", code="plan_incomplete")
+            raise StepError("the plan names no release", code="plan_incomplete", next_command="celadon recover")
         return self.plan.release
 
     def asked(self, request: Request) -> bool:
@@ -90,7 +90,7 @@ class Run:
             return False
         self.note(RequestTaken(request=asked.request, by=asked.by))
         self.ports.control.taken()
-        self.blame(f"{asked.by} asked to {asked.request}", code=f"asked_{asked.request}")
+        self.blame(f"{asked.by} asked to {asked.request}", code=f"asked_{asked.request}", next_command="celadon status")
         return True
 
     def abort_is_asked(self) -> bool:

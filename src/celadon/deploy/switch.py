@@ -20,7 +20,11 @@ def switch(run: Run) -> Result:
         return Result.ABORTED
     answer, _ = ask_slot(run, plan.candidate)
     if not answer.ok:
-        run.blame(f"ready, but no longer in the instant before the switch: {answer.reason}", code="not_ready")
+        run.blame(
+            f"ready, but no longer in the instant before the switch: {answer.reason}",
+            code="not_ready",
+            next_command=f"celadon logs --slot {plan.candidate}",
+        )
         return Result.FAILED
     run.switch_is_intended = True
     run.note(SwitchIntended(from_slot=plan.live, to_slot=plan.candidate, to_release=run.planned_number()))

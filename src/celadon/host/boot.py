@@ -59,7 +59,11 @@ def ensure_recovery_unit(*, user_manager: bool, root: Path) -> None:
     for words in (["daemon-reload"], ["enable", "--quiet", RECOVERY_UNIT]):
         done = run_command(["systemctl", *scope, *words], timeout_s=_CALL_TIMEOUT_S)
         if not done.ok:
-            raise StepError(f"systemctl {' '.join(words)}: {done.output}", code="boot_not_set")
+            raise StepError(
+                f"systemctl {' '.join(words)}: {done.output}",
+                code="boot_not_set",
+                next_command=f"systemctl status {RECOVERY_UNIT}",
+            )
 
 
 def _escape(text: str) -> str:

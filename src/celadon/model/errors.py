@@ -6,11 +6,11 @@ Rejected and rolled back are results of a deploy, not errors.
 
 
 class CeladonError(Exception):
-    """`code` is stable and documented; `next_command` is what to type now, if anything helps."""
+    """`code` is stable and documented; `next_command` is what to type now."""
 
     exit_code = 1
 
-    def __init__(self, what: str, *, code: str, next_command: str | None = None) -> None:
+    def __init__(self, what: str, *, code: str, next_command: str) -> None:
         super().__init__(what)
         self.what = what
         self.code = code

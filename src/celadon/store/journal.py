@@ -63,7 +63,9 @@ def open_journal(path: Path, *, app: AppName, operation: OperationId) -> SqliteJ
         connection = _open(path)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
-            raise JournalError(f"open {path}: {error}", code="journal_unusable") from error
+            raise JournalError(
+                f"open {path}: {error}", code="journal_unusable", next_command="celadon check  # and: df -h"
+            ) from error
         set_aside = _put_aside(path)
         with _translated(f"make {path}"):
             connection = _open(path)
@@ -120,6 +122,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise JournalError(
             f"{path} has schema {version}, this celadon knows {VERSION}: it was written by a newer one",
             code="journal_newer",
+            next_command="celadon version",
         )
     if version == VERSION:
         return
@@ -164,4 +167,6 @@ def _translated(doing: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise JournalError(f"{doing}: {error}", code="journal_unusable") from error
+        raise JournalError(
+            f"{doing}: {error}", code="journal_unusable", next_command="celadon check  # and: df -h"
+        ) from error

@@ -121,7 +121,11 @@ class NginxProxy:
         instead = {**rendered, **state}
         judged = judge_staged(self._proxy.binary, self._files.main, instead=instead, scratch=self._layout.home)
         if not judged.ok:
-            raise StepError(f"nginx refuses the configuration: {judged.said}", code="proxy_config_refused")
+            raise StepError(
+                f"nginx refuses the configuration: {judged.said}",
+                code="proxy_config_refused",
+                next_command="celadon check",
+            )
 
     def _prepare_directories(self) -> None:
         self._files.directory.mkdir(parents=True, exist_ok=True)
@@ -140,4 +144,8 @@ class NginxProxy:
             restore(before)
             with contextlib.suppress(ProcessLookupError):
                 self._process.reload()
-            raise StepError(f"nginx did not take the configuration: {reason}", code="proxy_reload_refused")
+            raise StepError(
+                f"nginx did not take the configuration: {reason}",
+                code="proxy_reload_refused",
+                next_command="celadon check",
+            )

@@ -30,18 +30,21 @@ def unpack_archive(archive: Path, tree: Path, *, reached: Callable[[], None], bo
     the first member."""
     try:
         with tarfile.open(archive, "r:*") as stream:
-            _Unpacking(stream, tree, packed_bytes=archive.stat().st_size, bounds=bounds).run(reached)
+            _Unpacking(stream, tree, archive=archive, bounds=bounds).run(reached)
     except FileNotFoundError as error:
-        raise StepError(f"{archive} is not there", code="source_missing") from error
+        raise StepError(f"{archive} is not there", code="source_missing", next_command="celadon config") from error
     except (tarfile.TarError, EOFError, UnicodeError) as error:
-        raise StepError(f"{archive} is no readable tar archive: {error}", code="archive_unsafe") from error
+        raise StepError(
+            f"{archive} is no readable tar archive: {error}", code="archive_unsafe", next_command=f"file {archive}"
+        ) from error
 
 
 class _Unpacking:
-    def __init__(self, stream: tarfile.TarFile, tree: Path, *, packed_bytes: int, bounds: Bounds) -> None:
+    def __init__(self, stream: tarfile.TarFile, tree: Path, *, archive: Path, bounds: Bounds) -> None:
         self._stream = stream
         self._tree = tree
-        self._packed_bytes = max(packed_bytes, 1)
+        self._archive = archive
+        self._packed_bytes = max(archive.stat().st_size, 1)
         self._bounds = bounds
         self._total_bytes = 0
         self._files: set[PurePosixPath] = set()
@@ -132,6 +135,6 @@ class _Unpacking:
         if self._total_bytes > 64 << 20 and self._total_bytes > self._packed_bytes * self._bounds.ratio:
             raise self._unsafe(member, f"unpacks to more than {self._bounds.ratio} times its packed size")
 
-    @staticmethod
-    def _unsafe(member: tarfile.TarInfo, what: str) -> StepError:
-        return StepError(f"the archive is refused: {member.name!r} {what}", code="archive_unsafe")
+    def _unsafe(self, member: tarfile.TarInfo, what: str) -> StepError:
+        told = f"the archive is refused: {member.name!r} {what}"
+        return StepError(told, code="archive_unsafe", next_command=f"tar -tvf {self._archive}")

@@ -41,7 +41,7 @@ class Builder(Struct, frozen=True, kw_only=True):
         self, step: str, *, until_s: float, tell: Callable[[Event], None], cancelled: Callable[[], bool]
     ) -> None:
         if cancelled():
-            raise StepError("the build was cancelled", code="cancelled")
+            raise StepError("the build was cancelled", code="cancelled", next_command="celadon deploy")
         tell(BuildStepStarted(command=step))
         began = time.monotonic()
         tail: deque[str] = deque(maxlen=TAIL_LINES_COUNT)
@@ -61,9 +61,13 @@ class Builder(Struct, frozen=True, kw_only=True):
             )
         )
         if ended_by == "cancelled":
-            raise StepError("the build was cancelled", code="cancelled")
+            raise StepError("the build was cancelled", code="cancelled", next_command="celadon deploy")
         if ended_by == "timeout":
-            raise StepError(f"build step `{step}`: not done within {self.timeout_s:g} s", code="build_timeout")
+            raise StepError(
+                f"build step `{step}`: not done within {self.timeout_s:g} s",
+                code="build_timeout",
+                next_command=f"less {self.log}",
+            )
         if process.returncode != 0:
             raise StepError(
                 f"build step `{step}` exited with {process.returncode}; its output is in {self.log}",

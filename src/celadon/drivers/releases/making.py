@@ -165,12 +165,14 @@ def _read_environment(settings: Settings) -> dict[str, str]:
         try:
             variables = parse_env(Path(settings.web.env_file).read_text())
         except (OSError, ValueError, UnicodeError) as error:
-            raise StepError(f"env_file {settings.web.env_file}: {error}", code="env_unreadable") from error
+            raise StepError(
+                f"env_file {settings.web.env_file}: {error}", code="env_unreadable", next_command="celadon config"
+            ) from error
     variables |= settings.web.env
     try:
         render_env(variables)
     except ValueError as error:
-        raise StepError(f"the environment: {error}", code="env_unreadable") from error
+        raise StepError(f"the environment: {error}", code="env_unreadable", next_command="celadon config") from error
     return variables
 
 

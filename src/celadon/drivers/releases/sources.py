@@ -34,7 +34,7 @@ def _copy_directory(source: Source, tree: Path, exclude: Sequence[str], reached:
     try:
         shutil.copytree(root, tree, symlinks=True, ignore=ignore, dirs_exist_ok=True, copy_function=_copy_file)
     except (OSError, shutil.Error) as error:
-        raise StepError(f"copy {root}: {error}", code="source_unreadable") from error
+        raise StepError(f"copy {root}: {error}", code="source_unreadable", next_command="celadon config") from error
     reached()
 
 

@@ -56,7 +56,11 @@ class ReleaseStore:
                 f"release {label} is not on disk", code="release_missing", next_command="celadon releases"
             ) from error
         except (OSError, msgspec.DecodeError) as error:
-            raise StepError(f"the manifest of {label} cannot be read: {error}", code="release_damaged") from error
+            raise StepError(
+                f"the manifest of {label} cannot be read: {error}",
+                code="release_damaged",
+                next_command="celadon releases",
+            ) from error
         return Release(number=number, path=path, manifest=manifest, fate=_read_fate(path))
 
     def numbers(self) -> Sequence[ReleaseNumber]:

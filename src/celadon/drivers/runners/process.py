@@ -118,7 +118,7 @@ class ProcessRunner:
         try:
             killed = end_processes(self._finder(slot, self._read(slot)), grace_s=grace_s)
         except TimeoutError as error:
-            raise StepError(f"slot {slot}: {error}", code="not_stopped") from error
+            raise StepError(f"slot {slot}: {error}", code="not_stopped", next_command="celadon status") from error
         record = self._read(slot)
         if record is not None:
             self._write(slot, msgspec.structs.replace(record, stopped=True))
@@ -146,7 +146,9 @@ class ProcessRunner:
                     preexec_fn=None if files_count is None else _limit_files(files_count),  # noqa: PLW1509  no threads here
                 )
         except (OSError, subprocess.SubprocessError) as error:
-            raise StepError(f"start the app in {slot}: {error}", code="start_failed") from error
+            raise StepError(
+                f"start the app in {slot}: {error}", code="start_failed", next_command="celadon check"
+            ) from error
         # Python reaps children that are not known to have ended, when it forgets them or starts another one; the
         # exit code is for `observe` to read.
         process.returncode = 0

@@ -178,7 +178,9 @@ class SystemdRunner:
             stopped = self._systemctl("stop", name, timeout_s=grace_s + self._settings.drain.stop_timeout_s + 15.0)
             left = self._pids(self._show(slot))
             if not stopped.ok and left:
-                raise StepError(f"systemctl stop {name}: {stopped.output}", code="not_stopped")
+                raise StepError(
+                    f"systemctl stop {name}: {stopped.output}", code="not_stopped", next_command="celadon status"
+                )
         killed = self._show(slot).get("Result") == "timeout"
         self._systemctl("reset-failed", name)
         clear_slot(self._layout, slot)
