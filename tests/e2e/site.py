@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -41,6 +42,11 @@ def free_ports(count: int) -> list[int]:
             probe.bind(("127.0.0.1", port))
             found.append(port)
     return found
+
+
+def _heed_ctrl_c() -> None:
+    """A shell that runs these tests in the background has had them ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Done:
@@ -211,6 +217,7 @@ http {{
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509  no threads here
         )
 
     def write_version(self, version: str, *, broken: str = "") -> None:
