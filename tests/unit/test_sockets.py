@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from celadon.host.sockets import KernelSockets
+from celadon.host.tcp_sockets import TcpState, list_tcp, read_tcp
 from celadon.model.address import SocketAddress, TcpAddress
 
 SOCKETS = KernelSockets()
@@ -30,6 +31,24 @@ def test_a_tcp_listener_is_known_by_pid_and_user_and_its_connections_are_counted
         assert SOCKETS.connections_count(address) == 0
     assert SOCKETS.listening_pids(address) == frozenset()
     assert SOCKETS.listening_uids(address) == frozenset()
+
+
+def test_the_kernels_answer_is_that_of_its_table() -> None:
+    """Asked or read, the same sockets: a listener, both ends of a connection, one that has ended."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for ended in (True, False):
+            client = socket.create_connection(("127.0.0.1", port))
+            accepted, _ = listener.accept()
+            if ended:
+                accepted.close()
+                client.close()
+        asked = list_tcp(port, frozenset(TcpState))
+        read = list(read_tcp(port))
+        client.close()
+        accepted.close()
+    assert sorted(found.state for found in asked) == [TcpState.ESTABLISHED, TcpState.TIME_WAIT, TcpState.LISTEN]
+    assert sorted(asked, key=str) == sorted(read, key=str)
 
 
 def test_a_unix_listener_is_known_by_pid_and_its_connections_are_counted(tmp_path: Path) -> None:

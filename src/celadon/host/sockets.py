@@ -1,15 +1,15 @@
-"""What the kernel says about an address: who listens, how many connections are open. From /proc, without `ss`."""
+"""What the kernel says about an address: who listens, how many connections are open. Without `ss`."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from celadon.host.tcp_sockets import TcpState, list_tcp
 from celadon.model.address import Address, SocketAddress, TcpAddress
 
 _NET = Path("/proc/net")
-_LISTEN = "0A"
-_NOT_OPEN = {_LISTEN, "06", "07"}
-"""TCP states that are no open connection: LISTEN, TIME_WAIT, CLOSE."""
+_LISTENING = frozenset({TcpState.LISTEN})
+_OPEN = frozenset(TcpState) - {TcpState.LISTEN, TcpState.TIME_WAIT, TcpState.CLOSE}
 _UNIX_CONNECTED = "03"
 _UNIX_ACCEPTS = 0x10000
 
@@ -25,12 +25,12 @@ class KernelSockets:
     def listening_uids(self, address: TcpAddress) -> frozenset[int]:
         """Users who have opened the listening sockets on the port, those of other users' processes too. A socket that
         systemd has opened for a program is root's."""
-        return frozenset(uid for state, uid, _ in _tcp_sockets(address.port) if state == _LISTEN)
+        return frozenset(found.uid for found in list_tcp(address.port, _LISTENING))
 
     def connections_count(self, address: Address) -> int:
         match address:
             case TcpAddress(port=port):
-                return sum(1 for state, _, _ in _tcp_sockets(port) if state not in _NOT_OPEN)
+                return len(list_tcp(port, _OPEN))
             case SocketAddress(path=path):
                 return sum(1 for _, state, _, name in _unix_sockets() if name == path and state == _UNIX_CONNECTED)
 
@@ -38,21 +38,9 @@ class KernelSockets:
 def _listening_inodes(address: Address) -> Iterator[str]:
     match address:
         case TcpAddress(port=port):
-            yield from (inode for state, _, inode in _tcp_sockets(port) if state == _LISTEN)
+            yield from (found.inode for found in list_tcp(port, _LISTENING))
         case SocketAddress(path=path):
             yield from (inode for flags, _, inode, name in _unix_sockets() if name == path and flags & _UNIX_ACCEPTS)
-
-
-def _tcp_sockets(port: int) -> Iterator[tuple[str, int, str]]:
-    """(state, uid, inode) of sockets whose local port is `port`, IPv4 and IPv6."""
-    wanted = f":{port:04X}"
-    for table in ("tcp", "tcp6"):
-        for line in _lines(_NET / table):
-            if wanted not in line:  # a busy machine has thousands of lines
-                continue
-            fields = line.split()
-            if fields[1].endswith(wanted):
-                yield fields[3], int(fields[7]), fields[9]
 
 
 def _unix_sockets() -> Iterator[tuple[int, str, str, str]]:
