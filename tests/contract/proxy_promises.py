@@ -132,7 +132,10 @@ class ProxyPromises:
         """A reader starts at the present end and gives each request once."""
         stage.proxy.install()
         stage.proxy.switch(Slot.GREEN, reached=ignore)
+        earlier = stage.proxy.traffic()
         stage.visit()
+        assert len(read_hits(earlier)) == 1
+        earlier.close()
         traffic = stage.proxy.traffic()
         assert stage.visit() == 200
         hits = read_hits(traffic)
