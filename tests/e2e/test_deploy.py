@@ -1,5 +1,6 @@
 """The whole way, with the real nginx, real processes and the `celadon` command, as a person would type it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -170,6 +171,53 @@ def test_a_rollback_in_the_window_is_done_at_once(site: Site) -> None:
     assert site.celadon("rollback").code == 0
     deploying.communicate(timeout=60)
     assert deploying.returncode == 11
+    assert site.visit() == (200, "v1")
+
+
+@contextlib.contextmanager
+def draining_deploy(site: Site) -> Iterator["subprocess.Popen[str]"]:
+    """v2 is blessed, and the old slot waits for a WebSocket to end."""
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as websocket:
+        websocket.sendall(UPGRADE)
+        assert b" 101 " in websocket.recv(65536)
+        site.write_version("v2")
+        deploying = site.start_celadon("deploy", "--json")
+        await_event(deploying, "blessed")
+        yield deploying
+        deploying.communicate(timeout=60)
+
+
+def test_a_rollback_that_comes_after_the_bless_still_goes_back(site: Site) -> None:
+    """The deploy ends well, and is then rolled back like any other: 0 only when the old release serves."""
+    with draining_deploy(site) as deploying:
+        back = site.celadon("rollback")
+    assert (back.code, deploying.returncode) == (0, 0), back.output
+    assert site.visit() == (200, "v1")
+
+
+def test_an_abort_that_comes_after_the_bless_says_so(site: Site) -> None:
+    """It did not do what it was asked: 13, with the command that does."""
+    with draining_deploy(site) as deploying:
+        late = site.celadon("abort")
+    assert (late.code, deploying.returncode) == (13, 0), late.output
+    assert "too late" in late.output
+    assert "Next:    celadon rollback" in late.output
+    assert site.visit() == (200, "v2")
+
+
+def test_a_rollback_does_not_end_another(site: Site) -> None:
+    """To end its window would bring back the release that it leads away from: the second one is told to wait."""
+    assert site.deploy("v2").code == 0
+    config = site.layout.settings
+    config.write_text(config.read_text().replace('"window_s":0.4', '"window_s":60.0'))
+    first = site.start_celadon("rollback", "--json")
+    await_event(first, "window_opened")
+    second = site.celadon("rollback")
+    assert second.code == 12, second.output
+    assert site.visit() == (200, "v1")
+    assert site.celadon("finalize").code == 0
+    first.communicate(timeout=60)
+    assert first.returncode == 0
     assert site.visit() == (200, "v1")
 
 

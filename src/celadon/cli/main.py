@@ -36,8 +36,7 @@ def _ask_click(arguments: list[str]) -> int:
 def _show(error: CeladonError) -> None:
     from celadon.cli.context import describe_traffic
 
-    next_line = f"Next:    {error.next_command}\n" if error.next_command else ""
-    sys.stderr.write(f"celadon: {error}\nTraffic: {describe_traffic()}\n{next_line}")
+    sys.stderr.write(f"celadon: {error}\nTraffic: {describe_traffic()}\nNext:    {error.next_command}\n")
 
 
 if __name__ == "__main__":
