@@ -2,4 +2,10 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contract.proxy_promises", "tests.contract.runner_promises", "tests.crash.killing")
+pytest.register_assert_rewrite(
+    "tests.contract.preview_promises",
+    "tests.contract.proxy_promises",
+    "tests.contract.runner_promises",
+    "tests.contract.share_promises",
+    "tests.crash.killing",
+)

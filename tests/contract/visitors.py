@@ -76,3 +76,12 @@ class Visitors:
         else:
             self.lost.append(what)
         return False
+
+
+def read_answer(stream: socket.socket) -> tuple[int, str]:
+    """Status and body of an answer that ends with its connection."""
+    answer = b""
+    while chunk := stream.recv(65536):
+        answer += chunk
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body.decode()

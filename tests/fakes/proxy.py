@@ -7,7 +7,7 @@ from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
-from celadon.model.observed import Effect, Finding, FindingLevel, Hit, RouteView, Switched
+from celadon.model.observed import Effect, Finding, FindingLevel, Hit, RouteView, Split, Switched
 
 
 class FakeTraffic:
@@ -34,6 +34,7 @@ class FakeProxy:
 
     def __init__(self, *, reloads: bool = False, route: Slot | None = None) -> None:
         self.route = route
+        self.split: Split | None = None
         self.reloads = reloads
         self.running = True
         self.refusal = ""
@@ -62,13 +63,19 @@ class FakeProxy:
 
     def observe(self) -> RouteView:
         detail = "" if self.running else "connection refused"
-        return RouteView(slot=self.route, seen=self.running, lingering_count=self.lingering_count, detail=detail)
+        return RouteView(
+            slot=self.route,
+            seen=self.running,
+            split=self.split,
+            lingering_count=self.lingering_count,
+            detail=detail,
+        )
 
-    def switch(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
+    def switch(self, to: Slot, *, percent: int = 100, reached: Callable[[str], None]) -> Switched:
         if self.refusal:
             return Switched(to=to, seen=False, effect=Effect.NONE, reason=self.refusal)
         if not (self.reloads and self.route is to):
-            self._move(to, reached)
+            self._move(to, percent, reached)
         if not self.running:
             return Switched(to=to, seen=False, effect=Effect.AT_REST, reason="the proxy does not run")
         if self.unseen:
@@ -76,11 +83,12 @@ class FakeProxy:
         self.switches.append(to)
         return Switched(to=to, seen=True, effect=Effect.MOVED, moved_ms=0.1, seen_ms=0.5, settled_ms=1.0)
 
-    def _move(self, to: Slot, reached: Callable[[str], None]) -> None:
+    def _move(self, to: Slot, percent: int, reached: Callable[[str], None]) -> None:
         if self.reloads:
             reached("validated")
         reached("before_pointer")
-        self.route = to
+        self.route = to if percent == 100 else to.other
+        self.split = None if percent == 100 else Split(slot=to, percent=percent)
         reached("after_pointer")
         if self.reloads:
             reached("before_reload")

@@ -29,6 +29,7 @@ from celadon.model.observed import (
     RouteView,
     SlotStatus,
     SlotView,
+    Split,
     Stopped,
     Switched,
 )
@@ -84,6 +85,7 @@ class Process:
 class World:
     natures: dict[int, Nature] = field(default_factory=dict)
     route: Slot | None = None
+    split: Split | None = None
     slots: dict[Slot, Process | None] = field(default_factory=lambda: {Slot.BLUE: None, Slot.GREEN: None})
     last_release: dict[Slot, ReleaseNumber] = field(default_factory=dict)
     boot: set[Slot] = field(default_factory=set)
@@ -239,13 +241,14 @@ class WorldProxy:
         return False
 
     def observe(self) -> RouteView:
-        return RouteView(slot=self.world.route, seen=True)
+        return RouteView(slot=self.world.route, seen=True, split=self.world.split)
 
-    def switch(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
+    def switch(self, to: Slot, *, percent: int = 100, reached: Callable[[str], None]) -> Switched:
         reached("before_pointer")
         if self.world.proxy_refuses:
             return Switched(to=to, seen=False, effect=Effect.NONE, reason="the proxy refused")
-        self.world.route = to
+        self.world.route = to if percent == 100 else to.other
+        self.world.split = None if percent == 100 else Split(slot=to, percent=percent)
         reached("after_pointer")
         if self.world.proxy_moves_unseen:
             self.world.proxy_moves_unseen = False

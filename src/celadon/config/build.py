@@ -17,6 +17,7 @@ from celadon.model.settings import (
     ReusedDirectory,
     Settings,
     SourceSettings,
+    SwitchSettings,
     SystemdSettings,
     WebSettings,
 )
@@ -43,6 +44,7 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
         web=_build_web(values, root=root),
         readiness=_build_readiness(values),
         proxy=_build_proxy(values, base=base),
+        switch=SwitchSettings(steps=get("switch.steps"), hold_s=get("switch.hold")),
         observe=ObserveSettings(
             window_s=get("observe.window"),
             interval_s=get("observe.interval"),
@@ -117,6 +119,7 @@ def _build_proxy(values: dict[str, Any], *, base: Path) -> ProxySettings:
         look_path=get("proxy.look_path"),
         looks_count=get("proxy.looks"),
         seen_timeout_s=get("proxy.seen_timeout"),
+        preview=get("proxy.preview"),
     )
 
 

@@ -12,10 +12,10 @@ from msgspec import Struct
 from celadon.config.build import build_settings, socket_path
 from celadon.config.mistakes import ConfigErrors, Mistake
 from celadon.config.positions import Position, find_positions
-from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, TABLES, WAYS, Setting
+from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, SHARES, TABLES, WAYS, Setting
 from celadon.model.errors import UsageError
 from celadon.model.names import Slot
-from celadon.model.settings import ProbeKind, Settings
+from celadon.model.settings import ProbeKind, ProxyKind, Settings, SwitchWay
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _SUN_PATH_BYTES = 107
@@ -127,6 +127,16 @@ class _Reader:
         if kind is not None and way is not None and way not in WAYS[kind]:
             allowed = ", ".join(WAYS[kind])
             self._blame(("proxy", "switch"), f"`proxy.switch` is {way.value!r}; expected one of {allowed} for {kind}")
+        self._check_steps(values["switch.steps"], kind, way)
+
+    def _check_steps(self, steps: tuple[int, ...] | None, kind: ProxyKind | None, way: SwitchWay | None) -> None:
+        if steps is None:
+            return
+        place = ("switch", "steps")
+        if steps[-1:] != (100,) or list(steps) != sorted(set(steps)):
+            self._blame(place, "`switch.steps` must grow and end with 100%")
+        elif len(steps) > 1 and kind is not None and way not in SHARES.get(kind, ()):
+            self._blame(place, f"{kind} cannot give a share of the traffic by `proxy.switch = {str(way)!r}`")
 
     def _check_addresses(self, values: dict[str, Any]) -> None:
         ports, sockets = values["web.ports"], values["web.sockets"]

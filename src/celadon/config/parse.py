@@ -119,6 +119,13 @@ def _percent(value: Any) -> int:
     return int(float(match.group(1)))
 
 
+def _share(value: Any) -> int:
+    match = re.fullmatch(r"(100|[1-9][0-9]?)%", _check_text(value))
+    if match is None:
+        raise ValueError(f"{value!r}")
+    return int(match.group(1))
+
+
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(_found(value))
@@ -262,6 +269,12 @@ PERCENT = Kind(
     expected='a share of cores, as "150%"',
     schema={"type": "string", "pattern": r"^\d+%$"},
     read=_percent,
+    show=lambda value: _quote(f"{value}%"),
+)
+SHARE = Kind(
+    expected='a share of the traffic in whole percent, as "5%"',
+    schema={"type": "string", "pattern": r"^(100|[1-9][0-9]?)%$"},
+    read=_share,
     show=lambda value: _quote(f"{value}%"),
 )
 TRUTH = Kind(expected="true or false", schema={"type": "boolean"}, read=_truth, show=lambda value: str(value).lower())

@@ -20,6 +20,7 @@ from celadon.model.settings import (
     ReadinessSettings,
     RunnerKind,
     SourceSettings,
+    SwitchSettings,
     SwitchWay,
     SystemdSettings,
 )
@@ -48,6 +49,7 @@ def _setting(key: str, kind: Kind, default: Any, doc: str) -> Setting:
 
 _READY, _OBSERVE, _DRAIN, _BUILD = ReadinessSettings(), ObserveSettings(), DrainSettings(), BuildSettings()
 _LOOKS_COUNT, _SEEN_TIMEOUT_S = 3, 10.0
+_SWITCH = SwitchSettings()
 _SOURCE, _SYSTEMD, _HOOKS = SourceSettings(path="."), SystemdSettings(), HookSettings()
 
 SETTINGS: tuple[Setting, ...] = (
@@ -100,6 +102,9 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("proxy.look_path", kind.URL_PATH, "/", "Asked through the proxy, to see who answers. Cheap and public."),
     _setting("proxy.looks", kind.whole(1, 100), _LOOKS_COUNT, "Consecutive looks that the candidate must answer."),
     _setting("proxy.seen_timeout", kind.duration(0.5, 600.0), _SEEN_TIMEOUT_S, "A switch that is not seen by then is taken back."),
+    _setting("proxy.preview", kind.TRUTH, False, "Whoever has the app's secret (`celadon preview`) reaches the slot that is not live."),
+    _setting("switch.steps", kind.list_of(kind.SHARE), _SWITCH.steps, 'Shares of the traffic that the candidate gets one after the other, as `["5%", "25%", "100%"]`. The last is 100%.'),
+    _setting("switch.hold", kind.duration(0.1), _SWITCH.hold_s, "How long each share below 100% is watched before the next."),
     _setting("observe.window", kind.duration(), _OBSERVE.window_s, "How long real traffic is watched before the bless."),
     _setting("observe.interval", kind.duration(0.05, 60.0), _OBSERVE.interval_s, "Between looks at process, readiness and log."),
     _setting("observe.max_error_rate", kind.RATE, _OBSERVE.max_error_rate, "A larger share of 5xx is a breach."),
@@ -122,6 +127,8 @@ PROXY_DEFAULTS: dict[ProxyKind, dict[str, str]] = {
     ProxyKind.NGINX: {"directory": "/etc/nginx/celadon", "config": "/etc/nginx/nginx.conf", "binary": "nginx"},
     ProxyKind.CADDY: {"directory": "/etc/caddy/celadon", "config": "/etc/caddy/Caddyfile", "binary": "caddy"},
 }
+SHARES: dict[ProxyKind, tuple[SwitchWay, ...]] = {}
+"""The ways that can give the candidate a share of the traffic."""
 WAYS: dict[ProxyKind, tuple[SwitchWay, ...]] = {
     ProxyKind.NGINX: (SwitchWay.POINTER, SwitchWay.SYMLINK, SwitchWay.INCLUDE),
     ProxyKind.CADDY: (SwitchWay.POINTER, SwitchWay.RELOAD),

@@ -10,6 +10,10 @@ from celadon.model.verdict import Verdict
 class Judge(Protocol):
     """Fed in order of time, asked after each feeding. Holds numbers only: no I/O, no clock."""
 
+    def take_share(self, percent: int) -> None:
+        """Of the traffic that follows, the candidate gets so many in a hundred; before the first call, all."""
+        ...
+
     def take_traffic(self, hits: Sequence[Hit]) -> None: ...
 
     def take_probe(self, answer: Answer) -> None:

@@ -40,11 +40,15 @@ class Proxy(Protocol):
         """What the proxy routes to, asked through the proxy on a fresh connection; falls back to the pointer."""
         ...
 
-    def switch(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
+    def switch(self, to: Slot, *, percent: int = 100, reached: Callable[[str], None]) -> Switched:
         """Move the route and return once it is *seen*, or say what the effect was. Idempotent: a switch to
         the slot that is routed is seen at once. `reached` is called with the names of the points passed:
         `before_pointer`, `after_pointer`; for ways that reload `validated` before them, `before_reload` and
-        `after_reload` after them."""
+        `after_reload` after them.
+
+        `percent` below 100 (only one of `switch.steps`, and only for the ways in config's table SHARES): so many of
+        each hundred clients go to `to`, the others to the other slot, which is the route meanwhile; whoever had `to`
+        keeps it while the share grows."""
         ...
 
     def traffic(self) -> Traffic:

@@ -10,6 +10,8 @@
                  /slots/blue|green/    env, launch, socket, pid, log
                  /traffic/access.log   the proxy's JSON lines; the directory is its user's
                  /look-mark            the secret that our own looks begin with
+                 /preview-secret       whoever has it reaches the slot that is not live
+                 /proxy/               a git repository of all that was rendered
                  /reserve              room for the way back on a full disk
                  /operations/          what an operation printed, one file each
 """
@@ -84,6 +86,14 @@ class Layout(Struct, frozen=True):
     @property
     def look_mark(self) -> Path:
         return self.home / "look-mark"
+
+    @property
+    def preview_secret(self) -> Path:
+        return self.home / "preview-secret"
+
+    @property
+    def proxy_repository(self) -> Path:
+        return self.home / "proxy"
 
     @property
     def operations(self) -> Path:

@@ -13,13 +13,13 @@ _SECRET_BYTES = 12
 _NONCE_BYTES = 12
 
 
-def ensure_mark(path: Path) -> None:
-    """Idempotent: once made, it stays."""
-    if not read_mark(path):
+def ensure_secret(path: Path) -> None:
+    """Of a look mark or a preview. 24 hexadecimal digits. Idempotent: once made, it stays."""
+    if not read_secret(path):
         write_atomic(path, os.urandom(_SECRET_BYTES).hex(), mode=0o600)
 
 
-def read_mark(path: Path) -> str:
+def read_secret(path: Path) -> str:
     """Empty before the first install."""
     try:
         return path.read_text()

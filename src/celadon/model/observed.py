@@ -9,15 +9,29 @@ from celadon.model.names import ReleaseNumber, Slot
 _SERVER_ERRORS_FROM = 500
 
 
+class Split(Struct, frozen=True, kw_only=True):
+    """Of each hundred requests `percent` (1 to 99) go to `slot`, beside the slot that is the route."""
+
+    slot: Slot
+    percent: int
+
+
 class RouteView(Struct, frozen=True, kw_only=True):
     """What the proxy routes to. `slot` is None where no route is set yet. `seen` is False when only the
     pointer could be read because the proxy did not answer; `detail` then says why.
-    `lingering_count` are old proxy workers that may still serve an earlier route."""
+    `lingering_count` are old proxy workers that may still serve an earlier route. `disagreement` says, in words with
+    both values, how the pointer on disk differs from what the running proxy does; empty when it does not."""
 
     slot: Slot | None
     seen: bool
+    split: Split | None = None
     lingering_count: int = 0
     detail: str = ""
+    disagreement: str = ""
+
+    def reaches(self, slot: Slot) -> bool:
+        """Whether any request of a visitor may go to `slot`."""
+        return self.slot is slot or (self.split is not None and self.split.slot is slot)
 
 
 class SlotStatus(StrEnum):
@@ -64,9 +78,9 @@ class Effect(StrEnum):
 
 
 class Switched(Struct, frozen=True, kw_only=True):
-    """`seen`: consecutive answers through the proxy came from `to`. Times count from the call in ms:
-    `moved_ms` when the pointer was in place or the reload was asked for, `seen_ms` the first answer of
-    the new slot, `settled_ms` when no old answer was possible any more."""
+    """`seen`: consecutive answers through the proxy came from `to`, or the share that was asked for is in force.
+    Times count from the call in ms: `moved_ms` when the pointer was in place or the reload was asked for, `seen_ms`
+    the first answer of the new slot, `settled_ms` when no old answer was possible any more."""
 
     to: Slot
     seen: bool
@@ -85,9 +99,13 @@ class Stopped(Struct, frozen=True, kw_only=True):
     took_s: float
 
 
+PREVIEWED = "preview"
+
+
 class Hit(Struct, frozen=True, kw_only=True):
     """One request, as the proxy logged it. `status` is what the client got; `duration_ms` its time in
-    the proxy; `slot` None where no slot was asked. `look` marks our own requests."""
+    the proxy; `slot` None where no slot was asked. `look` marks requests that are no visitor's: our own looks, and
+    those of a preview (PREVIEWED)."""
 
     slot: Slot | None
     status: int

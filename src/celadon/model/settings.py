@@ -29,6 +29,14 @@ class SwitchWay(StrEnum):
     RELOAD = "reload"
 
 
+class SwitchSettings(Struct, frozen=True, kw_only=True):
+    """`steps` are the shares of the traffic, in percent, that the candidate gets one after the other; the last is 100.
+    Each smaller one is watched for `hold_s`, as the window is."""
+
+    steps: tuple[int, ...] = (100,)
+    hold_s: float = 30.0
+
+
 class ProbeKind(StrEnum):
     HTTP = "http"
     TCP = "tcp"
@@ -130,7 +138,8 @@ class ProxySettings(Struct, frozen=True, kw_only=True):
     """`site` is the public URL (`https://shop.example`), `listen` where the proxy takes it on this
     machine (`127.0.0.1:443`): looks go there with the site's Host. `directory` is the folder of
     included files that Celadon owns, `config` the proxy's main configuration file, `binary` its
-    program. `look_path` is asked through the proxy to see who answers."""
+    program. `look_path` is asked through the proxy to see who answers. `preview`: whoever has the app's secret reaches
+    the slot that is not live."""
 
     kind: ProxyKind
     site: str
@@ -143,6 +152,7 @@ class ProxySettings(Struct, frozen=True, kw_only=True):
     look_path: str = "/"
     looks_count: int = 3
     seen_timeout_s: float = 10.0
+    preview: bool = False
 
 
 class ObserveSettings(Struct, frozen=True, kw_only=True):
@@ -188,6 +198,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     web: WebSettings
     readiness: ReadinessSettings = ReadinessSettings()
     proxy: ProxySettings
+    switch: SwitchSettings = SwitchSettings()
     observe: ObserveSettings = ObserveSettings()
     drain: DrainSettings = DrainSettings()
     hooks: HookSettings = HookSettings()

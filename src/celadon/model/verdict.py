@@ -14,13 +14,15 @@ class Judgement(StrEnum):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """Counts since the switch. `failed_count` are requests the proxy answered with 5xx from the candidate."""
+    """Counts since the switch, or since the candidate got the share that it has, `percent`. `failed_count` are requests
+    the proxy answered with 5xx from the candidate."""
 
     requests_count: int = 0
     failed_count: int = 0
     probes_count: int = 0
     probes_failed_count: int = 0
     restarts_count: int = 0
+    percent: int = 100
     elapsed_s: float = 0.0
 
 

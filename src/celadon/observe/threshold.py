@@ -20,8 +20,12 @@ class ThresholdJudge:
         self._requests_count = self._failed_count = 0
         self._probes_count = self._probes_failed_count = self._failed_in_a_row_count = 0
         self._restarts_count = 0
+        self._percent = 100
         self._last_no = ""
         self._process_fault = ""
+
+    def take_share(self, percent: int) -> None:
+        self._percent = percent
 
     def take_traffic(self, hits: Sequence[Hit]) -> None:
         for hit in hits:
@@ -92,5 +96,6 @@ class ThresholdJudge:
             probes_count=self._probes_count,
             probes_failed_count=self._probes_failed_count,
             restarts_count=self._restarts_count,
+            percent=self._percent,
             elapsed_s=elapsed_s,
         )

@@ -21,16 +21,16 @@ from celadon.contracts.traffic import Traffic
 from celadon.drivers.proxies.caddy_log import check_log, ensure_log_writable
 from celadon.drivers.proxies.caddy_stage import stage
 from celadon.drivers.proxies.caddy_text import (
-    LOOK_HEADER,
     SnippetText,
-    is_sealed,
     parse_slot_of,
     render_generation,
     render_logged,
     render_pointed,
     render_snippet,
 )
+from celadon.drivers.proxies.headers import LOOK_HEADER
 from celadon.drivers.proxies.look import Sight, Watched, wait_until, watch_until
+from celadon.drivers.proxies.sealed import is_sealed
 from celadon.drivers.proxies.seen import say_at_rest, say_switched, switch_by_pointer
 from celadon.drivers.traffic.caddy_lines import CaddyLine, make_hit_parser, parse_caddy_line
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
@@ -38,7 +38,7 @@ from celadon.host.commands import Completed, run_command
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.host.look_http import ask_look, is_refused, parse_look_target
-from celadon.host.look_mark import ensure_mark, new_look, read_mark
+from celadon.host.look_mark import ensure_secret, new_look, read_secret
 from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
 from celadon.host.reserve import yield_reserve
 from celadon.host.tail import LineTail
@@ -117,11 +117,12 @@ class CaddyProxy:
         unset = self._route_on_disk() is None
         return RouteView(slot=None if unset else sight.slot or self._route_on_disk(), seen=True, detail=sight.detail)
 
-    def switch(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
+    def switch(self, to: Slot, *, percent: int = 100, reached: Callable[[str], None]) -> Switched:
         if self._proxy.switch is SwitchWay.POINTER:
             return switch_by_pointer(
                 self._layout.pointer,
                 to,
+                percent=percent,
                 reached=reached,
                 rests=lambda: is_refused(self._target),
                 watch=lambda: self._watch(to),
@@ -129,7 +130,7 @@ class CaddyProxy:
         return self._switch_reload(to, reached=reached)
 
     def traffic(self) -> Traffic:
-        mark = read_mark(self._layout.look_mark)
+        mark = read_secret(self._layout.look_mark)
         return JsonLinesTraffic(self._layout.access_log, mark=mark, parse=make_hit_parser(self._slots))
 
     def _switch_reload(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
@@ -182,7 +183,7 @@ class CaddyProxy:
         return Switched(to=to, seen=False, effect=effect, reason=reason)
 
     def _look(self, timeout_s: float) -> "_CaddySight":
-        nonce = new_look(read_mark(self._layout.look_mark))
+        nonce = new_look(read_secret(self._layout.look_mark))
         yield_reserve(self._layout.reserve)
         log = LineTail(self._layout.access_log)
         try:
@@ -219,7 +220,7 @@ class CaddyProxy:
 
     def _prepare_pointer(self) -> None:
         prepare_pointer(self._layout.pointer)
-        ensure_mark(self._layout.look_mark)
+        ensure_secret(self._layout.look_mark)
         for slot in Slot:
             path = self._layout.pointer / slot.value / "upstream"
             pointed = render_pointed(self._settings.web.address(slot))

@@ -6,16 +6,15 @@ that was left. (The Caddyfile adapter takes a slash inside a placeholder for the
 `:80`, unless the network is named: hence `tcp/`.)
 """
 
-import hashlib
 from pathlib import Path
 
 from msgspec import Struct
 
+from celadon.drivers.proxies.headers import LOOK_HEADER
+from celadon.drivers.proxies.sealed import digest, seal
 from celadon.model.address import Address, SocketAddress
 from celadon.model.names import AppName, Slot
 
-_MARK = "# celadon: written by celadon, do not edit; sha256:"
-LOOK_HEADER = "X-Celadon-Look"
 _IDLE_S = 1
 """Idle connections to a slot that was left end after this long; the drain waits for them. Caddy's own default of two
 minutes would make every drain run into its timeout."""
@@ -35,18 +34,12 @@ class SnippetText(Struct, frozen=True, kw_only=True):
 
 def render_snippet(text: SnippetText) -> str:
     """Ends with a newline, begins with the line by which a hand edit is found."""
-    body = _render_body(text, generation=render_generation(text))
-    return f"{_MARK}{_digest(body)}\n{body}"
+    return seal(_render_body(text, generation=render_generation(text)), app=text.app)
 
 
 def render_generation(text: SnippetText) -> str:
     """Names this rendering in every log line."""
-    return _digest(_render_body(text, generation=""))[:12]
-
-
-def is_sealed(text: str) -> bool:
-    first, _, body = text.partition("\n")
-    return first == f"{_MARK}{_digest(body)}"
+    return digest(_render_body(text, generation=""))[:12]
 
 
 def render_dial(address: Address) -> str:
@@ -101,7 +94,3 @@ def _render_body(text: SnippetText, *, generation: str) -> str:
 def _render_placeholder(text: SnippetText) -> str:
     pointed = f"{{file.{text.live}/upstream}}"
     return f"unix/{pointed}" if isinstance(text.upstream, SocketAddress) else f"tcp/{text.upstream.host}:{pointed}"
-
-
-def _digest(body: str) -> str:
-    return hashlib.sha256(body.encode()).hexdigest()

@@ -16,12 +16,12 @@ from celadon.drivers.proxies.nginx_files import RouteFiles, read_text, restore
 from celadon.drivers.proxies.nginx_look import NginxLooks
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.drivers.proxies.nginx_reload import Reloading
-from celadon.drivers.proxies.nginx_text import is_sealed
+from celadon.drivers.proxies.sealed import is_sealed
 from celadon.drivers.proxies.seen import switch_by_pointer
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
-from celadon.host.look_mark import ensure_mark, read_mark
+from celadon.host.look_mark import ensure_secret, read_secret
 from celadon.host.pointer import prepare_pointer, read_pointer
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
@@ -82,19 +82,20 @@ class NginxProxy:
             slot=None if unset else sight.slot, seen=True, lingering_count=lingering_count, detail=sight.detail
         )
 
-    def switch(self, to: Slot, *, reached: Callable[[str], None]) -> Switched:
+    def switch(self, to: Slot, *, percent: int = 100, reached: Callable[[str], None]) -> Switched:
         if self._proxy.switch is not SwitchWay.POINTER:
             return self._reloading.switch(to, reached=reached)
         return switch_by_pointer(
             self._layout.pointer,
             to,
+            percent=percent,
             reached=reached,
             rests=self._reloading.rests,
             watch=lambda: self._looks.watch(to, timeout_s=self._proxy.seen_timeout_s),
         )
 
     def traffic(self) -> Traffic:
-        return JsonLinesTraffic(self._layout.access_log, mark=read_mark(self._layout.look_mark))
+        return JsonLinesTraffic(self._layout.access_log, mark=read_secret(self._layout.look_mark))
 
     def _refuse_hand_edits(self, rendered: Mapping[Path, str]) -> None:
         for path in rendered:
@@ -131,7 +132,7 @@ class NginxProxy:
         self._files.directory.mkdir(parents=True, exist_ok=True)
         self._layout.access_log.parent.mkdir(parents=True, exist_ok=True)
         prepare_pointer(self._layout.pointer)
-        ensure_mark(self._layout.look_mark)
+        ensure_secret(self._layout.look_mark)
         for slot in Slot:
             marker = self._layout.pointer / slot.value / slot.value
             if not marker.exists():

@@ -8,7 +8,7 @@ from celadon.contracts.proxy import RenderedFile
 from celadon.drivers.proxies.nginx_config import Config, Directive, find_include, flatten, read_config, unquote, walk
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.drivers.proxies.nginx_stage import Judged, judge_live, judge_staged
-from celadon.drivers.proxies.nginx_text import is_sealed
+from celadon.drivers.proxies.sealed import is_sealed
 from celadon.host.text import render_diff
 from celadon.model.observed import Finding, FindingLevel
 from celadon.model.settings import Settings

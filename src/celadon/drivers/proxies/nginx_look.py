@@ -2,12 +2,12 @@
 
 import time
 
+from celadon.drivers.proxies.headers import LOOK_HEADER
 from celadon.drivers.proxies.look import Sight, Watched, wait_until, watch_until
-from celadon.drivers.proxies.nginx_text import LOOK_HEADER
 from celadon.drivers.traffic.json_lines import LogLine, parse_log_line, parse_slot
 from celadon.host.layout import Layout
 from celadon.host.look_http import ask_look, is_refused, parse_look_target
-from celadon.host.look_mark import new_look, read_mark
+from celadon.host.look_mark import new_look, read_secret
 from celadon.host.reserve import yield_reserve
 from celadon.host.tail import LineTail
 from celadon.model.names import Slot
@@ -26,7 +26,7 @@ class NginxLooks:
     def look(self, timeout_s: float = LOOK_TIMEOUT_S) -> Sight:
         """One, on a fresh connection. Never raises for what nginx or the app does."""
         deadline = time.monotonic() + timeout_s
-        nonce = new_look(read_mark(self._layout.look_mark))
+        nonce = new_look(read_secret(self._layout.look_mark))
         yield_reserve(self._layout.reserve)
         log = LineTail(self._layout.access_log)
         try:

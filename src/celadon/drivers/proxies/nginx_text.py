@@ -15,12 +15,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from celadon.drivers.proxies.headers import LOOK_HEADER
+from celadon.drivers.proxies.sealed import digest, seal
 from celadon.model.address import Address, SocketAddress
 from celadon.model.names import AppName, Slot
 from celadon.model.settings import SwitchWay
-
-_MARK = "# celadon: written by celadon, do not edit; sha256:"
-LOOK_HEADER = "X-Celadon-Look"
 
 
 class RouteText(Struct, frozen=True, kw_only=True):
@@ -44,27 +43,17 @@ class RouteText(Struct, frozen=True, kw_only=True):
         return self.blue if slot is Slot.BLUE else self.green
 
 
-def seal(body: str) -> str:
-    """`body` under the line by which a hand edit is found."""
-    return f"{_MARK}{_digest(body)}\n{body}"
-
-
-def is_sealed(text: str) -> bool:
-    first, _, body = text.partition("\n")
-    return first == f"{_MARK}{_digest(body)}"
-
-
 def render_generation(text: RouteText) -> str:
     """Names this rendering in every log line."""
-    return _digest(_render_http_body(text, generation="") + _render_route_body(text))[:12]
+    return digest(_render_http_body(text, generation="") + _render_route_body(text))[:12]
 
 
 def render_http(text: RouteText) -> str:
-    return seal(_render_http_body(text, generation=render_generation(text)))
+    return seal(_render_http_body(text, generation=render_generation(text)), app=text.app)
 
 
 def render_route(text: RouteText) -> str:
-    return seal(_render_route_body(text))
+    return seal(_render_route_body(text), app=text.app)
 
 
 def render_upstream(text: RouteText, slot: Slot | None) -> str:
@@ -73,7 +62,8 @@ def render_upstream(text: RouteText, slot: Slot | None) -> str:
     address = text.address(slot or Slot.BLUE)
     return seal(
         f'map "" $celadon_slot_{text.id} {{ default "{slot.value if slot else ""}"; }}\n'
-        f"upstream celadon_{text.id} {{ server {_render_server(address)}; }}\n"
+        f"upstream celadon_{text.id} {{ server {_render_server(address)}; }}\n",
+        app=text.app,
     )
 
 
@@ -162,9 +152,3 @@ def _render_headers(text: RouteText) -> list[str]:
 def _render_logs(text: RouteText) -> list[str]:
     kept = [f"access_log {' '.join(words)};" for words in text.kept_logs]
     return [f"access_log {text.access_log} celadon_{text.id};", *kept]
-
-
-def _digest(body: str) -> str:
-    from hashlib import sha256  # 3 ms, which a rollback does not need
-
-    return sha256(body.encode()).hexdigest()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from celadon.drivers.proxies.look import Watched
-from celadon.host.pointer import move_pointer, read_pointer
+from celadon.host.pointer import is_pointed, move_pointer
 from celadon.model.names import Slot
 from celadon.model.observed import Effect, Switched
 
@@ -14,6 +14,7 @@ def switch_by_pointer(
     pointer: Path,
     to: Slot,
     *,
+    percent: int = 100,
     reached: Callable[[str], None],
     rests: Callable[[], bool],
     watch: Callable[[], Watched],
@@ -22,10 +23,10 @@ def switch_by_pointer(
     started_at_s = time.monotonic()
     reached("before_pointer")
     try:
-        if read_pointer(pointer) is not to:
-            move_pointer(pointer, to)
+        if not is_pointed(pointer, to, percent=percent):
+            move_pointer(pointer, to, percent=percent)
     except OSError as error:
-        effect = Effect.UNKNOWN if read_pointer(pointer) is to else Effect.NONE
+        effect = Effect.UNKNOWN if is_pointed(pointer, to, percent=percent) else Effect.NONE
         return Switched(to=to, seen=False, effect=effect, reason=f"the pointer could not be moved: {error}")
     moved_at_s = time.monotonic()
     reached("after_pointer")
