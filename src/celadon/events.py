@@ -194,13 +194,29 @@ class SwitchSeen(_Event, frozen=True, kw_only=True, tag="switch_seen"):
     settled_ms: float
 
 
+class ShareSeen(_Event, frozen=True, kw_only=True, tag="share_seen"):
+    """Of each hundred clients `percent` are answered by `to_slot`, the others by the old slot. Milliseconds count from
+    the decision."""
+
+    to_slot: Slot
+    to_release: ReleaseNumber
+    percent: int
+    moved_ms: float
+    seen_ms: float
+    settled_ms: float
+
+
 class SwitchFailed(_Event, frozen=True, kw_only=True, tag="switch_failed"):
     to_slot: Slot
     effect: Effect
     reason: str
+    percent: int = 100
 
 
 class WindowOpened(_Event, frozen=True, kw_only=True, tag="window_opened"):
+    """`percent` below 100: a share is held, and watched like the window itself."""
+
+    percent: int = 100
     window_s: float
     max_error_rate: float
     min_requests_count: int
@@ -317,6 +333,7 @@ Event = (
     | BootDisabled
     | SwitchIntended
     | SwitchSeen
+    | ShareSeen
     | SwitchFailed
     | WindowOpened
     | WindowSampled

@@ -11,7 +11,7 @@ from celadon.deploy.invariants import find_broken
 from celadon.deploy.ledger import read_ledger
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import Outcome
-from tests.fakes.world import Died, Nature, World, WorldRunner
+from tests.fakes.world import Died, Nature, World, WorldRunner, make_settings
 
 Scenario = Callable[[World], None]
 
@@ -35,7 +35,16 @@ def dying_deploy(world: World) -> None:
     world.deploy(2)
 
 
-SCENARIOS = (second_deploy, sick_deploy, unready_deploy, dying_deploy)
+def deploy_by_steps(world: World) -> None:
+    world.deploy(2, settings=make_settings(steps=(10, 50, 100)))
+
+
+def sick_by_steps(world: World) -> None:
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    world.deploy(2, settings=make_settings(steps=(10, 50, 100)))
+
+
+SCENARIOS = (second_deploy, sick_deploy, unready_deploy, dying_deploy, deploy_by_steps, sick_by_steps)
 
 
 def a_world_with_r1() -> World:
@@ -63,7 +72,8 @@ def kill_at(scenario: Scenario, index: int) -> World:
 def assert_sound(world: World, where: str) -> None:
     """I1, I4, I5, I9 after recovery."""
     assert world.route is not None, where
-    broken = find_broken(world.route, {slot: WorldRunner(world).observe(slot) for slot in Slot})
+    route = world.proxy_view()
+    broken = find_broken(route, {slot: WorldRunner(world).observe(slot) for slot in Slot})
     assert not broken, f"{where}: {broken}"
     assert world.boot == {world.route}, f"{where}: boot {world.boot}, route {world.route}"
     assert read_ledger(world.entries).unsettled is None, where

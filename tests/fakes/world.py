@@ -15,7 +15,7 @@ from celadon.contracts.traffic import Traffic
 from celadon.deploy.invariants import confirm
 from celadon.deploy.ledger import read_ledger
 from celadon.deploy.loop import drive
-from celadon.deploy.recovery import recover_interrupted
+from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.run import Ports, Run
 from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step
 from celadon.model.address import Address, TcpAddress
@@ -42,6 +42,7 @@ from celadon.model.settings import (
     ProxySettings,
     Settings,
     SourceSettings,
+    SwitchSettings,
     WebSettings,
 )
 from celadon.observe.threshold import ThresholdJudge
@@ -63,7 +64,9 @@ class Nature(StrEnum):
     DIES_IN_WINDOW = "dies_in_window"
 
 
-def make_settings(*, bless: BlessMode = BlessMode.AUTO, window_s: float = 2.0) -> Settings:
+def make_settings(
+    *, bless: BlessMode = BlessMode.AUTO, window_s: float = 2.0, steps: tuple[int, ...] = (100,)
+) -> Settings:
     return Settings(
         app=APP,
         source=SourceSettings(path="/src"),
@@ -71,6 +74,7 @@ def make_settings(*, bless: BlessMode = BlessMode.AUTO, window_s: float = 2.0) -
         proxy=ProxySettings(
             kind=ProxyKind.NGINX, site="http://shop", listen="127.0.0.1:80", directory="/p", config="/c", binary="b"
         ),
+        switch=SwitchSettings(steps=steps, hold_s=1.5),
         observe=ObserveSettings(window_s=window_s, bless=bless, min_requests_count=5),
     )
 
@@ -86,6 +90,7 @@ class World:
     natures: dict[int, Nature] = field(default_factory=dict)
     route: Slot | None = None
     split: Split | None = None
+    disagreement: str = ""
     slots: dict[Slot, Process | None] = field(default_factory=lambda: {Slot.BLUE: None, Slot.GREEN: None})
     last_release: dict[Slot, ReleaseNumber] = field(default_factory=dict)
     boot: set[Slot] = field(default_factory=set)
@@ -99,6 +104,7 @@ class World:
     now_s: float = 0.0
     next_pid: int = 100
     proxy_refuses: bool = False
+    refused_route: tuple[Slot, int] | None = None
     proxy_moves_unseen: bool = False
     wrong_listener: bool = False
     failing_hook: str = ""
@@ -122,6 +128,12 @@ class World:
 
     def nature(self, release: ReleaseNumber) -> Nature:
         return self.natures.get(release, Nature.GOOD)
+
+    def proxy_view(self) -> RouteView:
+        return RouteView(slot=self.route, seen=True, split=self.split, disagreement=self.disagreement)
+
+    def reaches(self, slot: Slot) -> bool:
+        return self.route is slot or (self.split is not None and self.split.slot is slot)
 
     def runs(self, slot: Slot) -> bool:
         return self.slots[slot] is not None
@@ -209,6 +221,25 @@ class World:
         self._end(ports, outcome)
         return outcome
 
+    def settle(self) -> bool:
+        """As `celadon recover` does when nothing was interrupted."""
+        live = self.route
+        running = self.slots[live] if live is not None else None
+        plan = Plan(
+            operation=OperationId(f"set{len(self.entries)}"),
+            kind=OperationKind.RECOVER,
+            app=APP,
+            lead="ada",
+            candidate=live.other if live else Slot.BLUE,
+            live=live,
+            live_release=running.release if running else None,
+            settings=make_settings(),
+        )
+        run = Run(plan=plan, ports=self.ports(plan.operation))
+        mended = settle_idle(run)
+        assert confirm(run, Outcome.DONE) is Outcome.DONE
+        return mended
+
     def reboot(self) -> None:
         """Everything stops; what is enabled at boot starts."""
         for slot in Slot:
@@ -241,12 +272,13 @@ class WorldProxy:
         return False
 
     def observe(self) -> RouteView:
-        return RouteView(slot=self.world.route, seen=True, split=self.world.split)
+        return self.world.proxy_view()
 
     def switch(self, to: Slot, *, percent: int = 100, reached: Callable[[str], None]) -> Switched:
         reached("before_pointer")
-        if self.world.proxy_refuses:
+        if self.world.proxy_refuses or self.world.refused_route == (to, percent):
             return Switched(to=to, seen=False, effect=Effect.NONE, reason="the proxy refused")
+        self.world.disagreement = ""
         self.world.route = to if percent == 100 else to.other
         self.world.split = None if percent == 100 else Split(slot=to, percent=percent)
         reached("after_pointer")
@@ -270,14 +302,16 @@ class WorldTraffic:
     def read(self) -> Sequence[Hit]:
         count = int((self.world.now_s - self._read_s) * 10)
         self._read_s += count / 10
-        slot = self.world.route
+        return [self._hit(index) for index in range(count)]
+
+    def _hit(self, index: int) -> Hit:
+        """With a split every second request is the other slot's, whatever the share."""
+        split, slot = self.world.split, self.world.route
+        slot = split.slot if split is not None and index % 2 else slot
         process = self.world.slots[slot] if slot else None
         sick = process is None or self.world.nature(process.release) is Nature.SICK_UNDER_TRAFFIC
         status = 500 if sick else 200
-        return [
-            Hit(slot=slot, status=status, upstream_status=status, duration_ms=1.0, client_key=str(index), route="/")
-            for index in range(count)
-        ]
+        return Hit(slot=slot, status=status, upstream_status=status, duration_ms=1.0, client_key=str(index), route="/")
 
     def close(self) -> None:
         pass
@@ -301,7 +335,7 @@ class WorldRunner:
         if process is None:
             return SlotView(slot=slot, status=SlotStatus.STOPPED, release=release)
         nature = self.world.nature(process.release)
-        ended = nature is Nature.EXITS or (nature is Nature.DIES_IN_WINDOW and self.world.route is slot)
+        ended = nature is Nature.EXITS or (nature is Nature.DIES_IN_WINDOW and self.world.reaches(slot))
         if ended:
             return SlotView(slot=slot, status=SlotStatus.EXITED, release=process.release, exit_code=1)
         return SlotView(slot=slot, status=SlotStatus.RUNNING, release=process.release, pids=(process.pid,))
@@ -313,7 +347,7 @@ class WorldRunner:
             self.world.boot.discard(slot)
 
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
-        assert self.world.route is not slot, "the routed slot was stopped"
+        assert not self.world.reaches(slot), "a slot with traffic was stopped"
         self.world.slots[slot] = None
         return Stopped(slot=slot, killed=False, took_s=0.0)
 
@@ -483,3 +517,7 @@ class WorldControl:
 
 def ask_abort(world: World) -> None:
     world.request = Asked(request=Request.ABORT, by="ada")
+
+
+def ask_finalize(world: World) -> None:
+    world.request = Asked(request=Request.FINALIZE, by="ada")

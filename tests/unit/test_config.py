@@ -148,6 +148,26 @@ def test_the_way_must_be_one_of_the_proxys(tmp_path: Path) -> None:
     assert "expected one of pointer, reload for caddy" in mistakes(tmp_path, text)[0][1]
 
 
+@pytest.mark.parametrize("steps", ['["5%", "25%"]', '["25%", "5%", "100%"]', '["5%", "5%", "100%"]', "[]"])
+def test_steps_grow_and_end_with_all(tmp_path: Path, steps: str) -> None:
+    """A share that nobody meant is not given."""
+    [(_, what)] = mistakes(tmp_path, GOOD + f"[switch]\nsteps = {steps}\n")
+    assert what == "`switch.steps` must grow and end with 100%"
+
+
+@pytest.mark.parametrize("step", ['"0%"', '"101%"', '"2.5%"', '"5"', "5", '"-1%"'])
+def test_a_step_is_a_whole_share(tmp_path: Path, step: str) -> None:
+    """1 to 100, with its sign."""
+    [(_, what)] = mistakes(tmp_path, GOOD + f'[switch]\nsteps = [{step}, "100%"]\n')
+    assert "a share of the traffic in whole percent" in what
+
+
+def test_a_way_that_cannot_give_shares_is_told_so(tmp_path: Path) -> None:
+    """A file that is reloaded names one slot."""
+    [(_, what)] = mistakes(tmp_path, GOOD + 'switch = "include"\n[switch]\nsteps = ["5%", "100%"]\n')
+    assert what == "nginx cannot give a share of the traffic by `proxy.switch = 'include'`"
+
+
 def test_what_is_in_force_is_itself_a_configuration(tmp_path: Path) -> None:
     """`celadon config` marks defaults, masks the environment, and its output loads to the same settings."""
     given_text = GOOD.replace("[proxy]", '[web.env]\nTOKEN = "hush"\n[proxy]')

@@ -4,7 +4,7 @@ import pytest
 
 from celadon.deploy.invariants import find_broken
 from celadon.model.names import Slot
-from celadon.model.observed import SlotStatus, SlotView
+from celadon.model.observed import RouteView, SlotStatus, SlotView
 from celadon.model.plan import Outcome
 from tests.fakes.world import World
 
@@ -26,8 +26,9 @@ RUNS, IDLE, DEAD = SlotStatus.RUNNING, SlotStatus.STOPPED, SlotStatus.EXITED
 def test_exactly_the_routed_slot_runs(route: Slot | None, blue: SlotStatus, green: SlotStatus, broken: str) -> None:
     """Each breach in words."""
     views = {slot: SlotView(slot=slot, status=status) for slot, status in ((Slot.BLUE, blue), (Slot.GREEN, green))}
-    assert find_broken(route, views).startswith(broken)
-    assert bool(find_broken(route, views)) is bool(broken)
+    view = RouteView(slot=route, seen=True)
+    assert find_broken(view, views).startswith(broken)
+    assert bool(find_broken(view, views)) is bool(broken)
 
 
 def test_a_deploy_is_not_done_when_what_is_seen_contradicts_it() -> None:

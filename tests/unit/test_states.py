@@ -38,6 +38,8 @@ def test_the_candidate_is_never_rejected_while_it_may_have_traffic() -> None:
     """Reject does not move the route, so it must not be reachable once the window is open."""
     assert Step.REJECT not in reachable(Step.OBSERVE)
     assert ARROWS[Step.SWITCH, Result.UNSEEN] is Step.RETURN
+    assert ARROWS[Step.SWITCH, Result.RECALLED] is Step.RETURN
+    assert ARROWS[Step.SWITCH, Result.BREACH] is Step.RETURN
 
 
 def test_every_walk_ends() -> None:

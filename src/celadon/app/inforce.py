@@ -44,6 +44,7 @@ def merge_in_force(settings: Settings, in_force: Settings) -> Settings:
         settings,
         web=web,
         proxy=in_force.proxy,
+        switch=in_force.switch,
         observe=in_force.observe,
         drain=in_force.drain,
         keep_count=in_force.keep_count,

@@ -18,6 +18,7 @@ from celadon.deploy.invariants import confirm
 from celadon.deploy.ledger import Account, Ledger, read_ledger
 from celadon.deploy.loop import drive
 from celadon.deploy.recovery import recover_interrupted, settle_idle
+from celadon.deploy.route import repair_route
 from celadon.deploy.run import Ports, Run
 from celadon.events import CheckFound, JournalRebuilt, OperationEnded, OperationStarted, Step
 from celadon.host.checkpoint import reached
@@ -147,7 +148,7 @@ class _Operator:
         route = ports.proxy.observe()
         number = ReleaseNumber(max([*ports.releases.numbers(), self.ledger.highest_release], default=0) + 1)
         plan = self._plan(settings, route, ports=ports, release=number)
-        return self._drive(plan)
+        return self._drive(plan, route=route)
 
     def _check(self, ports: Ports) -> None:
         """Nothing was touched yet: any problem refuses."""
@@ -178,7 +179,7 @@ class _Operator:
         live = self._live_release(ports, route)
         target = choose_target(ports.releases, self.ledger, wanted=self.order.release, live=live)
         settings = merge_in_force(target.manifest.settings, in_force)
-        return self._drive(self._plan(settings, route, ports=ports, release=target.number))
+        return self._drive(self._plan(settings, route, ports=ports, release=target.number), route=route)
 
     def _finalize(self) -> tuple[Run, Outcome]:
         open_deploy = self.ledger.unblessed
@@ -215,8 +216,11 @@ class _Operator:
         run = self._start(plan)
         return run, Outcome.RECOVERED if settle_idle(run) else Outcome.DONE
 
-    def _drive(self, plan: Plan, *, start: Step = Step.PREPARE) -> tuple[Run, Outcome]:
+    def _drive(self, plan: Plan, *, start: Step = Step.PREPARE, route: RouteView | None = None) -> tuple[Run, Outcome]:
+        """`route` is what the plan was made from: where pointer and proxy differ, that is mended first."""
         run = self._start(plan)
+        if route is not None:
+            repair_route(run, route)
         return run, drive(run, start=start)
 
     def _start(self, plan: Plan) -> Run:

@@ -1,6 +1,7 @@
 """What holds when an operation has ended well, whichever way it went: stated once, asked by the engine before its last
 word and by the tests after every death.
 
+    all traffic goes to one slot        and a restart of the proxy changes nothing about it
     the routed slot runs                traffic has somebody to answer it
     nothing runs beside it              no orphan; only a deploy that waits for its bless keeps an old slot hot
 """
@@ -9,19 +10,23 @@ from collections.abc import Mapping
 
 from celadon.deploy.run import Run
 from celadon.model.names import Slot
-from celadon.model.observed import SlotStatus, SlotView
+from celadon.model.observed import RouteView, SlotStatus, SlotView
 from celadon.model.plan import Outcome
 
 SETTLED = frozenset({Outcome.DONE, Outcome.REJECTED, Outcome.ROLLED_BACK, Outcome.RECOVERED})
 """Outcomes that leave nothing open."""
 
 
-def find_broken(route: Slot | None, views: Mapping[Slot, SlotView]) -> str:
+def find_broken(route: RouteView, views: Mapping[Slot, SlotView]) -> str:
     """The first invariant that does not hold, in words; empty when all do. Pure."""
+    if route.split is not None:
+        return f"the proxy still gives {route.split.slot} {route.split.percent} % of the traffic"
+    if route.disagreement:
+        return route.disagreement
     for slot, view in views.items():
-        if slot is route and view.status is not SlotStatus.RUNNING:
+        if slot is route.slot and view.status is not SlotStatus.RUNNING:
             return f"the proxy routes to {slot}, where nothing runs ({view.status})"
-        if slot is not route and view.status is SlotStatus.RUNNING:
+        if slot is not route.slot and view.status is SlotStatus.RUNNING:
             return f"{slot} runs, though the proxy does not route to it"
     return ""
 
@@ -31,7 +36,7 @@ def confirm(run: Run, outcome: Outcome) -> Outcome:
     if outcome not in SETTLED:
         return outcome
     ports = run.ports
-    broken = find_broken(ports.proxy.observe().slot, {slot: ports.runner.observe(slot) for slot in Slot})
+    broken = find_broken(ports.proxy.observe(), {slot: ports.runner.observe(slot) for slot in Slot})
     if not broken:
         return outcome
     run.blame(broken, code="invariant_broken", next_command="celadon recover")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
+from celadon.deploy.route import WHOLE
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
@@ -18,38 +19,54 @@ SAMPLE_EVERY_S = 1.0
 
 
 def observe(run: Run) -> Result:
+    if run.finalize_is_asked:
+        return Result.OK
+    result = watch(run, window_s=run.plan.settings.observe.window_s)
+    manual = run.plan.settings.observe.bless is BlessMode.MANUAL
+    if result is Result.OK and manual and not run.finalize_is_asked:
+        run.blame("healthy; bless is manual", code="awaiting_bless", next_command="celadon finalize")
+        return Result.UNDECIDED
+    return result
+
+
+def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
+    """`percent` of the traffic goes to the candidate. OK: healthy, or a person asked to finalize. Blocks for `window_s`
+    unless something is decided earlier."""
     traffic = run.ports.proxy.traffic()
     try:
-        return _watch(run, traffic)
+        return _watch(run, traffic, window_s=window_s, percent=percent)
     finally:
         traffic.close()
 
 
-def _watch(run: Run, traffic: Traffic) -> Result:
+def _watch(run: Run, traffic: Traffic, *, window_s: float, percent: int) -> Result:
     settings, clock = run.plan.settings.observe, run.ports.clock
     judge = run.ports.make_judge(settings, run.plan.candidate)
+    judge.take_share(percent)
     run.note(
         WindowOpened(
-            window_s=settings.window_s,
+            percent=percent,
+            window_s=window_s,
             max_error_rate=settings.max_error_rate,
             min_requests_count=settings.min_requests_count,
         )
     )
     run.ports.reached("window_recorded")
-    sampler = _Sampler(run, began_s=clock.now_s())
+    sampler = _Sampler(run, began_s=clock.now_s(), window_s=window_s, percent=percent)
     while True:
         if run.asked(Request.ABORT):
             return Result.ABORTED
         if run.asked(Request.FINALIZE):
+            run.finalize_is_asked = True
             return Result.OK
         _feed(run, judge, traffic, sampler)
         elapsed_s = clock.now_s() - sampler.began_s
-        verdict = judge.judge(elapsed_s=elapsed_s, window_s=settings.window_s)
+        verdict = judge.judge(elapsed_s=elapsed_s, window_s=window_s)
         if verdict is not None:
-            return _conclude(run, verdict)
+            return _conclude(run, verdict, whole=percent == WHOLE)
         sampler.sample(elapsed_s)
         run.ports.reached("mid_window")
-        clock.wait(max(0.0, min(settings.interval_s, settings.window_s - elapsed_s)))
+        clock.wait(max(0.0, min(settings.interval_s, window_s - elapsed_s)))
 
 
 def _feed(run: Run, judge: Judge, traffic: Traffic, sampler: "_Sampler") -> None:
@@ -61,7 +78,8 @@ def _feed(run: Run, judge: Judge, traffic: Traffic, sampler: "_Sampler") -> None
     sampler.add(hits, answer=answer, view=view)
 
 
-def _conclude(run: Run, verdict: Verdict) -> Result:
+def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
+    """A share that ends undecided is no reason for anything."""
     run.note(
         VerdictReached(judgement=verdict.judgement, rule=verdict.rule, reason=verdict.reason, evidence=verdict.evidence)
     )
@@ -71,10 +89,8 @@ def _conclude(run: Run, verdict: Verdict) -> Result:
             run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command="celadon logs")
             return Result.BREACH
         case Judgement.UNDECIDED:
-            run.blame(verdict.reason, code="undecided", next_command="celadon finalize  # or: celadon rollback")
-            return Result.UNDECIDED
-        case Judgement.HEALTHY if run.plan.settings.observe.bless is BlessMode.MANUAL:
-            run.blame("healthy; bless is manual", code="awaiting_bless", next_command="celadon finalize")
+            if whole:
+                run.blame(verdict.reason, code="undecided", next_command="celadon finalize  # or: celadon rollback")
             return Result.UNDECIDED
         case Judgement.HEALTHY:
             return Result.OK
@@ -83,8 +99,10 @@ def _conclude(run: Run, verdict: Verdict) -> Result:
 class _Sampler:
     """Counts between two samples, and since the window opened. For people; it decides nothing."""
 
-    def __init__(self, run: Run, *, began_s: float) -> None:
+    def __init__(self, run: Run, *, began_s: float, window_s: float, percent: int) -> None:
         self.began_s = began_s
+        self._window_s = window_s
+        self._percent = percent
         self._run = run
         self._sampled_s = 0.0
         self._since = dict.fromkeys(Slot, 0)
@@ -110,7 +128,7 @@ class _Sampler:
         self._run.note(
             WindowSampled(
                 elapsed_s=elapsed_s,
-                window_s=self._run.plan.settings.observe.window_s,
+                window_s=self._window_s,
                 candidate_requests_per_s=self._since[candidate] / span_s,
                 old_requests_per_s=self._since[old] / span_s,
                 old_failed_count=self._failed[old],
@@ -120,6 +138,7 @@ class _Sampler:
                     probes_count=self._probes_count,
                     probes_failed_count=self._probes_failed_count,
                     restarts_count=self._restarts_count,
+                    percent=self._percent,
                     elapsed_s=elapsed_s,
                 ),
             )

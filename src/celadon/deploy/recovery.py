@@ -17,6 +17,7 @@ from celadon.deploy.ledger import Account, Ledger
 from celadon.deploy.loop import drive
 from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.retreat import ensure_ready
+from celadon.deploy.route import repair_route
 from celadon.deploy.run import Run
 from celadon.deploy.switch import enable_boot
 from celadon.events import InterruptionFound, Repaired, Step
@@ -35,7 +36,7 @@ class Way(StrEnum):
 
 
 def plan_recovery(account: Account, *, route: Slot | None, candidate_runs: bool) -> Way:
-    """Pure. `route` is what the proxy serves now."""
+    """Pure. `route` is what the proxy serves now; the candidate, if it has but a share."""
     if account.candidate is None:
         return Way.REJECT
     if account.blessed:
@@ -64,7 +65,8 @@ def recover_interrupted(run: Run, account: Account) -> Outcome:
     if account.candidate is None:
         return Outcome.RECOVERED
     runs = views[account.candidate].status is SlotStatus.RUNNING
-    way = plan_recovery(account, route=route.slot, candidate_runs=runs)
+    reached = account.candidate if route.reaches(account.candidate) else route.slot
+    way = plan_recovery(account, route=reached, candidate_runs=runs)
     run.note(Repaired(what=f"recovered_by_{way}", slot=route.slot))
     match way:
         case Way.FORWARD:
@@ -89,7 +91,7 @@ def settle_idle(run: Run) -> bool:
     route, views = _look(run)
     if route.slot is None:
         return False
-    mended = False
+    mended = repair_route(run, route)
     if views[route.slot].status is not SlotStatus.RUNNING:
         run.note(Repaired(what="live_slot_started", slot=route.slot))
         _is_up(run, route.slot, release=run.plan.live_release)

@@ -19,7 +19,7 @@ def retire(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> None:
     """Drain, then stop. Never called for the slot that is routed: that would be the worst thing this program
     could do, so it is checked here, against the proxy, once more."""
     route = run.ports.proxy.observe()
-    if route.slot is slot:
+    if route.reaches(slot):
         raise StepError(
             f"the proxy still routes to {slot}: it is not stopped", code="slot_is_routed", next_command="celadon check"
         )

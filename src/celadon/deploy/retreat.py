@@ -4,9 +4,10 @@ import contextlib
 
 from celadon.deploy.hooks import run_hook
 from celadon.deploy.retire import disable_boot, retire
+from celadon.deploy.route import move_route
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
-from celadon.deploy.switch import enable_boot, move_route
+from celadon.deploy.switch import enable_boot
 from celadon.deploy.verify import ask_slot
 from celadon.events import CandidateKept
 from celadon.model.errors import StepError
@@ -19,7 +20,7 @@ def reject(run: Run) -> Result:
     """Stop the candidate and keep what it left. Nothing here touches the route."""
     candidate = run.plan.candidate
     disable_boot(run, candidate)
-    if run.ports.proxy.observe().slot is candidate:
+    if run.ports.proxy.observe().reaches(candidate):
         run.blame(
             f"the proxy routes to {candidate}, which should never have had traffic",
             code="route_astray",

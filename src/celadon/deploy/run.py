@@ -43,13 +43,15 @@ class Ports:
 class Run:
     """`insistent`: the journal may fail without stopping the step (see RETREATS). `reason`, `code` and
     `next_command` are of the first failure: what led here, not what followed. `switch_is_intended` turns true
-    when the intent to move the route is about to be recorded."""
+    when the intent to move the route is about to be recorded; `share_percent` is what the candidate was seen to get."""
 
     plan: Plan
     ports: Ports
     release: Release | None = None
     insistent: bool = False
     switch_is_intended: bool = False
+    share_percent: int = 0
+    finalize_is_asked: bool = False
     reason: str = ""
     code: str = ""
     next_command: str | None = None

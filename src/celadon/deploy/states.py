@@ -18,13 +18,14 @@ from celadon.model.plan import Outcome
 
 
 class Result(StrEnum):
-    """How a step ended. UNSEEN: the route may have moved but was not seen to. BREACH and UNDECIDED are
-    what a window may end with besides OK."""
+    """How a step ended. UNSEEN: the route may have moved but was not seen to. RECALLED: a person asked to go back when
+    a share of the traffic had moved. BREACH and UNDECIDED are what a window may end with besides OK."""
 
     OK = "ok"
     FAILED = "failed"
     ABORTED = "aborted"
     UNSEEN = "unseen"
+    RECALLED = "recalled"
     BREACH = "breach"
     UNDECIDED = "undecided"
 
@@ -41,6 +42,8 @@ ARROWS: Mapping[tuple[Step, Result], Step | Outcome] = MappingProxyType(
         (Step.SWITCH, Result.FAILED): Step.REJECT,
         (Step.SWITCH, Result.ABORTED): Step.REJECT,
         (Step.SWITCH, Result.UNSEEN): Step.RETURN,
+        (Step.SWITCH, Result.RECALLED): Step.RETURN,
+        (Step.SWITCH, Result.BREACH): Step.RETURN,
         (Step.OBSERVE, Result.OK): Step.FINALIZE,
         (Step.OBSERVE, Result.FAILED): Step.RETURN,
         (Step.OBSERVE, Result.BREACH): Step.RETURN,

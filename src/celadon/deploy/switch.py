@@ -1,13 +1,13 @@
 """Step 3, the pivot: the route moves, and is seen to have moved."""
 
 from celadon.deploy.hooks import run_hook
+from celadon.deploy.route import move_route, result_of_unseen
 from celadon.deploy.run import Run
+from celadon.deploy.share import give_shares
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
-from celadon.events import BootEnabled, SwitchFailed, SwitchIntended, SwitchSeen
-from celadon.model.errors import StepError
-from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.observed import Effect, Switched
+from celadon.events import BootEnabled, SwitchIntended
+from celadon.model.names import Slot
 from celadon.model.plan import Request
 
 
@@ -29,9 +29,12 @@ def switch(run: Run) -> Result:
     run.switch_is_intended = True
     run.note(SwitchIntended(from_slot=plan.live, to_slot=plan.candidate, to_release=run.planned_number()))
     run.ports.reached("switch_recorded")
+    result = give_shares(run)
+    if result is not Result.OK:
+        return result
     switched = move_route(run, plan.candidate, release=run.planned_number())
     if not switched.seen:
-        return Result.FAILED if switched.effect is Effect.NONE else Result.UNSEEN
+        return result_of_unseen(run, switched)
     run_hook(run, "post_switch")
     return Result.OK
 
@@ -41,27 +44,3 @@ def enable_boot(run: Run, slot: Slot) -> None:
     run.ports.runner.set_boot(slot, enabled=True)
     run.ports.reached("after_enable")
     run.note(BootEnabled(slot=slot))
-
-
-def move_route(run: Run, to: Slot, *, release: ReleaseNumber) -> Switched:
-    """Switch and say so. A driver that raises has an unknown effect: the caller must make it so again."""
-    try:
-        switched = run.ports.proxy.switch(to, reached=run.ports.reached)
-    except (StepError, OSError) as error:
-        switched = Switched(to=to, seen=False, effect=Effect.UNKNOWN, reason=str(error))
-    run.ports.reached("seen")
-    if switched.seen:
-        run.note(
-            SwitchSeen(
-                to_slot=to,
-                to_release=release,
-                moved_ms=switched.moved_ms,
-                seen_ms=switched.seen_ms,
-                settled_ms=switched.settled_ms,
-            )
-        )
-    else:
-        if not (run.insistent and switched.effect is Effect.AT_REST):
-            run.blame(switched.reason, code="switch_not_seen", next_command="celadon check")
-        run.note(SwitchFailed(to_slot=to, effect=switched.effect, reason=switched.reason))
-    return switched

@@ -78,7 +78,7 @@ class LiveSink:
 
     def _render(self) -> str:
         lines = [" ".join(self._render_step(step) for step in _SHOWN)]
-        if self._sample is not None and self._running is Step.OBSERVE:
+        if self._sample is not None and self._running in {Step.OBSERVE, Step.SWITCH}:
             lines += self._render_sample(self._sample)
         if self._drain is not None and self._running in {Step.FINALIZE, Step.RETURN}:
             lines += [describe_event(self._drain) or ""]
@@ -98,8 +98,9 @@ class LiveSink:
         seen = f"[dim]{evidence.requests_count} requests, {evidence.probes_count} probes[/]"
         rates = {candidate: sample.candidate_requests_per_s, candidate.other: sample.old_requests_per_s}
         new, old = (f"  {slot:5}  {rate:8.1f} requests/s" for slot, rate in rates.items())
+        hot = "hot" if evidence.percent == 100 else f"{100 - evidence.percent} % of the traffic"
         return [
             f"{new}  {evidence.failed_count} failed  {seen}",
-            f"{old}  {sample.old_failed_count} failed  [dim]hot[/]",
+            f"{old}  {sample.old_failed_count} failed  [dim]{hot}[/]",
             f"  [dim]{sample.elapsed_s:.0f} of {sample.window_s:g} s[/]",
         ]

@@ -27,7 +27,10 @@ def _describe_route(status: Status) -> str:
     if status.route.slot is None:
         return "no slot has traffic yet" if not status.deployed else "the proxy has no route"
     how = "seen through the proxy" if status.route.seen else f"by the pointer only: {status.route.detail}"
-    return f"traffic goes to {status.route.slot} ({how})"
+    split = status.route.split
+    share = f", {split.percent} % of it to {split.slot}" if split is not None else ""
+    off = f"; {status.route.disagreement}" if status.route.disagreement else ""
+    return f"traffic goes to {status.route.slot}{share} ({how}){off}"
 
 
 def _describe_slot(report: SlotReport, *, live: bool) -> str:

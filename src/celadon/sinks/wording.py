@@ -24,6 +24,7 @@ from celadon.events import (
     ReleasesPruned,
     Repaired,
     RequestTaken,
+    ShareSeen,
     SlotStopped,
     StepEnded,
     StepStarted,
@@ -44,6 +45,8 @@ _REPAIRS = {
     "recovered_by_reject": "traffic had not moved: removing the candidate",
     "recovered_by_person": "the first release was not blessed and does not run",
     "live_slot_started": "the live slot was not running: started",
+    "pointer_repaired": "the pointer follows what the proxy does",
+    "share_ended": "a share of the traffic that no deploy was giving has ended",
     "orphan_stopped": "a slot without traffic was left running: stopped",
 }
 
@@ -89,10 +92,13 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return "\n".join(lines + ([f"    | {line}" for line in tail] if exit_code else []))
         case SwitchSeen(to_slot=slot, to_release=release, seen_ms=seen_ms):
             return f"  traffic goes to {slot}, {_label(release)}: first seen {seen_ms:.1f} ms after the decision"
+        case ShareSeen(to_slot=slot, to_release=release, percent=percent, seen_ms=seen_ms):
+            return f"  {percent} % of the traffic goes to {slot}, {_label(release)}: in force after {seen_ms:.1f} ms"
         case SwitchFailed(to_slot=slot, effect=effect, reason=reason):
             return f"  the switch to {slot} was not seen (effect {effect}): {reason}"
-        case WindowOpened(window_s=window_s, max_error_rate=rate):
-            return f"  watching for {window_s:g} s; more than {rate:.1%} of 5xx brings the old release back"
+        case WindowOpened(window_s=window_s, max_error_rate=rate, percent=percent):
+            what = "watching" if percent == 100 else f"watching {percent} %"
+            return f"  {what} for {window_s:g} s; more than {rate:.1%} of 5xx brings the old release back"
         case WindowSampled(elapsed_s=elapsed_s, window_s=window_s, candidate_requests_per_s=rate, evidence=evidence):
             return (
                 f"  {elapsed_s:5.1f} of {window_s:g} s  {rate:7.1f} requests/s  {evidence.requests_count} requests, "
