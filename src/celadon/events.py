@@ -241,6 +241,25 @@ class VerdictReached(_Event, frozen=True, kw_only=True, tag="verdict_reached"):
     evidence: Evidence
 
 
+class SiteAdopted(_Event, frozen=True, kw_only=True, tag="site_adopted"):
+    """The site's requests go through the route now, to what ran already. `wheres` are the places in the proxy's
+    configuration, `files` those of the user that were edited; `unit` is empty for plain processes."""
+
+    slot: Slot
+    release: ReleaseNumber
+    wheres: tuple[str, ...]
+    files: tuple[str, ...]
+    unit: str = ""
+
+
+class SiteEjected(_Event, frozen=True, kw_only=True, tag="site_ejected"):
+    """The site is served by plain configuration again, from the address of `slot`."""
+
+    slot: Slot
+    address: str
+    files: tuple[str, ...]
+
+
 class Blessed(_Event, frozen=True, kw_only=True, tag="blessed"):
     """The commit point: from here recovery only rolls forward."""
 
@@ -338,6 +357,8 @@ Event = (
     | WindowOpened
     | WindowSampled
     | VerdictReached
+    | SiteAdopted
+    | SiteEjected
     | Blessed
     | DrainCounted
     | SlotStopped

@@ -1,8 +1,10 @@
 """The composition root: settings in, a ready set of ports out. The one place that knows every driver's name."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
+from celadon.contracts.adoption import Adoption, SiteFinder
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.journal import Journal
 from celadon.contracts.proxy import Proxy
@@ -41,6 +43,9 @@ def _systemd(layout: Layout, settings: Settings) -> Runner:
 PROXIES: Mapping[ProxyKind, Callable[[Layout, Settings], Proxy]] = MappingProxyType(
     {ProxyKind.NGINX: _nginx, ProxyKind.CADDY: _caddy}
 )
+FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = MappingProxyType({})
+"""By kind: given the main configuration file and the program."""
+ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingProxyType({})
 RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProxyType(
     {RunnerKind.PROCESS: _process, RunnerKind.SYSTEMD: _systemd}
 )
@@ -51,7 +56,11 @@ def make_proxy(layout: Layout, settings: Settings) -> Proxy:
 
 
 def make_runner(layout: Layout, settings: Settings) -> Runner:
-    return RUNNERS[settings.web.runner](layout, settings)
+    """With what was adopted in a slot in the place of what we would run there."""
+    from celadon.drivers.runners.adopted import AdoptedRunner, read_adopted
+
+    runner = RUNNERS[settings.web.runner](layout, settings)
+    return AdoptedRunner(layout, runner) if read_adopted(layout) else runner
 
 
 def make_ports(

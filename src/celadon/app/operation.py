@@ -134,6 +134,8 @@ class _Operator:
                 return self._finalize()
             case OperationKind.RECOVER:
                 return self._settle()
+            case OperationKind.ADOPT | OperationKind.EJECT:
+                return self._hand_over()
 
     def _deploy(self) -> tuple[Run, Outcome]:
         settings = self.order.settings
@@ -195,6 +197,16 @@ class _Operator:
             )
             return run, Outcome.NEEDS_PERSON
         return run, drive(run, start=Step.FINALIZE)
+
+    def _hand_over(self) -> tuple[None, Outcome]:
+        from celadon.app.handover import adopt_site, eject_site
+
+        carry_out = adopt_site if self.order.kind is OperationKind.ADOPT else eject_site
+        try:
+            carry_out(self.layout, self.order, journal=self.journal)
+        finally:
+            self.in_force = read_in_force(self.layout)
+        return None, Outcome.DONE
 
     def _recover(self, interrupted: Account) -> tuple[Run | None, Outcome]:
         if interrupted.candidate is None:

@@ -6,14 +6,25 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from celadon.contracts.adoption import Edit
 from celadon.model.names import AppName, OperationId, ReleaseNumber
 from celadon.model.plan import OperationKind
 from celadon.model.release import Source
 from celadon.model.settings import Settings
 
 
+class Handover(Struct, frozen=True, kw_only=True):
+    """What a person agreed to of an adoption or an ejection. `unit` and `pids` are what runs the app now."""
+
+    edits: tuple[Edit, ...]
+    unit: str = ""
+    pids: tuple[int, ...] = ()
+    wheres: tuple[str, ...] = ()
+
+
 class Order(Struct, frozen=True, kw_only=True):
-    """`settings` and `source` for a deploy; `release` for a rollback to a named one."""
+    """`settings` and `source` for a deploy; `release` for a rollback to a named one; `settings` and `handover` for an
+    adoption, `handover` for an ejection."""
 
     root: str
     app: AppName
@@ -23,6 +34,7 @@ class Order(Struct, frozen=True, kw_only=True):
     settings: Settings | None = None
     source: Source | None = None
     release: ReleaseNumber | None = None
+    handover: Handover | None = None
 
 
 def new_operation_id() -> OperationId:

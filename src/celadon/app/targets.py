@@ -4,7 +4,7 @@ from celadon.contracts.releases import Releases
 from celadon.deploy.ledger import Ledger
 from celadon.model.errors import RefusedError, StepError
 from celadon.model.names import ReleaseNumber
-from celadon.model.release import Fate, Release
+from celadon.model.release import Fate, Release, SourceKind
 
 
 def choose_target(
@@ -16,6 +16,13 @@ def choose_target(
     release = _read(releases, number)
     if release.number == live:
         raise RefusedError(f"{release.label} is live already", code="already_live", next_command="celadon releases")
+    source = release.manifest.source
+    if source.kind is SourceKind.ADOPTED and not source.location:
+        raise RefusedError(
+            f"{release.label} ran before celadon, and no unit says how it is started",
+            code="adopted_not_startable",
+            next_command="celadon releases",
+        )
     if release.fate is Fate.FAILED:
         raise RefusedError(
             f"{release.label} was rejected or taken back, and is kept for inspection only",

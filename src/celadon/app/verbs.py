@@ -8,7 +8,7 @@ from pathlib import Path
 
 from celadon.app.follow import Follower
 from celadon.app.inforce import read_in_force
-from celadon.app.order import Order, new_operation_id
+from celadon.app.order import Handover, Order, new_operation_id
 from celadon.app.spawn import spawn_operation
 from celadon.contracts.sink import Sink
 from celadon.host.control import ask
@@ -66,6 +66,7 @@ def order_of(
     settings: Settings | None = None,
     source: Source | None = None,
     release: ReleaseNumber | None = None,
+    handover: Handover | None = None,
 ) -> Order:
     return Order(
         root=str(layout.root),
@@ -76,6 +77,7 @@ def order_of(
         settings=settings,
         source=source,
         release=release,
+        handover=handover,
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 VERBS = (
-    "init", "check", "plan", "deploy", "status", "rollback", "finalize", "abort", "attach", "history", "releases",
-    "logs", "config", "recover", "completion", "version",
+    "init", "adopt", "check", "plan", "deploy", "status", "rollback", "finalize", "abort", "attach", "history",
+    "releases", "logs", "config", "preview", "eject", "recover", "completion", "version",
 )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from celadon.config.load import read_ephemeral_range
+from celadon.config.table import PROXY_DEFAULTS
+from celadon.model.settings import ProxyKind
 
 
 class Stack(Struct, frozen=True, kw_only=True):
@@ -17,14 +19,43 @@ class Stack(Struct, frozen=True, kw_only=True):
     reuse: str = ""
 
 
+class GuessedSite(Struct, frozen=True, kw_only=True):
+    """A site that runs already, as it was found. `command` is empty where nobody knows how its app is started."""
+
+    proxy: ProxyKind
+    config: str
+    binary: str
+    site: str
+    listen: str
+    port: int
+    command: str = ""
+    user: str = ""
+    systemd: bool = False
+
+
 _PIP = ("python3 -m venv venv", "venv/bin/pip install -r requirements.txt")
 _UNKNOWN = Stack(because="nothing that was recognised", command="./start --port $PORT")
 
 
-def guess_config(directory: Path) -> str:
-    """The whole text of a commented celadon.toml that loads without a mistake."""
+def guess_config(directory: Path, *, running: GuessedSite | None = None) -> str:
+    """The whole text of a commented celadon.toml that loads without a mistake. `running`: blue is what runs."""
     stack = guess_stack(directory)
-    return _render(_guess_name(directory), stack, ports=_guess_ports())
+    name = _guess_name(directory)
+    if running is None:
+        return _render(name, stack, ports=_guess_ports(), proxy=_UNKNOWN_PROXY, chosen=_CHOICES.format(name=name))
+    if running.command:
+        because = "how it runs now"
+        steps = stack.dependency_steps
+        stack = Stack(because=because, command=running.command, dependency_steps=steps, reuse=stack.reuse)
+    green = next(port for port in _guess_ports() if port != running.port)
+    return _render(
+        name,
+        stack,
+        ports=(running.port, green),
+        proxy=_render_proxy(running),
+        chosen=_render_chosen(running, name),
+        user=running.user,
+    )
 
 
 def guess_stack(directory: Path) -> Stack:
@@ -100,14 +131,37 @@ def _quote(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _render(name: str, stack: Stack, *, ports: tuple[int, int]) -> str:
+_UNKNOWN_PROXY = """\
+type = "nginx"
+site = "http://localhost"     # your site's public URL"""
+_CHOICES = """\
+# runner = "systemd"          # real units, restarted when they crash and started at boot; needs root
+# env_file = "/etc/{name}.env\""""
+
+
+def _render_proxy(running: GuessedSite) -> str:
+    named = {"type": running.proxy.value, "site": running.site, "listen": running.listen}
+    own = PROXY_DEFAULTS[running.proxy]
+    named |= {"config": running.config} if running.config != own["config"] else {}
+    if running.binary != own["binary"]:
+        named["binary"] = running.binary
+    if running.config != own["config"]:
+        named["directory"] = str(Path(running.config).parent / "celadon")
+    return "\n".join(f"{key} = {_quote(value)}" for key, value in named.items())
+
+
+def _render_chosen(running: GuessedSite, name: str) -> str:
+    return 'runner = "systemd"' if running.systemd else _CHOICES.format(name=name)
+
+
+def _render(name: str, stack: Stack, *, ports: tuple[int, int], proxy: str, chosen: str, user: str = "") -> str:
     steps = ", ".join(map(_quote, stack.dependency_steps))
     reuse = f"reuse = {stack.reuse}" if stack.reuse else '# reuse = { venv = "requirements.txt" }'
     return f"""\
 # How celadon deploys {name}. `celadon config` prints everything in force; docs/reference/settings.md has all of it.
 
 app = "{name}"
-# user = "{name}"            # the system user that build, app and hooks run as
+{f"user = {_quote(user)}" if user else f'# user = "{name}"'}            # the system user that build, app and hooks run as
 # shared = ["media"]          # paths that outlive releases
 
 [build]
@@ -119,8 +173,7 @@ steps = []
 # Guessed from {stack.because}. The app must listen on 127.0.0.1:$PORT.
 command = {_quote(stack.command)}
 ports = [{ports[0]}, {ports[1]}]      # blue's and green's; outside ip_local_port_range
-# runner = "systemd"          # real units, restarted when they crash and started at boot; needs root
-# env_file = "/etc/{name}.env"
+{chosen}
 
 [readiness]
 # Should check what the app needs (its database), not answer a static 200.
@@ -128,8 +181,7 @@ path = "/"
 status = [200]
 
 [proxy]
-type = "nginx"
-site = "http://localhost"     # your site's public URL
+{proxy}
 
 [observe]
 window = "60s"

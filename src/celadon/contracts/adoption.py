@@ -48,9 +48,9 @@ class SiteFinder(Protocol):
 class Adoption(Protocol):
     """One app's site, handed over and back."""
 
-    def propose(self, found: FoundSite) -> Sequence[Edit]:
-        """The smallest edit of the user's own files by which `found` is served by the app's route. Pure but for reading
-        those files. Raises StepError when they have changed since `found` was."""
+    def propose(self, found: Sequence[FoundSite]) -> Sequence[Edit]:
+        """The smallest edit of the user's own files by which each of `found` is served by the app's route; one Edit a
+        file. Pure but for reading those files. Raises StepError when they have changed since `found` was."""
         ...
 
     def adopt(self, edits: Sequence[Edit], *, live: Slot) -> None:

@@ -116,6 +116,7 @@ def _post(ledger: Ledger, account: Account, body: object) -> None:
             account.switch_intended = True
         case Blessed(release=release):
             account.blessed = True
+            ledger.highest_release = max(ledger.highest_release, release)
             if ledger.unsettled is not None and ledger.unsettled.release == release:
                 ledger.unsettled.blessed = True
             ledger.blessed = [*(number for number in ledger.blessed if number != release), release]

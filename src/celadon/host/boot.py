@@ -9,7 +9,7 @@ from celadon.host.files import write_atomic
 from celadon.model.errors import StepError
 
 RECOVERY_UNIT = "celadon-recover.service"
-_PROXIES = "nginx.service caddy.service"
+_PROXIES = "nginx.service caddy.service haproxy.service traefik.service"
 _TIMEOUT_S = 300
 _CALL_TIMEOUT_S = 30.0
 

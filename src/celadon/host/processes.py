@@ -5,7 +5,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -84,6 +84,20 @@ def _session_of(pid: int) -> int | None:
     return int(fields[3]) if fields is not None else None
 
 
+def read_arguments(pid: int) -> list[str]:
+    """Its command line; empty when it is gone or is not to be read."""
+    text = _read_bytes(pid, "cmdline").rstrip(b"\0")
+    return text.decode(errors="replace").split("\0") if text else []
+
+
+def read_directory(pid: int) -> str:
+    """Where it works; `/` when that is not to be read."""
+    try:
+        return os.readlink(_PROC / str(pid) / "cwd")
+    except OSError:
+        return "/"
+
+
 def sum_rss_bytes(pids: Iterable[int]) -> int:
     total = 0
     for pid in pids:
@@ -92,7 +106,24 @@ def sum_rss_bytes(pids: Iterable[int]) -> int:
     return total
 
 
-def end_processes(find: "ProcessFinder", *, grace_s: float) -> bool:
+def find_with_descendants(roots: Iterable[ProcessIdentity]) -> list[int]:
+    """Those of `roots` that live, and what they and their children started, as far as it was not orphaned."""
+    children: dict[int, list[int]] = {}
+    for pid in _pids():
+        fields = _read_stat(pid)
+        if fields is not None and fields[0] not in "ZX":
+            children.setdefault(int(fields[1]), []).append(pid)
+    found: set[int] = set()
+    todo = [root.pid for root in roots if is_alive(root)]
+    while todo:
+        pid = todo.pop()
+        if pid not in found:
+            found.add(pid)
+            todo += children.get(pid, [])
+    return sorted(found)
+
+
+def end_processes(find: Callable[[], list[int]], *, grace_s: float) -> bool:
     """SIGTERM to all, wait up to `grace_s`, SIGKILL until none is found. True when SIGKILL was needed. Raises
     TimeoutError when one survives 5 s of that."""
     _signal_all(find(), signal.SIGTERM)
@@ -120,7 +151,7 @@ class ProcessFinder:
         return sorted({*find_marked(self._mark), *members})
 
 
-def _await_none(find: ProcessFinder, *, until_s: float) -> bool:
+def _await_none(find: Callable[[], list[int]], *, until_s: float) -> bool:
     """Sleeps on the pidfds of what is left, so that the last death is noticed at once."""
     while True:
         _reap()

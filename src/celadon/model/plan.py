@@ -14,6 +14,8 @@ class OperationKind(StrEnum):
     ROLLBACK = "rollback"
     FINALIZE = "finalize"
     RECOVER = "recover"
+    ADOPT = "adopt"
+    EJECT = "eject"
 
 
 class Plan(Struct, frozen=True, kw_only=True):

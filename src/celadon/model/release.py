@@ -13,10 +13,12 @@ class SourceKind(StrEnum):
     DIRECTORY = "directory"
     GIT = "git"
     TAR = "tar"
+    ADOPTED = "adopted"
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """What a release is made of. `location` is a directory, a repository or a tar file.
+    """What a release is made of. `location` is a directory, a repository or a tar file; of an adopted one, which ran
+    before us and was not built, the systemd unit that runs it, or empty.
 
     `ref` is what the user typed (git only), `commit` the full object id it meant at that moment.
     """

@@ -56,6 +56,15 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     switch_ms: float | None = None
 
 
+class PreviewAccess(Struct, frozen=True, kw_only=True):
+    """`slot` is what is reached at this moment; None before the first switch."""
+
+    site: str
+    slot: Slot | None
+    header: str
+    cookie: str
+
+
 class Preview(Struct, frozen=True, kw_only=True):
     """`rollback_to` is the release that a return would go to; None: there is none yet. `changed_files` are proxy
     files whose text a deploy would change."""

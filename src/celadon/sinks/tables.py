@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from celadon.model.observed import Finding, FindingLevel
 from celadon.model.release import Source, SourceKind
-from celadon.model.report import KeptRelease, OperationRecord, Preview
+from celadon.model.report import KeptRelease, OperationRecord, Preview, PreviewAccess
 
 _SIGNS = {FindingLevel.OK: "ok", FindingLevel.WARNING: "warning", FindingLevel.PROBLEM: "PROBLEM"}
 
@@ -45,10 +45,23 @@ def render_preview(preview: Preview) -> str:
     return "\n".join(lines)
 
 
+def render_preview_access(access: PreviewAccess) -> str:
+    return "\n".join(
+        [
+            f"{access.slot or 'no slot'} at {access.site}, for whoever has this; keep it secret",
+            f"  header  {access.header}",
+            f"  cookie  {access.cookie}",
+            f"  curl -H '{access.header}' {access.site}/",
+        ]
+    )
+
+
 def describe_source(source: Source) -> str:
     match source.kind:
         case SourceKind.GIT:
             return f"{source.ref} ({(source.commit or '')[:10]})"
+        case SourceKind.ADOPTED:
+            return f"adopted ({source.location or 'processes without a unit'})"
         case SourceKind.TAR | SourceKind.DIRECTORY:
             return source.location
 

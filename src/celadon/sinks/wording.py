@@ -25,6 +25,8 @@ from celadon.events import (
     Repaired,
     RequestTaken,
     ShareSeen,
+    SiteAdopted,
+    SiteEjected,
     SlotStopped,
     StepEnded,
     StepStarted,
@@ -106,6 +108,11 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             )
         case VerdictReached(judgement=judgement, rule=rule, reason=reason):
             return f"  {judgement} by {rule}: {reason}"
+        case SiteAdopted(slot=slot, release=release, wheres=wheres, unit=unit):
+            what = unit or "the running processes"
+            return f"  {', '.join(wheres)} goes through the route now; {what} is {_label(release)} in {slot}"
+        case SiteEjected(slot=slot, address=address, files=files):
+            return f"  the site goes to {address} ({slot}) without celadon; edited: {', '.join(files) or 'nothing'}"
         case Blessed(slot=slot, release=release):
             return f"  {_label(release)} in {slot} is blessed"
         case DrainCounted(slot=slot, connections_count=count, lingering_workers_count=workers):
@@ -169,6 +176,8 @@ def _describe_start(event: OperationStarted) -> str:
         case OperationKind.DEPLOY:
             live = f"{_label(event.live_release)} in {event.live}" if event.live else "nothing yet"
             return f"deploy{release} into {event.candidate} by {event.lead}; live: {live}"
+        case OperationKind.ADOPT | OperationKind.EJECT:
+            return f"{event.kind} by {event.lead}"
         case OperationKind.ROLLBACK | OperationKind.FINALIZE | OperationKind.RECOVER:
             return f"{event.kind}{release} by {event.lead}"
 

@@ -73,10 +73,19 @@ def _unpack_tar(source: Source, tree: Path, _: Sequence[str], reached: Callable[
     unpack_archive(Path(source.location), tree, reached=reached)
 
 
+def _refuse_adopted(source: Source, _: Path, __: Sequence[str], ___: Callable[[], None]) -> None:
+    raise StepError(
+        f"what ran before celadon ({source.location}) cannot be built",
+        code="adopted_not_startable",
+        next_command="celadon releases",
+    )
+
+
 FETCHES: Mapping[SourceKind, Fetch] = MappingProxyType(
     {
         SourceKind.DIRECTORY: _copy_directory,
         SourceKind.GIT: _archive_commit,
         SourceKind.TAR: _unpack_tar,
+        SourceKind.ADOPTED: _refuse_adopted,
     }
 )

@@ -8,10 +8,10 @@ from pathlib import Path
 from celadon.drivers.runners.launch import clear_slot, find_identity, group_name, slot_variables, tail_file, write_slot
 from celadon.host.boot import default_units
 from celadon.host.checkpoint import reached
-from celadon.host.commands import Completed, run_command
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.host.processes import sum_rss_bytes
+from celadon.host.units import Systemctl, pids_of
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot, parse_release_label
 from celadon.model.observed import Finding, FindingLevel, SlotStatus, SlotView, Stopped
@@ -34,9 +34,6 @@ privileges that a user manager lacks and are left out there."""
 
 _USER_MANAGER_LACKS = ("PrivateTmp", "ProtectSystem", "ProtectKernelTunables", "ProtectKernelModules",
                        "ProtectControlGroups", "RestrictSUIDSGID", "LockPersonality", "RestrictRealtime")  # fmt: skip
-_SHOWN = "ActiveState,SubState,MainPID,ExecMainStatus,ExecMainCode,NRestarts,Result,ControlGroup"
-_CALL_TIMEOUT_S = 30.0
-_UNIFIED = Path("/sys/fs/cgroup")
 
 
 def unit_name(app: str, slot: Slot) -> str:
@@ -105,10 +102,11 @@ class SystemdRunner:
         self._layout = layout
         self._settings = settings
         self._user_manager = settings.web.systemd.user_manager
+        self._systemctl = Systemctl(user_manager=self._user_manager)
         self._units = unit_directory or default_units(user_manager=self._user_manager)
 
     def check(self) -> Sequence[Finding]:
-        state = self._systemctl("is-system-running").stdout.strip()
+        state = self._systemctl.call("is-system-running").stdout.strip()
         if state not in {"running", "degraded", "starting"}:
             text = f"systemd does not manage this machine (is-system-running: {state or 'no answer'})"
             return [_problem("runner systemd", text, fix='[web]\nrunner = "process"')]
@@ -134,8 +132,8 @@ class SystemdRunner:
             self._settings, slot, directory=self._layout.slot(slot), user_and_group=names
         ))  # fmt: skip
         name = unit_name(self._settings.app, slot)
-        self._systemctl("reset-failed", name)
-        self._require("start", name, code="start_failed")
+        self._systemctl.call("reset-failed", name)
+        self._systemctl.require("start", name, code="start_failed")
         reached("start_issued")
         return self.observe(slot)
 
@@ -143,7 +141,7 @@ class SystemdRunner:
         shown = self._show(slot)
         release = self._read_release(slot)
         restarts = int(shown.get("NRestarts") or 0)
-        pids = self._pids(shown)
+        pids = pids_of(shown)
         if shown.get("ActiveState") in {"active", "activating", "deactivating", "reloading"} and pids:
             return SlotView(
                 slot=slot,
@@ -168,21 +166,21 @@ class SystemdRunner:
         name = unit_name(self._settings.app, slot)
         if not enabled and not (self._units / name).exists():
             return
-        self._require("enable" if enabled else "disable", "--quiet", name, code="boot_not_set")
+        self._systemctl.require("enable" if enabled else "disable", "--quiet", name, code="boot_not_set")
 
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         """The grace is the unit's TimeoutStopSec; `grace_s` bounds how long this waits beyond systemd's own word."""
         began = time.monotonic()
         name = unit_name(self._settings.app, slot)
         if (self._units / name).exists():
-            stopped = self._systemctl("stop", name, timeout_s=grace_s + self._settings.drain.stop_timeout_s + 15.0)
-            left = self._pids(self._show(slot))
+            stopped = self._systemctl.call("stop", name, timeout_s=grace_s + self._settings.drain.stop_timeout_s + 15.0)
+            left = pids_of(self._show(slot))
             if not stopped.ok and left:
                 raise StepError(
                     f"systemctl stop {name}: {stopped.output}", code="not_stopped", next_command="celadon status"
                 )
         killed = self._show(slot).get("Result") == "timeout"
-        self._systemctl("reset-failed", name)
+        self._systemctl.call("reset-failed", name)
         clear_slot(self._layout, slot)
         return Stopped(slot=slot, killed=killed, took_s=time.monotonic() - began)
 
@@ -197,7 +195,7 @@ class SystemdRunner:
             return
         write_atomic(path, text)
         reached("unit_written")
-        self._require("daemon-reload", code="unit_not_loaded")
+        self._systemctl.require("daemon-reload", code="unit_not_loaded")
         reached("unit_loaded")
 
     def _read_release(self, slot: Slot) -> ReleaseNumber | None:
@@ -207,33 +205,7 @@ class SystemdRunner:
             return None
 
     def _show(self, slot: Slot) -> dict[str, str]:
-        """Raises when systemd does not answer: silence must not be read as `stopped`."""
-        shown = self._require("show", "-p", _SHOWN, unit_name(self._settings.app, slot), code="systemd_silent")
-        return dict(line.partition("=")[::2] for line in shown.stdout.splitlines())
-
-    def _pids(self, shown: Mapping[str, str]) -> tuple[int, ...]:
-        """The unit's control group, the main process first."""
-        main = int(shown.get("MainPID") or 0)
-        group = shown.get("ControlGroup", "")
-        found = {main} if main else set()
-        for hierarchy in (_UNIFIED, _UNIFIED / "systemd", _UNIFIED / "unified"):
-            try:
-                found |= {int(pid) for pid in Path(f"{hierarchy}{group}/cgroup.procs").read_text().split()}
-            except OSError:
-                continue
-            if group:
-                break
-        return tuple(sorted(found - {0}, key=lambda pid: (pid != main, pid)))
-
-    def _require(self, *words: str, code: str) -> Completed:
-        done = self._systemctl(*words)
-        if not done.ok:
-            raise StepError(f"systemctl {' '.join(words)}: {done.output}", code=code, next_command="celadon logs")
-        return done
-
-    def _systemctl(self, *words: str, timeout_s: float = _CALL_TIMEOUT_S) -> Completed:
-        scope = ["--user"] if self._user_manager else []
-        return run_command(["systemctl", *scope, *words], timeout_s=timeout_s)
+        return self._systemctl.show(unit_name(self._settings.app, slot))
 
 
 def _exit_code(shown: Mapping[str, str]) -> int | None:
