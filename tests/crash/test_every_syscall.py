@@ -15,7 +15,8 @@ from bench.load.running import RunningLoad
 
 from celadon.model.plan import OperationKind
 from tests.crash.killing import KILLED, assert_sound, operate
-from tests.e2e.site import NGINX, Site, open_site
+from tests.e2e.site import Site, open_site
+from tests.e2e.site_proxies import NGINX
 
 WHOLE = "CELADON_TEST_WHOLE_SWEEP" in os.environ
 

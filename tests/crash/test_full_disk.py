@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from celadon.host.lock import AppLock
-from tests.e2e.site import NGINX, Site
+from tests.e2e.site import Site
+from tests.e2e.site_proxies import NGINX
 
 pytestmark = [
     pytest.mark.root,

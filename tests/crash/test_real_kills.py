@@ -28,7 +28,8 @@ from tests.crash.killing import (
     take_back,
     window,
 )
-from tests.e2e.site import NGINX, Site, open_site
+from tests.e2e.site import Site, open_site
+from tests.e2e.site_proxies import NGINX
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 

@@ -16,7 +16,8 @@ from celadon.host.commands import run_command
 from celadon.model.plan import OperationKind
 from tests.crash.killing import KILLED, RECOVERED, arm, assert_sound, operate, read_record, record, window
 from tests.crash.test_real_kills import AFTER_THE_BLESS, BEFORE_THE_BLESS
-from tests.e2e.site import CADDY, NGINX, Site, open_site
+from tests.e2e.site import Site, open_site
+from tests.e2e.site_proxies import CADDY, NGINX
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 

@@ -14,7 +14,8 @@ from celadon.app.verbs import choose_source, order_of
 from celadon.config.load import load_settings
 from celadon.host.lock import AppLock
 from celadon.model.plan import OperationKind
-from tests.e2e.site import NGINX, REPOSITORY, Site, open_site
+from tests.e2e.site import REPOSITORY, Site, open_site
+from tests.e2e.site_proxies import NGINX
 
 pytestmark = [
     pytest.mark.root,

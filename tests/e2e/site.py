@@ -23,11 +23,10 @@ from celadon.app.inforce import read_in_force
 from celadon.drivers.runners.process import ProcessRunner
 from celadon.host.layout import Layout
 from celadon.model.names import AppName, Slot
+from tests.e2e.site_proxies import SITE_PROXIES
 
 REPOSITORY = Path(__file__).parents[2]
 CELADON = [sys.executable, "-m", "celadon.cli.main"]
-NGINX = "/usr/sbin/nginx"
-CADDY = str(Path(sys.executable).parent / "caddy")
 _COMMAND_TIMEOUT_S = 120.0
 
 
@@ -74,16 +73,13 @@ class Site:
         self.app = base / "shop"
         # a socket's path has at most 107 bytes, and pytest's directories are deep
         self.state = Path(tempfile.mkdtemp(prefix="celadon-"))
-        self.conf = base / proxy
+        self._proxy = SITE_PROXIES[proxy](base, port=self.port)
         self._process: subprocess.Popen[bytes] | None = None
-        (self.conf / "celadon").mkdir(parents=True)
+        self._proxy.directory.mkdir(parents=True)
         self.state.chmod(0o755)
         shutil.copytree(REPOSITORY / "examples" / "shop", self.app)
         self._write_config(way, "sockets = true" if sockets else f"ports = [{blue}, {green}]", extra)
-        if proxy == "nginx":
-            self._write_nginx()
-        else:
-            self._write_caddy()
+        self._proxy.write_routed()
         base.chmod(0o755)
         for parent in base.parents:
             if parent != Path("/"):
@@ -110,10 +106,10 @@ type = "{self.proxy}"
 switch = "{way}"
 site = "http://shop.example"
 listen = "127.0.0.1:{self.port}"
-directory = "{self.conf}/celadon"
+directory = "{self._proxy.directory}"
 config = "{self.main}"
-binary = "{NGINX if self.proxy == "nginx" else CADDY}"
-admin = "{self._admin}"
+binary = "{self._proxy.binary}"
+admin = "{self._proxy.admin}"
 [observe]
 window = "400ms"
 interval = "50ms"
@@ -126,50 +122,19 @@ stop_timeout = "5s"
 """
         )
 
-    def _write_nginx(self) -> None:
-        (self.conf / "nginx.conf").write_text(
-            f"""\
-user root;
-worker_processes 2;
-pid {self.conf}/nginx.pid;
-error_log {self.conf}/error.log;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    include {self.conf}/celadon/*/http.conf;
-    server {{
-        listen 127.0.0.1:{self.port};
-        server_name shop.example;
-        location / {{
-            include {self.conf}/celadon/shop/route.conf*;
-        }}
-    }}
-}}
-"""
-        )
-
-    def _write_caddy(self) -> None:
-        self.main.write_text(
-            f"{{\n\tadmin {self._admin}\n\tauto_https off\n\tpersist_config off\n}}\n\n"
-            f"http://shop.example:{self.port} {{\n\tbind 127.0.0.1\n\timport celadon/shop*.caddy\n}}\n"
-        )
-
     @property
     def main(self) -> Path:
-        return self.conf / ("nginx.conf" if self.proxy == "nginx" else "Caddyfile")
+        return self._proxy.main
 
     @property
-    def _admin(self) -> str:
-        return f"unix/{self.base}/admin.sock"
+    def conf(self) -> Path:
+        return self._proxy.conf
 
     def start_proxy(self) -> None:
-        argv = {
-            "nginx": [NGINX, "-c", str(self.main), "-p", str(self.conf), "-g", "daemon off;"],
-            "caddy": [CADDY, "run", "--config", str(self.main), "--adapter", "caddyfile"],
-        }[self.proxy]
-        home = {"XDG_DATA_HOME": str(self.base), "XDG_CONFIG_HOME": str(self.base)}
         with (self.conf / "error.log").open("ab") as log:
-            self._process = subprocess.Popen(argv, env=os.environ | home, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                self._proxy.argv(), env=os.environ | dict(self._proxy.variables), stdout=log, stderr=log
+            )
         until = time.monotonic() + 20
         while time.monotonic() < until:
             with contextlib.suppress(OSError):

@@ -17,7 +17,8 @@ import pytest
 
 from celadon.cli.verbs import VERBS
 from celadon.model.names import Slot
-from tests.e2e.site import CELADON, NGINX, REPOSITORY, Site, open_site
+from tests.e2e.site import CELADON, REPOSITORY, Site, open_site
+from tests.e2e.site_proxies import NGINX
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 

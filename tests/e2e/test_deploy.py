@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.site import NGINX, Done, Site, open_site
+from tests.e2e.site import Done, Site, open_site
+from tests.e2e.site_proxies import NGINX
 
 STREAM_BYTES = 40 * 1024
 """What the shop's /stream sends, over two seconds."""
