@@ -123,6 +123,10 @@ stop_timeout = "5s"
         )
 
     @property
+    def config(self) -> Path:
+        return self.app / "celadon.toml"
+
+    @property
     def main(self) -> Path:
         return self._proxy.main
 
@@ -165,7 +169,7 @@ stop_timeout = "5s"
 
     def celadon(self, *words: str, env: Mapping[str, str] | None = None) -> Done:
         done = subprocess.run(
-            [*CELADON, *words, "-c", str(self.app / "celadon.toml")],
+            [*CELADON, *words, "-c", str(self.config)],
             env=self.variables(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -177,7 +181,7 @@ stop_timeout = "5s"
 
     def start_celadon(self, *words: str, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [*CELADON, *words, "-c", str(self.app / "celadon.toml")],
+            [*CELADON, *words, "-c", str(self.config)],
             env=self.variables(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
