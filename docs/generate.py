@@ -43,9 +43,8 @@ def _render_events() -> str:
     ]
     for kind in events.Event.__args__:
         lines += [f"## {msgspec.inspect.type_info(kind).tag}", ""]  # type: ignore[attr-defined]
-        doc = inspect.getdoc(kind)
-        if doc and not doc.startswith(kind.__name__ + "("):
-            lines += [doc, ""]
+        if "__doc__" in vars(kind) and kind.__doc__:  # getdoc would give the base class's
+            lines += [inspect.cleandoc(kind.__doc__), ""]
         lines += ["| field | type |", "|---|---|"]
         lines += [f"| `{name}` | {_type_name(hint)} |" for name, hint in _fields(kind)]
         lines.append("")

@@ -66,6 +66,8 @@ class StepStarted(_Event, frozen=True, kw_only=True, tag="step_started"):
 
 
 class StepEnded(_Event, frozen=True, kw_only=True, tag="step_ended"):
+    """How a step ended; `reason` is empty when it went well."""
+
     step: Step
     result: str
     duration_s: float
@@ -82,6 +84,8 @@ class CheckFound(_Event, frozen=True, kw_only=True, tag="check_found"):
 
 
 class BuildStepStarted(_Event, frozen=True, kw_only=True, tag="build_step_started"):
+    """A shell command of the build, about to run."""
+
     command: str
 
 
@@ -95,12 +99,16 @@ class BuildStepEnded(_Event, frozen=True, kw_only=True, tag="build_step_ended"):
 
 
 class DependenciesReused(_Event, frozen=True, kw_only=True, tag="dependencies_reused"):
+    """`directory` was copied from an earlier release: its lock file is the same."""
+
     directory: str
     lock_file: str
     from_release: ReleaseNumber
 
 
 class ReleaseMade(_Event, frozen=True, kw_only=True, tag="release_made"):
+    """The release stands whole on disk."""
+
     release: ReleaseNumber
     source: Source
     tree_digest: str
@@ -124,6 +132,8 @@ class CandidateStarting(_Event, frozen=True, kw_only=True, tag="candidate_starti
 
 
 class CandidateStarted(_Event, frozen=True, kw_only=True, tag="candidate_started"):
+    """The process exists; it need not be ready."""
+
     slot: Slot
     release: ReleaseNumber
     pid: int | None
@@ -142,6 +152,8 @@ class ReadinessAsked(_Event, frozen=True, kw_only=True, tag="readiness_asked"):
 
 
 class CandidateReady(_Event, frozen=True, kw_only=True, tag="candidate_ready"):
+    """Ready: so many yeses in a row, by the process that was started."""
+
     slot: Slot
     probes_count: int
     after_s: float
@@ -159,6 +171,8 @@ class CandidateUnready(_Event, frozen=True, kw_only=True, tag="candidate_unready
 
 
 class HookRan(_Event, frozen=True, kw_only=True, tag="hook_ran"):
+    """A hook command ended. `output_tail` are its last lines."""
+
     hook: str
     command: str
     exit_code: int
@@ -173,6 +187,8 @@ class BootEnabled(_Event, frozen=True, kw_only=True, tag="boot_enabled"):
 
 
 class BootDisabled(_Event, frozen=True, kw_only=True, tag="boot_disabled"):
+    """The slot is no longer started when the machine boots."""
+
     slot: Slot
 
 
@@ -207,6 +223,8 @@ class ShareSeen(_Event, frozen=True, kw_only=True, tag="share_seen"):
 
 
 class SwitchFailed(_Event, frozen=True, kw_only=True, tag="switch_failed"):
+    """The route was not seen to move. `effect` is what it may have done all the same."""
+
     to_slot: Slot
     effect: Effect
     reason: str
@@ -235,6 +253,8 @@ class WindowSampled(_Event, frozen=True, kw_only=True, tag="window_sampled"):
 
 
 class VerdictReached(_Event, frozen=True, kw_only=True, tag="verdict_reached"):
+    """The window, or the hold of a share, was decided."""
+
     judgement: Judgement
     rule: str
     reason: str
@@ -294,6 +314,8 @@ class CandidateKept(_Event, frozen=True, kw_only=True, tag="candidate_kept"):
 
 
 class ReleasesPruned(_Event, frozen=True, kw_only=True, tag="releases_pruned"):
+    """Old releases were removed from disk."""
+
     releases: tuple[ReleaseNumber, ...]
 
 
