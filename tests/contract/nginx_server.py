@@ -5,12 +5,22 @@ import subprocess
 import time
 from pathlib import Path
 
+from celadon.contracts.proxy import Proxy
 from celadon.drivers.proxies.nginx import NginxProxy
 from celadon.host.layout import Layout
 from celadon.host.look_http import LookTarget, ask_look
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.names import AppName, Slot
-from celadon.model.settings import ProxyKind, ProxySettings, Settings, SourceSettings, SwitchWay, WebSettings
+from celadon.model.settings import (
+    ProxyKind,
+    ProxySettings,
+    Settings,
+    SourceSettings,
+    SwitchSettings,
+    SwitchWay,
+    WebSettings,
+)
+from tests.contract.single_visit import visit_as
 from tests.contract.slot_server import SlotServer, free_port
 from tests.contract.visitors import Visitors
 
@@ -18,10 +28,24 @@ NGINX = "/usr/sbin/nginx"
 
 
 class NginxStage:
-    """Implements ProxyStage. `http` and `server` are lines of the site's owner."""
+    """Implements ProxyStage, ShareStage and PreviewStage. `http` and `server` are lines of the site's owner."""
 
-    def __init__(self, base: Path, *, way: SwitchWay, sockets: bool = False, http: str = "", server: str = "") -> None:
+    sticky = True
+
+    def __init__(
+        self,
+        base: Path,
+        *,
+        way: SwitchWay,
+        sockets: bool = False,
+        http: str = "",
+        server: str = "",
+        steps: tuple[int, ...] = (100,),
+        preview: bool = False,
+    ) -> None:
         self.base = base
+        self._steps = steps
+        self._preview = preview
         self.reloads = way is not SwitchWay.POINTER
         self.loses = False
         self.port = free_port()
@@ -33,7 +57,7 @@ class NginxStage:
         self.layout.home.mkdir(parents=True)
         self.slots = {slot: SlotServer(slot, address=self._address(slot, sockets=sockets)) for slot in Slot}
         self.settings = self.settings_for(way)
-        self.proxy = NginxProxy(self.layout, self.settings)
+        self.proxy: Proxy = NginxProxy(self.layout, self.settings)
         self.write_main(http=http, server=server, include=False)
         self.start()
         self.write_main(http=http, server=server)
@@ -49,8 +73,13 @@ class NginxStage:
             config=str(self.main),
             binary=NGINX,
             seen_timeout_s=seen_timeout_s,
+            preview=self._preview,
         )
-        return Settings(app=self.layout.app, source=SourceSettings(path="/srv/shop"), web=web, proxy=proxy)
+        source, switch = SourceSettings(path="/srv/shop"), SwitchSettings(steps=self._steps)
+        return Settings(app=self.layout.app, source=source, web=web, proxy=proxy, switch=switch)
+
+    def ask(self, client: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        return visit_as(self.port, client=client, headers=headers)
 
     def write_main(self, *, http: str = "", server: str = "", include: bool = True) -> None:
         https_line = f"include {self.conf}/celadon/*/http.conf;" if include else ""

@@ -2,20 +2,27 @@
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
+from celadon.drivers.proxies.headers import LOOK_HEADER, PREVIEW_HEADER, SLOT_HEADER
 from celadon.drivers.proxies.nginx import NginxProxy
 from celadon.drivers.proxies.nginx_process import NginxProcess
+from celadon.host.look_mark import read_secret
+from celadon.host.pointer import move_pointer, read_pointer, route_path
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import Effect, FindingLevel
-from celadon.model.settings import SwitchWay
+from celadon.model.settings import SwitchSettings, SwitchWay
 from tests.contract.nginx_server import NGINX, NginxStage
+from tests.contract.preview_promises import PreviewPromises
 from tests.contract.proxy_promises import RELOAD_POINTS, ProxyPromises, ignore, read_hits
+from tests.contract.share_promises import STEPS, SharePromises, ask_all
+from tests.contract.single_visit import make_clients, visit_as
 from tests.contract.slot_server import free_port
 
 pytestmark = [
@@ -80,6 +87,94 @@ class TestNginx(ProxyPromises):
         return NginxProxy(stage.layout, stage.settings_for(stage.settings.proxy.switch, seen_timeout_s=0.5))
 
 
+class TestShares(SharePromises):
+    """Of the pointer."""
+
+    @pytest.fixture(params=[False, True], ids=["pointer", "pointer-sockets"])
+    def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> NginxStage:
+        return make_stage(sockets=request.param, steps=STEPS)
+
+    def test_every_share_of_many_clients_is_within_one_percent(self, make_stage: MakeStage) -> None:
+        """20,000 addresses, whose hashes are as far from even as those of neighbours are: 0.6 at most (39 %) was measured."""
+        stage = make_stage(steps=STEPS)
+        stage.write_main(server="location = /bucket { return 200 $celadon_client_shop_one; }")
+        stage.proxy.install()
+        counted = Counter(visit_as(stage.port, client=client, path="/bucket")[1] for client in make_clients(20_000))
+        for percent in range(1, 100):
+            share = sum(counted[f"{bucket:02d}"] for bucket in range(percent)) / 200
+            assert abs(share - percent) < 1, percent
+
+    def test_a_client_cannot_choose_its_bucket(self, stage: NginxStage) -> None:
+        """Only looks can, whose header begins with the app's secret."""
+        self._begin(stage)
+        stage.proxy.switch(Slot.GREEN, percent=5, reached=ignore)
+        client = next(client for client in make_clients(20) if stage.ask(client)[1] == "blue")
+        for bucket in ("00", "0", "../green/green", read_secret(stage.layout.look_mark)):
+            assert stage.ask(client, {SLOT_HEADER: bucket}) == (200, "blue")
+
+    def test_a_share_that_nginx_does_not_give_is_not_seen(self, stage: NginxStage) -> None:
+        """One bucket short of what was asked for is not what was asked for, and is told with both values."""
+        self._begin(stage)
+        route_path(stage.layout.pointer, Slot.GREEN, percent=25).joinpath("24").unlink()
+        hasty = NginxProxy(stage.layout, stage.settings_for(SwitchWay.POINTER, seen_timeout_s=0.3))
+        assert hasty.switch(Slot.GREEN, percent=25, reached=ignore).seen is False
+        view = hasty.observe()
+        assert (view.slot, view.split) == (Slot.BLUE, None)
+        assert "25 % green beside blue, but nginx answers from blue for bucket 24" in view.disagreement
+
+    def test_steps_that_come_and_go_keep_the_route(self, make_stage: MakeStage) -> None:
+        """An app gets its shares with one install; what was in force stays so."""
+        stage = make_stage()
+        stage.proxy.install()
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        plain = stage.settings
+        stepped = structs.replace(plain, switch=SwitchSettings(steps=STEPS))
+        assert NginxProxy(stage.layout, stepped).install() is True
+        assert NginxProxy(stage.layout, stepped).observe().slot is Slot.GREEN
+        assert set(ask_all(stage, make_clients(50))) == {"green"}
+        NginxProxy(stage.layout, stepped).switch(Slot.BLUE, percent=25, reached=ignore)
+        assert NginxProxy(stage.layout, plain).install() is True
+        view = NginxProxy(stage.layout, plain).observe()
+        assert (view.slot, view.split) == (Slot.GREEN, None)
+        assert "25 % blue beside green" in view.disagreement
+
+
+class TestPreview(PreviewPromises):
+    """Of all ways, and beside shares."""
+
+    @pytest.fixture(params=["pointer", "pointer-sockets", "pointer-shares", "symlink", "include"])
+    def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> NginxStage:
+        way, _, more = request.param.partition("-")
+        steps = STEPS if more == "shares" else (100,)
+        return make_stage(SwitchWay(way), sockets=more == "sockets", steps=steps, preview=True)
+
+    def test_what_holds_the_secret_is_not_for_everybody(self, stage: NginxStage) -> None:
+        """Nor is anything else of ours that does."""
+        secret = self._begin(stage)
+        holding = [path for path in stage.base.rglob("*") if path.is_file() and secret in path.read_text("latin-1")]
+        assert {path.name for path in holding} == {"http.conf", "preview-secret"}
+        assert {path.stat().st_mode & 0o077 for path in holding} == {0}
+
+    def test_a_share_and_a_preview_keep_out_of_each_others_way(self, make_stage: MakeStage) -> None:
+        """Whoever previews gets the slot that is not the route, whatever its share."""
+        stage = make_stage(steps=STEPS, preview=True)
+        secret = self._begin(stage)
+        for to in (Slot.GREEN, Slot.BLUE):
+            stage.proxy.switch(to, percent=25, reached=ignore)
+            clients = make_clients(30)
+            assert {stage.ask(client, {PREVIEW_HEADER: secret})[1] for client in clients} == {to.value}
+            assert {stage.ask(client)[1] for client in clients} == {"blue", "green"}
+            stage.proxy.switch(to, reached=ignore)
+
+    def test_a_client_that_says_preview_in_a_look_stays_a_visitor(self, stage: NginxStage) -> None:
+        """Its requests count in the window."""
+        self._begin(stage)
+        traffic = stage.proxy.traffic()
+        stage.ask("127.0.0.9", {LOOK_HEADER: "preview"})
+        assert [hit.look for hit in read_hits(traffic)] == [""]
+        traffic.close()
+
+
 class TestPointer:
     def test_open_file_cache_of_the_site_does_not_hide_the_switch(self, make_stage: MakeStage) -> None:
         """A global cache kept answering the old slot for its `valid` time; the route turns it off for itself."""
@@ -103,6 +198,35 @@ class TestPointer:
         assert proxy.install() is True
         assert proxy.switch(Slot.GREEN, reached=ignore).seen
         assert (proxy.observe().slot, proxy.observe().seen) == (Slot.GREEN, True)
+
+
+class TestDisagreement:
+    @pytest.mark.parametrize("way", RELOADING)
+    def test_a_file_that_nginx_has_not_loaded_is_told_with_both_values(
+        self, make_stage: MakeStage, way: SwitchWay
+    ) -> None:
+        """A death between the file and the reload; the switch to what is answered repairs it."""
+        stage = make_stage(way)
+        stage.proxy.install()
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+        with pytest.raises(Death):
+            stage.proxy.switch(Slot.GREEN, reached=_die_at("before_reload"))
+        view = stage.proxy.observe()
+        assert view.slot is Slot.BLUE
+        assert view.disagreement == "the route's file names green, but nginx answers from blue"
+        assert stage.proxy.switch(view.slot, reached=ignore).seen
+        assert (stage.proxy.observe().slot, stage.proxy.observe().disagreement) == (Slot.BLUE, "")
+
+    @pytest.mark.parametrize("way", RELOADING)
+    def test_a_pointer_that_was_left_behind_is_told_and_repaired(self, make_stage: MakeStage, way: SwitchWay) -> None:
+        """The file is renamed first; a death before the pointer leaves it on the old slot."""
+        stage = make_stage(way)
+        stage.proxy.install()
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        move_pointer(stage.layout.pointer, Slot.BLUE)
+        assert stage.proxy.observe().disagreement == "the pointer names blue, but nginx answers from green"
+        assert stage.proxy.switch(Slot.GREEN, reached=ignore).seen
+        assert (read_pointer(stage.layout.pointer), stage.proxy.observe().disagreement) == (Slot.GREEN, "")
 
 
 class TestReloading:
@@ -160,15 +284,8 @@ class TestReloading:
         stage.proxy.install()
         stage.proxy.switch(Slot.BLUE, reached=ignore)
 
-        class Death(BaseException):
-            pass
-
-        def die(point: str) -> None:
-            if point == "before_reload":
-                raise Death
-
         with pytest.raises(Death):
-            stage.proxy.switch(Slot.GREEN, reached=die)
+            stage.proxy.switch(Slot.GREEN, reached=_die_at("before_reload"))
         assert stage.proxy.observe().slot is Slot.BLUE
         assert stage.proxy.switch(Slot.GREEN, reached=ignore).seen
         assert stage.proxy.observe().slot is Slot.GREEN
@@ -339,6 +456,18 @@ class TestCheck:
             NginxProxy(stage.layout, stage.settings_for(SwitchWay.POINTER, seen_timeout_s=0.2)).install()
         assert "not by this app's route" in caught.value.what
         assert not (stage.conf / "celadon" / "shop-one" / "route.conf").exists()
+
+
+class Death(BaseException):
+    """Of the one who switches."""
+
+
+def _die_at(where: str) -> Callable[[str], None]:
+    def die(point: str) -> None:
+        if point == where:
+            raise Death
+
+    return die
 
 
 def _route_texts(stage: NginxStage) -> dict[str, str]:

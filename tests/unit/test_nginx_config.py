@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from celadon.drivers.proxies.nginx_config import (
     Directive,
     find_include,
-    find_kept_logs,
     matches,
     parse_text,
     read_config,
     walk,
 )
+from celadon.drivers.proxies.nginx_inherit import find_kept_logs
 
 FILE = Path("/etc/nginx/x.conf")
 

@@ -11,18 +11,20 @@ from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
+from celadon.drivers.proxies.look import Watched
 from celadon.drivers.proxies.nginx_config import find_include, read_config
-from celadon.drivers.proxies.nginx_files import RouteFiles, read_text, restore
+from celadon.drivers.proxies.nginx_files import RouteFiles, read_text
 from celadon.drivers.proxies.nginx_look import NginxLooks
+from celadon.drivers.proxies.nginx_marks import prepare_marks, slots_at
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.drivers.proxies.nginx_reload import Reloading
+from celadon.drivers.proxies.nginx_view import observe_route
 from celadon.drivers.proxies.sealed import is_sealed
 from celadon.drivers.proxies.seen import switch_by_pointer
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
-from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.host.look_mark import ensure_secret, read_secret
-from celadon.host.pointer import prepare_pointer, read_pointer
+from celadon.host.pointer import prepare_pointer
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import Finding, RouteView, Switched
@@ -58,10 +60,10 @@ class NginxProxy:
         return [RenderedFile(path=path, text=text) for path, text in self._files.render().items()]
 
     def install(self) -> bool:
+        self._prepare_directories()
         rendered = self._files.render()
         self._refuse_hand_edits(rendered)
         self._refuse_unincluded(rendered)
-        self._prepare_directories()
         generation = self._files.generation()
         changed = {path: text for path, text in rendered.items() if read_text(path) != text}
         if not changed and self._looks.look().config == generation:
@@ -72,15 +74,7 @@ class NginxProxy:
         return True
 
     def observe(self) -> RouteView:
-        sight = self._looks.look()
-        lingering_count = self._process.count_lingering()
-        if sight.worker is None:
-            route = self._files.read_route()
-            return RouteView(slot=route, seen=False, lingering_count=lingering_count, detail=sight.detail)
-        unset = self._proxy.switch is SwitchWay.POINTER and read_pointer(self._layout.pointer) is None
-        return RouteView(
-            slot=None if unset else sight.slot, seen=True, lingering_count=lingering_count, detail=sight.detail
-        )
+        return observe_route(self._layout, files=self._files, looks=self._looks, process=self._process)
 
     def switch(self, to: Slot, *, percent: int = 100, reached: Callable[[str], None]) -> Switched:
         if self._proxy.switch is not SwitchWay.POINTER:
@@ -91,8 +85,14 @@ class NginxProxy:
             percent=percent,
             reached=reached,
             rests=self._reloading.rests,
-            watch=lambda: self._looks.watch(to, timeout_s=self._proxy.seen_timeout_s),
+            watch=lambda: self._watch(to, percent),
         )
+
+    def _watch(self, to: Slot, percent: int) -> Watched:
+        timeout_s = self._proxy.seen_timeout_s
+        if self._files.shares():
+            return self._looks.watch_buckets(slots_at(to, percent), timeout_s=timeout_s)
+        return self._looks.watch(to, timeout_s=timeout_s)
 
     def traffic(self) -> Traffic:
         return JsonLinesTraffic(self._layout.access_log, mark=read_secret(self._layout.look_mark))
@@ -131,18 +131,17 @@ class NginxProxy:
     def _prepare_directories(self) -> None:
         self._files.directory.mkdir(parents=True, exist_ok=True)
         self._layout.access_log.parent.mkdir(parents=True, exist_ok=True)
-        prepare_pointer(self._layout.pointer)
+        prepare_pointer(self._layout.pointer, percents=self._files.shares())
+        prepare_marks(self._layout.pointer, percents=self._files.shares())
         ensure_secret(self._layout.look_mark)
-        for slot in Slot:
-            marker = self._layout.pointer / slot.value / slot.value
-            if not marker.exists():
-                write_atomic(marker, "")
+        if self._proxy.preview:
+            ensure_secret(self._layout.preview_secret)
 
     def _put_and_load(self, changed: Mapping[Path, str], *, generation: str) -> None:
         before = self._files.put(changed)
         reason = self._reloading.load_generation(generation)
         if reason:
-            restore(before)
+            self._files.restore(before)
             with contextlib.suppress(ProcessLookupError):
                 self._process.reload()
             raise StepError(

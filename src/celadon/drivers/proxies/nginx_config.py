@@ -9,6 +9,7 @@ from glob import glob
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 _WORD = re.compile(
     r"""(?P<space>[ \t\r\n]+)|(?P<comment>\#[^\n]*)|(?P<mark>[{};])"""
@@ -20,7 +21,8 @@ _DEPTH_LIMIT = 20
 
 class Directive(Struct, frozen=True, kw_only=True):
     """`block` is None for a simple directive; that of an include holds what it includes. `line` counts from 1;
-    `start` and `end` are the offsets of the arguments in the file."""
+    `start` and `end` are the offsets of the arguments in the file, `begin` and `stop` those of the whole: from its name
+    to behind its `;` or `}`."""
 
     name: str
     args: tuple[str, ...]
@@ -28,6 +30,8 @@ class Directive(Struct, frozen=True, kw_only=True):
     line: int
     start: int
     end: int
+    begin: int = 0
+    stop: int = 0
     block: tuple["Directive", ...] | None = None
 
 
@@ -92,22 +96,6 @@ def matches(pattern: str, path: Path) -> bool:
     return len(Path(pattern).parts) == len(path.parts) and path.match(pattern)
 
 
-def find_kept_logs(config: Config, route: Path) -> tuple[tuple[str, ...], ...]:
-    """The `access_log` arguments in effect where `route` is included, unless they stand in that very block: those
-    add to ours, inherited ones would be replaced by it. Empty when none is written down."""
-    found = find_include(config, route)
-    blocks = [block for block in reversed(found[1]) if block.name != "include"] if found else []
-    for depth, block in enumerate(blocks):
-        logs = [
-            log.args
-            for log in flatten(block.block or ())
-            if log.name == "access_log" and log.file != route and log.args
-        ]
-        if logs:
-            return () if depth == 0 else tuple(words for words in logs if words[0] != "off")
-    return ()
-
-
 def parse_text(text: str, *, file: Path) -> tuple[Directive, ...]:
     """The directives of one file, includes not followed. Takes what it can of a text that nginx would refuse."""
     return _Parsing(text, file).parse_level()
@@ -118,11 +106,13 @@ class _Parsing:
         self._file = file
         self._text = text
         self._tokens = (found for found in _WORD.finditer(text) if found.lastgroup in {"mark", "word"})
+        self._at = 0
 
     def parse_level(self) -> tuple[Directive, ...]:
         level: list[Directive] = []
         words: list[re.Match[str]] = []
         for token in self._tokens:
+            self._at = token.end()
             match token.group():
                 case ";":
                     level += self._directive(words, block=None)
@@ -148,6 +138,8 @@ class _Parsing:
                 line=self._text.count("\n", 0, name.start()) + 1,
                 start=args[0].start() if args else name.end(),
                 end=args[-1].end() if args else name.end(),
+                begin=name.start(),
+                stop=self._at,
                 block=block,
             )
         ]
@@ -175,24 +167,12 @@ class _Reading:
     def _follow_one(self, directive: Directive, *, depth: int) -> Directive:
         if directive.name == "include" and directive.args and depth < _DEPTH_LIMIT:
             found = tuple(inner for path in self._included(directive) for inner in self.read(path, depth=depth + 1))
-            return _with_block(directive, found)
+            return replace(directive, block=found)
         if directive.block:
-            return _with_block(directive, self._follow(directive.block, depth=depth))
+            return replace(directive, block=self._follow(directive.block, depth=depth))
         return directive
 
     def _included(self, directive: Directive) -> list[Path]:
         pattern = include_pattern(directive, directory=self._directory)
         given = (path for path in self._instead if matches(pattern, path))
         return sorted({*(Path(found) for found in glob(pattern)), *given})  # noqa: PTH207 - pathlib matches dot files, nginx does not
-
-
-def _with_block(directive: Directive, block: tuple[Directive, ...]) -> Directive:
-    return Directive(
-        name=directive.name,
-        args=directive.args,
-        file=directive.file,
-        line=directive.line,
-        start=directive.start,
-        end=directive.end,
-        block=block,
-    )

@@ -4,7 +4,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from celadon.drivers.proxies.nginx_config import find_kept_logs, read_config
+from celadon.drivers.proxies.accepted import merge_accepted
+from celadon.drivers.proxies.nginx_config import Config, read_config
+from celadon.drivers.proxies.nginx_inherit import find_kept_headers, find_kept_logs, find_own, owner_decides
+from celadon.drivers.proxies.nginx_marks import WHOLE
 from celadon.drivers.proxies.nginx_text import (
     RouteText,
     parse_upstream_slot,
@@ -16,6 +19,7 @@ from celadon.drivers.proxies.nginx_text import (
 from celadon.drivers.traffic.json_lines import parse_slot
 from celadon.host.files import remove_durably, sync_directory, write_atomic
 from celadon.host.layout import Layout
+from celadon.host.look_mark import read_secret
 from celadon.host.pointer import live_path, move_pointer, read_pointer
 from celadon.model.names import Slot
 from celadon.model.settings import Settings, SwitchWay
@@ -33,10 +37,10 @@ class RouteFiles:
         self.main = Path(settings.proxy.config)
         self.directory = Path(settings.proxy.directory) / settings.app
 
-    def render(self) -> dict[Path, str]:
-        """Every file that an install puts in place."""
-        text = self._text()
-        files = {"http.conf": render_http(text), "route.conf": render_route(text)}
+    def render(self, *, instead: Mapping[Path, str] | None = None) -> dict[Path, str]:
+        """Every file that an install puts in place; `instead` are files of the owner's as they are going to be."""
+        text = self._text(instead)
+        files = {"http.conf": render_http(text, generation=self._generation(text)), "route.conf": render_route(text)}
         match self._way:
             case SwitchWay.SYMLINK:
                 files |= {f"{slot.value}.conf": render_upstream(text, slot) for slot in Slot}
@@ -45,10 +49,15 @@ class RouteFiles:
                 files |= {"upstream.conf": render_upstream(text, self.read_route())}
             case SwitchWay.POINTER:
                 pass
-        return {self.directory / name: content for name, content in files.items()}
+        return self._merge({self.directory / name: content for name, content in files.items()})
 
-    def generation(self) -> str:
-        return render_generation(self._text())
+    def generation(self, *, instead: Mapping[Path, str] | None = None) -> str:
+        """Names the text that `render` gives, accepted edits among it."""
+        return self._generation(self._text(instead))
+
+    @property
+    def names_route_in_pointer(self) -> bool:
+        return self._way is SwitchWay.POINTER
 
     def read_route(self) -> Slot | None:
         """What the way's own file names; the pointer is kept in step and stands in where that file is not."""
@@ -60,15 +69,17 @@ class RouteFiles:
             case _:
                 return read_pointer(self._layout.pointer)
 
-    def render_state(self, slot: Slot | None) -> dict[Path, str]:
+    def render_state(self, slot: Slot | None, *, instead: Mapping[Path, str] | None = None) -> dict[Path, str]:
         """The file that names the route, as nginx would read it; none in the pointer way."""
         match self._way:
             case SwitchWay.POINTER:
                 return {}
             case SwitchWay.SYMLINK:
-                return {self.directory / "current.conf": render_upstream(self._text(), slot)}
+                named = self.directory / f"{slot.value if slot else 'none'}.conf"
+                text = render_upstream(self._text(instead), slot)
+                return {self.directory / "current.conf": merge_accepted(self._layout, named, text)}
             case SwitchWay.INCLUDE | SwitchWay.RELOAD:
-                return {self.directory / "upstream.conf": render_upstream(self._text(), slot)}
+                return self._merge({self.directory / "upstream.conf": render_upstream(self._text(instead), slot)})
 
     def place(self, slot: Slot | None) -> None:
         """Put that file in place, atomically and durably, and the pointer after it. Raises OSError."""
@@ -84,7 +95,7 @@ class RouteFiles:
         """Write `changed`, and the symlink way's link where there is none. What was there before, for `restore`."""
         before = {path: read_text(path) for path in changed}
         for path, text in changed.items():
-            write_atomic(path, text)
+            write_atomic(path, text, mode=self._mode(text))
         if self._way is SwitchWay.SYMLINK and not (self.directory / "current.conf").is_symlink():
             self.place(self.read_route())
         return before
@@ -96,8 +107,30 @@ class RouteFiles:
             if path not in used and os.path.lexists(path):
                 remove_durably(path)
 
-    def _text(self) -> RouteText:
-        web = self._settings.web
+    def restore(self, before: Mapping[Path, str | None]) -> None:
+        for path, text in before.items():
+            if text is None:
+                remove_durably(path)
+            else:
+                write_atomic(path, text.encode(errors="surrogateescape"), mode=self._mode(text))
+
+    def _mode(self, text: str) -> int:
+        """What holds a secret is for nginx's master, which reads as root or as we do."""
+        secrets = [read_secret(path) for path in (self._layout.look_mark, self._layout.preview_secret)]
+        return 0o600 if any(secret and secret in text for secret in secrets) else 0o644
+
+    def _merge(self, files: Mapping[Path, str]) -> dict[Path, str]:
+        return {path: merge_accepted(self._layout, path, text) for path, text in files.items()}
+
+    def _generation(self, text: RouteText) -> str:
+        bodies = {"http.conf": render_http(text, generation=""), "route.conf": render_route(text)}
+        merged = self._merge({self.directory / name: body for name, body in bodies.items()})
+        return render_generation(merged.values())
+
+    def _text(self, instead: Mapping[Path, str] | None = None) -> RouteText:
+        web, proxy = self._settings.web, self._settings.proxy
+        route = self.directory / "route.conf"
+        config = self._read_config(instead)
         return RouteText(
             app=self._settings.app,
             way=self._way,
@@ -106,8 +139,24 @@ class RouteFiles:
             directory=self.directory,
             live=live_path(self._layout.pointer),
             access_log=self._layout.access_log,
-            kept_logs=find_kept_logs(read_config(self.main), self.directory / "route.conf"),
+            kept_logs=find_kept_logs(config, route),
+            kept_headers=find_kept_headers(config, route),
+            own=find_own(config, route),
+            owner_decides=owner_decides(config, route),
+            shares=self.shares(),
+            mark=read_secret(self._layout.look_mark),
+            has_preview=proxy.preview,
+            preview=read_secret(self._layout.preview_secret) if proxy.preview else "",
         )
+
+    def shares(self) -> tuple[int, ...]:
+        """Percents below the whole; only the pointer gives any."""
+        if self._way is not SwitchWay.POINTER:
+            return ()
+        return tuple(percent for percent in self._settings.switch.steps if percent < WHOLE)
+
+    def _read_config(self, instead: Mapping[Path, str] | None) -> Config:
+        return read_config(self.main, instead=instead)
 
 
 def read_text(path: Path) -> str | None:
@@ -115,14 +164,6 @@ def read_text(path: Path) -> str | None:
         return path.read_text(errors="surrogateescape")
     except OSError:
         return None
-
-
-def restore(before: Mapping[Path, str | None]) -> None:
-    for path, text in before.items():
-        if text is None:
-            remove_durably(path)
-        else:
-            write_atomic(path, text.encode(errors="surrogateescape"))
 
 
 def _replace_link(link: Path, *, target: str) -> None:

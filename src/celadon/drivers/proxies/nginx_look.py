@@ -1,8 +1,10 @@
 """Looking through nginx: the route's own log line tells which slot answered, by which worker, under which text."""
 
 import time
+from collections.abc import Sequence
+from itertools import cycle
 
-from celadon.drivers.proxies.headers import LOOK_HEADER
+from celadon.drivers.proxies.headers import LOOK_HEADER, SLOT_HEADER
 from celadon.drivers.proxies.look import Sight, Watched, wait_until, watch_until
 from celadon.drivers.traffic.json_lines import LogLine, parse_log_line, parse_slot
 from celadon.host.layout import Layout
@@ -23,14 +25,17 @@ class NginxLooks:
         self._proxy = proxy
         self._target = parse_look_target(site=proxy.site, listen=proxy.listen, path=proxy.look_path)
 
-    def look(self, timeout_s: float = LOOK_TIMEOUT_S) -> Sight:
-        """One, on a fresh connection. Never raises for what nginx or the app does."""
+    def look(self, timeout_s: float = LOOK_TIMEOUT_S, *, bucket: str = "") -> Sight:
+        """One, on a fresh connection, as a client of `bucket` where one is given. Never raises for what nginx or the
+        app does."""
         deadline = time.monotonic() + timeout_s
-        nonce = new_look(read_secret(self._layout.look_mark))
+        mark = read_secret(self._layout.look_mark)
+        nonce = new_look(mark)
+        headers = {LOOK_HEADER: nonce} | ({SLOT_HEADER: mark + bucket} if bucket else {})
         yield_reserve(self._layout.reserve)
         log = LineTail(self._layout.access_log)
         try:
-            status = ask_look(self._target, headers={LOOK_HEADER: nonce}, timeout_s=timeout_s)
+            status = ask_look(self._target, headers=headers, timeout_s=timeout_s)
             line = _await_line(log, nonce, timeout_s=min(_LOG_LINE_TIMEOUT_S, max(0.0, deadline - time.monotonic())))
         except OSError as error:
             return Sight(slot=None, detail=f"{self._proxy.listen} did not answer: {error}")
@@ -53,6 +58,23 @@ class NginxLooks:
     def watch(self, to: Slot, *, timeout_s: float) -> Watched:
         return watch_until(
             self.look, lambda sight: sight.answered_by(to), count=self._proxy.looks_count, timeout_s=timeout_s
+        )
+
+    def watch_buckets(self, expected: Sequence[tuple[str, Slot]], *, timeout_s: float) -> Watched:
+        """Until each bucket, in turn, is answered by its slot."""
+        turns = cycle(expected)
+        slot = expected[0][1]
+
+        def look(timeout_s: float) -> Sight:
+            nonlocal slot
+            bucket, slot = next(turns)
+            return self.look(timeout_s, bucket=bucket)
+
+        return watch_until(
+            look,
+            lambda sight: sight.answered_by(slot),
+            count=max(self._proxy.looks_count, len(expected)),
+            timeout_s=timeout_s,
         )
 
     def watch_generation(self, generation: str) -> Watched:

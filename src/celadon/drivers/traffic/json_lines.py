@@ -15,14 +15,14 @@ from msgspec.structs import replace
 from celadon.host.look_mark import is_own_look
 from celadon.host.tail import LineTail
 from celadon.model.names import Slot
-from celadon.model.observed import Hit
+from celadon.model.observed import PREVIEWED, Hit
 
 _ROUTE_LIMIT = 512
 
 
 class LogLine(Struct, frozen=True):
     """One line as the proxy wrote it: strings, since nginx knows no other. `config` is the digest of the
-    rendered text that the answering worker runs with."""
+    rendered text that the answering worker runs with; `preview` is not empty for a request with the app's secret."""
 
     slot: str
     status: str
@@ -35,6 +35,7 @@ class LogLine(Struct, frozen=True):
     pid: str
     upstream: str
     config: str
+    preview: str = ""
 
 
 _decoder = msgspec.json.Decoder(LogLine)
@@ -77,10 +78,15 @@ def parse_hit(line: bytes) -> Hit | None:
             duration_ms=float(found.request_time) * 1000,
             client_key=found.client,
             route=f"{found.method} {found.uri}"[:_ROUTE_LIMIT],
-            look=found.look,
+            look=PREVIEWED if found.preview else _visitors_word(found.look),
         )
     except ValueError:
         return None
+
+
+def _visitors_word(look: str) -> str:
+    """What a client sent as its look; a preview is nothing that a client may say."""
+    return "" if look == PREVIEWED else look
 
 
 def _parse_upstream_status(text: str) -> int | None:
@@ -105,7 +111,7 @@ class JsonLinesTraffic:
             hit = self._parse(line)
             if hit is None:
                 self._unparsed_count += 1
-            elif hit.look and not is_own_look(hit.look, mark=self._mark):
+            elif hit.look not in {"", PREVIEWED} and not is_own_look(hit.look, mark=self._mark):
                 hits.append(replace(hit, look=""))
             else:
                 hits.append(hit)
