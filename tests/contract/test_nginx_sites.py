@@ -81,6 +81,7 @@ def test_an_ejection_gives_the_owners_files_back_byte_for_byte(case: NginxCase, 
 
 def test_an_ejection_elsewhere_sends_to_the_live_slot(case: NginxCase) -> None:
     """After a deploy: nothing of ours is left in the owner's files, nginx takes them, and they send to green."""
+    before = case.texts()
     for sites in group(case):
         settings = case.settings_for(sites[0], SwitchWay.POINTER)
         adoption = lay_adopted(case, settings, sites)
@@ -90,7 +91,8 @@ def test_an_ejection_elsewhere_sends_to_the_live_slot(case: NginxCase) -> None:
         assert judge_live(NGINX, case.main).ok
         gone, there = (upstreams(case, settings.web.address(slot)) for slot in Slot)
         assert (gone, there) == ([], [site.path for site in sites])
-        return
+        for path, text in before.items():
+            path.write_text(text)
 
 
 def lay_adopted(case: NginxCase, settings: Settings, sites: Sequence[FoundSite]) -> NginxAdoption:

@@ -7,6 +7,7 @@ What a location's text means around our include, and why some is left alone:
 - a URI in `proxy_pass` cannot stand beside a variable; a `rewrite … break` with the same effect can, unless the
   location has rewrites of its own.
 - `$proxy_host` would name our upstream.
+- a location inside it that sends requests on itself would inherit what we spell out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -116,6 +117,9 @@ def _judge_location(directive: Directive, blocks: Sequence[Directive], passing: 
     twice = next((line for line in own if line.name in _TWICE), None)
     if twice:
         return f"the location sets {twice.name} itself ({_at(twice)})"
+    nested = next((line for line, _ in walk(blocks[0].block or ()) if _sends_on_inside(line)), None)
+    if nested:
+        return f"`location {' '.join(nested.args)}` inside it sends requests on too ({_at(nested)})"
     for words in headers_in_force(blocks).values():
         if "$proxy_host" in words[-1] or "$proxy_port" in words[-1]:
             return f"{HEADER} {' '.join(words)} tells the app the name of its upstream"
@@ -126,6 +130,10 @@ def _judge_location(directive: Directive, blocks: Sequence[Directive], passing: 
     if rewriting and directive.file != blocks[0].file:
         return f"{_at(directive)} is included beside `{_text(rewriting)}` ({_at(rewriting)})"
     return _judge_uri(blocks[0], passing, rewriting) or _judge_line(directive, rewriting, config)
+
+
+def _sends_on_inside(line: Directive) -> bool:
+    return line.name == "location" and any(found.name in PASSES for found in flatten(line.block or ()))
 
 
 def _judge_uri(location: Directive, passing: Passing, rewriting: Directive | None) -> str:
