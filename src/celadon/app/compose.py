@@ -22,6 +22,18 @@ def _nginx(layout: Layout, settings: Settings) -> Proxy:
     return NginxProxy(layout, settings)
 
 
+def _nginx_sites(config: Path, binary: str) -> SiteFinder:
+    from celadon.drivers.proxies.nginx_sites import NginxSites
+
+    return NginxSites(config, binary)
+
+
+def _nginx_adoption(layout: Layout, settings: Settings) -> Adoption:
+    from celadon.drivers.proxies.nginx_adopt import NginxAdoption
+
+    return NginxAdoption(layout, settings)
+
+
 def _caddy(layout: Layout, settings: Settings) -> Proxy:
     from celadon.drivers.proxies.caddy import CaddyProxy
 
@@ -43,9 +55,11 @@ def _systemd(layout: Layout, settings: Settings) -> Runner:
 PROXIES: Mapping[ProxyKind, Callable[[Layout, Settings], Proxy]] = MappingProxyType(
     {ProxyKind.NGINX: _nginx, ProxyKind.CADDY: _caddy}
 )
-FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = MappingProxyType({})
+FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = MappingProxyType({ProxyKind.NGINX: _nginx_sites})
 """By kind: given the main configuration file and the program."""
-ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingProxyType({})
+ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingProxyType(
+    {ProxyKind.NGINX: _nginx_adoption}
+)
 RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProxyType(
     {RunnerKind.PROCESS: _process, RunnerKind.SYSTEMD: _systemd}
 )

@@ -1,5 +1,6 @@
 """Adoption and ejection on a terminal: the diff, the question, the order."""
 
+import sys
 from collections.abc import Sequence
 
 import click
@@ -50,5 +51,5 @@ def _agree(handover: Handover, *, yes: bool, as_json: bool, next_command: str) -
         click.echo("\n" + "\n".join(diffs))
     if yes:
         return
-    if as_json or not click.confirm("Put this in place?", default=False):
+    if as_json or not sys.stdin.isatty() or not click.confirm("Put this in place?", default=False):
         raise RefusedError("nobody said yes", code="declined", next_command=f"{next_command} -y")

@@ -15,7 +15,7 @@ from celadon.drivers.proxies.look import Watched
 from celadon.drivers.proxies.nginx_config import find_include, read_config
 from celadon.drivers.proxies.nginx_files import RouteFiles, read_text
 from celadon.drivers.proxies.nginx_look import NginxLooks
-from celadon.drivers.proxies.nginx_marks import prepare_marks, slots_at
+from celadon.drivers.proxies.nginx_marks import slots_at
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.drivers.proxies.nginx_reload import Reloading
 from celadon.drivers.proxies.nginx_view import observe_route
@@ -23,8 +23,7 @@ from celadon.drivers.proxies.sealed import is_sealed
 from celadon.drivers.proxies.seen import switch_by_pointer
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
 from celadon.host.layout import Layout
-from celadon.host.look_mark import ensure_secret, read_secret
-from celadon.host.pointer import prepare_pointer
+from celadon.host.look_mark import read_secret
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import Finding, RouteView, Switched
@@ -60,7 +59,7 @@ class NginxProxy:
         return [RenderedFile(path=path, text=text) for path, text in self._files.render().items()]
 
     def install(self) -> bool:
-        self._prepare_directories()
+        self._files.prepare()
         rendered = self._files.render()
         self._refuse_hand_edits(rendered)
         self._refuse_unincluded(rendered)
@@ -127,15 +126,6 @@ class NginxProxy:
                 code="proxy_config_refused",
                 next_command="celadon check",
             )
-
-    def _prepare_directories(self) -> None:
-        self._files.directory.mkdir(parents=True, exist_ok=True)
-        self._layout.access_log.parent.mkdir(parents=True, exist_ok=True)
-        prepare_pointer(self._layout.pointer, percents=self._files.shares())
-        prepare_marks(self._layout.pointer, percents=self._files.shares())
-        ensure_secret(self._layout.look_mark)
-        if self._proxy.preview:
-            ensure_secret(self._layout.preview_secret)
 
     def _put_and_load(self, changed: Mapping[Path, str], *, generation: str) -> None:
         before = self._files.put(changed)

@@ -7,7 +7,7 @@ from pathlib import Path
 from celadon.drivers.proxies.accepted import merge_accepted
 from celadon.drivers.proxies.nginx_config import Config, read_config
 from celadon.drivers.proxies.nginx_inherit import find_kept_headers, find_kept_logs, find_own, owner_decides
-from celadon.drivers.proxies.nginx_marks import WHOLE
+from celadon.drivers.proxies.nginx_marks import WHOLE, prepare_marks
 from celadon.drivers.proxies.nginx_text import (
     RouteText,
     parse_upstream_slot,
@@ -19,8 +19,8 @@ from celadon.drivers.proxies.nginx_text import (
 from celadon.drivers.traffic.json_lines import parse_slot
 from celadon.host.files import remove_durably, sync_directory, write_atomic
 from celadon.host.layout import Layout
-from celadon.host.look_mark import read_secret
-from celadon.host.pointer import live_path, move_pointer, read_pointer
+from celadon.host.look_mark import ensure_secret, read_secret
+from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
 from celadon.model.names import Slot
 from celadon.model.settings import Settings, SwitchWay
 
@@ -39,7 +39,7 @@ class RouteFiles:
 
     def render(self, *, instead: Mapping[Path, str] | None = None) -> dict[Path, str]:
         """Every file that an install puts in place; `instead` are files of the owner's as they are going to be."""
-        text = self._text(instead)
+        text = self.text(instead)
         files = {"http.conf": render_http(text, generation=self._generation(text)), "route.conf": render_route(text)}
         match self._way:
             case SwitchWay.SYMLINK:
@@ -53,7 +53,7 @@ class RouteFiles:
 
     def generation(self, *, instead: Mapping[Path, str] | None = None) -> str:
         """Names the text that `render` gives, accepted edits among it."""
-        return self._generation(self._text(instead))
+        return self._generation(self.text(instead))
 
     @property
     def names_route_in_pointer(self) -> bool:
@@ -76,10 +76,10 @@ class RouteFiles:
                 return {}
             case SwitchWay.SYMLINK:
                 named = self.directory / f"{slot.value if slot else 'none'}.conf"
-                text = render_upstream(self._text(instead), slot)
+                text = render_upstream(self.text(instead), slot)
                 return {self.directory / "current.conf": merge_accepted(self._layout, named, text)}
             case SwitchWay.INCLUDE | SwitchWay.RELOAD:
-                return self._merge({self.directory / "upstream.conf": render_upstream(self._text(instead), slot)})
+                return self._merge({self.directory / "upstream.conf": render_upstream(self.text(instead), slot)})
 
     def place(self, slot: Slot | None) -> None:
         """Put that file in place, atomically and durably, and the pointer after it. Raises OSError."""
@@ -90,6 +90,20 @@ class RouteFiles:
                 write_atomic(path, text)
         if slot:
             move_pointer(self._layout.pointer, slot)
+
+    def prepare(self) -> None:
+        """Everything that our text refers to. Idempotent."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._layout.access_log.parent.mkdir(parents=True, exist_ok=True)
+        prepare_pointer(self._layout.pointer, percents=self.shares())
+        prepare_marks(self._layout.pointer, percents=self.shares())
+        ensure_secret(self._layout.look_mark)
+        if self._settings.proxy.preview:
+            ensure_secret(self._layout.preview_secret)
+
+    def own_paths(self) -> list[Path]:
+        """Every file of ours that nginx may read."""
+        return [self.directory / name for name in ("route.conf", "http.conf", *_STATE_NAMES)]
 
     def put(self, changed: Mapping[Path, str]) -> dict[Path, str | None]:
         """Write `changed`, and the symlink way's link where there is none. What was there before, for `restore`."""
@@ -127,7 +141,7 @@ class RouteFiles:
         merged = self._merge({self.directory / name: body for name, body in bodies.items()})
         return render_generation(merged.values())
 
-    def _text(self, instead: Mapping[Path, str] | None = None) -> RouteText:
+    def text(self, instead: Mapping[Path, str] | None = None) -> RouteText:
         web, proxy = self._settings.web, self._settings.proxy
         route = self.directory / "route.conf"
         config = self._read_config(instead)

@@ -86,6 +86,13 @@ class NginxLooks:
             timeout_s=self._proxy.seen_timeout_s,
         )
 
+    def ask(self) -> int | None:
+        """The status of one answer, whoever gave it; None: nothing answered."""
+        try:
+            return ask_look(self._target, headers={}, timeout_s=LOOK_TIMEOUT_S)
+        except OSError:
+            return None
+
     def is_refused(self) -> bool:
         return is_refused(self._target)
 

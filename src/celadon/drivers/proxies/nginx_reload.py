@@ -25,6 +25,7 @@ class _Reloaded(Struct, frozen=True, kw_only=True):
 
     refused: str
     first_at_s: float
+    settled: bool
 
 
 class Reloading:
@@ -61,17 +62,27 @@ class Reloading:
 
     def load_generation(self, generation: str) -> str:
         """Have nginx load what is in place. Empty once the text of that name answers, else why not."""
+        refused, _ = self._load_new()
+        if refused:
+            return refused
+        watched = self._looks.watch_generation(generation)
+        return "" if watched.held else watched.last.detail
+
+    def load_plain(self) -> str:
+        """Empty once only workers with what is in place take new work, else why not."""
+        refused, settled = self._load_new()
+        return refused or ("" if settled else "its old workers go on")
+
+    def _load_new(self) -> tuple[str, bool]:
+        """Nginx's refusal, and whether the old workers have stopped to take work."""
         refusals = self._process.watch_refusals()
         try:
             old = self._process.read_working()
             self._process.reload()
             reloaded = self._await_new_workers(old, refusals, to=None)
-            if reloaded.refused:
-                return reloaded.refused
-            watched = self._looks.watch_generation(generation)
-            return "" if watched.held else watched.last.detail
+            return reloaded.refused, reloaded.settled
         except ProcessLookupError as error:
-            return str(error)
+            return str(error), False
         finally:
             refusals.close()
 
@@ -124,8 +135,8 @@ class Reloading:
                 first_at_s = time.monotonic()
             return bool(refused) or bool(working and not working & old)
 
-        wait_until(settled, timeout_s=self._proxy.seen_timeout_s, pause_s=0.002)
-        return _Reloaded(refused=refused, first_at_s=first_at_s)
+        in_time = wait_until(settled, timeout_s=self._proxy.seen_timeout_s, pause_s=0.002)
+        return _Reloaded(refused=refused, first_at_s=first_at_s, settled=in_time)
 
     def _put_back(self, to: Slot, *, before: Slot | None, reason: str) -> Switched:
         try:

@@ -18,7 +18,7 @@ from celadon.drivers.proxies.nginx_config import Config, include_pattern, read_c
 from celadon.host.commands import run_command
 
 CHECK_TIMEOUT_S = 30.0
-_SAID = re.compile(r"nginx: \[(?:emerg|crit|alert)\] .*")
+_SAID = re.compile(r"(\[(?:emerg|crit|alert)\]) (?:\d+#\d+: )?(.*)")
 
 
 class Judged(Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ def judge_staged(binary: str, config: Path, *, instead: Mapping[Path, str], scra
 
 def _pick_said(output: str) -> str:
     found = _SAID.search(output)
-    return found.group().removeprefix("nginx: ") if found else output[-500:]
+    return " ".join(found.groups()) if found else output[-500:]
 
 
 @contextmanager

@@ -18,6 +18,11 @@ def is_sealed(text: str) -> bool:
     return mark == f"{_MARK}{digest(body)}"
 
 
+def is_ours(text: str) -> bool:
+    """Whether we wrote it, edited since or not."""
+    return bool(_split(text)[0])
+
+
 def open_seal(text: str) -> str:
     """The body, of an edited text too."""
     return _split(text)[1]
