@@ -88,7 +88,7 @@ def test_the_change_is_shown_and_nothing_happens_without_a_yes(site: RunningSite
     assert re.search(rf"^-.*127\.0\.0\.1:{site.blue}", done.output, re.MULTILINE)
     assert re.search(r"^\+.*celadon", done.output, re.MULTILINE)
     assert site.main.read_text() == site.own_text
-    assert "never deployed" in site.celadon("status").output
+    assert "no slot has traffic yet" in site.celadon("status").output
 
 
 def test_the_first_deploy_retires_what_was_adopted(site: RunningSite) -> None:
