@@ -55,7 +55,10 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         booted.write("/etc/nginx/sites-enabled/shop", SITE)
         booted.write("/etc/systemd/system/shop.service", UNIT)
         assert booted.shell("rm -f /etc/nginx/sites-enabled/default; useradd --system --create-home shop").ok
-        assert booted.shell("cp -r /repo/examples/shop /srv/shop; mkdir -p /srv/shop/data; chown -R shop /srv/shop").ok
+        assert booted.shell(
+            "cp -r /repo/examples/shop /srv/shop; rm /srv/shop/celadon.toml; mkdir -p /srv/shop/data"
+        ).ok
+        assert booted.shell("chown -R shop /srv/shop").ok
         assert booted.shell("systemctl daemon-reload; systemctl enable --now shop; systemctl reload nginx").ok
         await_version(booted, "v1")
         yield booted
@@ -87,8 +90,8 @@ def test_a_unit_becomes_blue_is_retired_and_can_be_gone_back_to(machine: Machine
 
     text = re.sub(r"\n\[readiness\].*?\n\n", READINESS + "\n", written, flags=re.DOTALL)
     text = text.replace('window = "60s"', 'window = "1s"').replace('# shared = ["media"]', 'shared = ["data"]')
-    machine.write("/srv/shop/celadon.toml", text)
-    machine.write("/srv/shop/VERSION", "v2\n")
+    machine.write("/srv/shop/celadon.toml", text + '[source]\npath = "/srv/next"\n')
+    assert machine.shell("cp -r /srv/shop /srv/next; echo v2 > /srv/next/VERSION").ok
     deployed = machine.shell("cd /srv/shop && celadon deploy")
     assert deployed.ok, deployed.output
     await_version(machine, "v2")

@@ -36,7 +36,8 @@ def command(
 
     path = directory / "celadon.toml"
     if path.exists():
-        raise UsageError(f"{path} exists; it was not touched", code="config_exists", next_command="celadon config")
+        next_command = "celadon adopt" if adopts else "celadon config"
+        raise UsageError(f"{path} exists; it was not touched", code="config_exists", next_command=next_command)
     if not adopts:
         path.write_text(guess_config(directory.absolute()))
         click.echo(f"Wrote {path}. Read it, set `site`, then: celadon check")
