@@ -90,9 +90,17 @@ def _render_cli() -> str:
         context = click.Context(celadon, info_name="celadon")
         command = celadon.get_command(context, verb)
         if command is not None:
-            text = command.get_help(click.Context(command, info_name=verb, parent=context, max_content_width=100))
-            lines += [f"## celadon {verb}", "", "```", text, "```", ""]
+            lines += _render_command(command, click.Context(command, info_name=verb, parent=context))
     return "\n".join(lines)
+
+
+def _render_command(command: click.Command, context: click.Context) -> list[str]:
+    """With those below it."""
+    context.max_content_width = 100
+    lines = [f"## {context.command_path}", "", "```", command.get_help(context), "```", ""]
+    for name, below in (command.commands if isinstance(command, click.Group) else {}).items():
+        lines += _render_command(below, click.Context(below, info_name=name, parent=context))
+    return lines
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ from bench.load.running import RunningLoad, start_load
 from celadon.app.inforce import read_in_force
 from celadon.drivers.runners.process import ProcessRunner
 from celadon.host.layout import Layout
+from celadon.host.proxy_changes import having_turn
 from celadon.model.names import AppName, Slot
 from tests.e2e.site_proxies import SITE_PROXIES
 
@@ -230,6 +231,8 @@ stop_timeout = "5s"
             for slot in Slot:
                 ProcessRunner(self.layout, settings).stop(slot, grace_s=2.0)
         self.stop_proxy()
+        with having_turn(self.layout):  # whoever still commits the last change has ended
+            pass
         if self.state.is_mount():
             subprocess.run(["umount", "--lazy", self.state], check=True)
         shutil.rmtree(self.state)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from celadon.cli.verbs import VERBS
+from celadon.host.proxy_changes import having_turn
 from celadon.model.names import Slot
 from tests.e2e.site import CELADON, REPOSITORY, Site, open_site
 from tests.e2e.site_proxies import NGINX
@@ -43,7 +44,9 @@ def run_in(directory: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 def snapshot(site: Site) -> dict[str, bytes]:
     """Files that a deploy would change. The proxy's log grows with every look, and `nginx -t` makes an empty pid file
-    where nginx does not run."""
+    where nginx does not run. Whoever still commits the last deploy's changes ends first."""
+    with having_turn(site.layout):
+        pass
     return {
         str(path): path.read_bytes()
         for path in [*site.state.rglob("*"), *site.conf.rglob("*")]

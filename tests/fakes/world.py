@@ -111,6 +111,7 @@ class World:
     ready_until: str | None = None
     downloads_end_at_s: float = 0.0
     unserved_count: int = 0
+    edited: list[Path] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
     die_at: int | None = None
     on_wait: Callable[["World"], None] | None = None
@@ -156,6 +157,7 @@ class World:
             control=WorldControl(self),
             make_judge=ThresholdJudge,
             reached=self.pass_point,
+            find_edited=lambda: self.edited,
         )
 
     def plan_deploy(self, release: int, *, operation: str, settings: Settings | None = None) -> Plan:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from celadon.app.compose import make_proxy, make_runner
 from celadon.app.status import read_recorded
+from celadon.drivers.proxies.edited import mask
 from celadon.drivers.releases.store import ReleaseStore
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.host.pointer import read_pointer
 from celadon.host.text import render_diff
+from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import Finding, FindingLevel
 from celadon.model.release import Source
@@ -18,7 +20,14 @@ from celadon.model.settings import Settings
 
 
 def check_all(layout: Layout, settings: Settings) -> Sequence[Finding]:
-    return [*make_runner(layout, settings).check(), *make_proxy(layout, settings).check()]
+    from celadon.app.committing import check_repository
+
+    try:
+        found = make_proxy(layout, settings).check()
+    except StepError as error:
+        text = f"{error.what} ({error.code})"
+        found = [Finding(level=FindingLevel.PROBLEM, subject="proxy", text=text, fix=error.next_command)]
+    return [*make_runner(layout, settings).check(), *found, *check_repository(layout)]
 
 
 def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:
@@ -49,10 +58,14 @@ def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:
 def find_proxy_changes(layout: Layout, settings: Settings) -> Mapping[Path, str]:
     """The proxy's files that a deploy would write anew, each with the diff."""
     changed = {}
-    for rendered in make_proxy(layout, settings).render():
+    try:
+        files = make_proxy(layout, settings).render()
+    except StepError:  # the checks tell it
+        return {}
+    for rendered in files:
         present = rendered.path.read_text(errors="replace") if rendered.path.exists() else ""
         if present != rendered.text:
-            changed[rendered.path] = render_diff(rendered.path, present, rendered.text)
+            changed[rendered.path] = mask(layout, render_diff(rendered.path, present, rendered.text))
     return changed
 
 

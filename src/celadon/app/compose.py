@@ -80,6 +80,7 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
 def make_ports(
     layout: Layout, settings: Settings, *, journal: Journal, clock: Clock, control: Control, candidate: Slot
 ) -> Ports:
+    from celadon.app.record import find_edited
     from celadon.drivers.hooks import ShellHooks
     from celadon.drivers.probes.table import make_probe
     from celadon.drivers.releases.store import ReleaseStore
@@ -102,4 +103,5 @@ def make_ports(
         control=control,
         make_judge=ThresholdJudge,
         reached=reached,
+        find_edited=lambda: find_edited(layout),
     )

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from celadon.app.compose import make_ports
+from celadon.app.aside import begin_turn, commit_aside
+from celadon.app.compose import make_ports, make_proxy
 from celadon.app.inforce import merge_in_force, read_in_force, write_in_force
 from celadon.app.order import Order
+from celadon.app.record import Record, RecordedJournal, note_installed
 from celadon.app.targets import choose_target
 from celadon.contracts.proxy import Proxy
 from celadon.deploy.invariants import confirm
@@ -37,7 +39,7 @@ from celadon.model.errors import (
     StepError,
     UsageError,
 )
-from celadon.model.names import ReleaseNumber, Slot
+from celadon.model.names import ReleaseNumber, Slot, render_release_label
 from celadon.model.observed import FindingLevel, RouteView
 from celadon.model.plan import OperationKind, Outcome, Plan
 from celadon.model.settings import Settings
@@ -72,6 +74,8 @@ def run_operation(order: Order) -> Outcome:
         return Outcome.BUG
     finally:
         lock.release()
+        if operator is not None:
+            operator.commit()
 
 
 def _refuse(layout: Layout, order: Order, error: BusyError) -> Outcome:
@@ -92,6 +96,11 @@ def _write_debug_file(layout: Layout, order: Order) -> None:
     sys.stderr.write(f"a bug in celadon: {sys.exc_info()[1]!r}; the trace is in {path}\n")
 
 
+def _describe(order: Order) -> str:
+    source = order.source
+    return order.kind.value + (f" of {source.ref or source.location}" if source is not None else "")
+
+
 class _Operator:
     """Holds the lock for its whole life."""
 
@@ -105,11 +114,14 @@ class _Operator:
         self.in_force = read_in_force(layout)
         self.ledger: Ledger = read_ledger(self.journal.read())
         self.proxy: Proxy | None = None
+        self.record = Record(layout, lead=order.lead, operation=order.operation, reason=_describe(order))
+        self.turn: int | None = None
 
     def run(self) -> Outcome:
         self.control.taken()
         remove_leftovers(self.layout.written_in())
         keep_reserve(self.layout.reserve)
+        self.record.catch_up(self.ledger.interrupted)
         run: Run | None = None
         try:
             self._note_rebuilt()
@@ -120,6 +132,10 @@ class _Operator:
         except OSError as error:
             return self._end_with(StepError(str(error), code="os_error", next_command="celadon status"))
         return self._end(outcome, run=run)
+
+    def commit(self) -> None:
+        """After the lock is released: what was written down goes into the repository, and nobody waits for it."""
+        commit_aside(self.layout, self.turn)
 
     def _carry_out(self) -> tuple[Run | None, Outcome]:
         interrupted = self.ledger.interrupted
@@ -146,15 +162,20 @@ class _Operator:
         self._check(ports)
         write_in_force(self.layout, settings)
         self.in_force = settings
-        self._install(ports)
-        route = ports.proxy.observe()
         number = ReleaseNumber(max([*ports.releases.numbers(), self.ledger.highest_release], default=0) + 1)
+        self._install(ports, release=number)
+        route = ports.proxy.observe()
         plan = self._plan(settings, route, ports=ports, release=number)
         return self._drive(plan, route=route)
 
     def _check(self, ports: Ports) -> None:
         """Nothing was touched yet: any problem refuses."""
-        findings = [*ports.runner.check(), *ports.proxy.check()]
+        from celadon.app.committing import check_repository
+
+        try:
+            findings = [*ports.runner.check(), *ports.proxy.check(), *check_repository(self.layout)]
+        except StepError as error:
+            raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
         for found in findings:
             if found.level is not FindingLevel.OK:
                 self.journal.append(
@@ -163,11 +184,13 @@ class _Operator:
         problems = [found for found in findings if found.level is FindingLevel.PROBLEM]
         if problems:
             text = "; ".join(f"{found.subject}: {found.text}" for found in problems)
-            raise RefusedError(text, code="check_failed", next_command="celadon check")
+            edits = [found.fix for found in problems if found.subject == "hand edit"]
+            raise RefusedError(text, code="check_failed", next_command=edits[0] if edits else "celadon check")
 
-    def _install(self, ports: Ports) -> None:
+    def _install(self, ports: Ports, *, release: ReleaseNumber) -> None:
         try:
-            ports.proxy.install()
+            if ports.proxy.install() or not self.record.knows_files:
+                note_installed(self.record, self.layout, ports.proxy, release=render_release_label(release))
         except StepError as error:
             raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
 
@@ -203,9 +226,11 @@ class _Operator:
 
         carry_out = adopt_site if self.order.kind is OperationKind.ADOPT else eject_site
         try:
-            carry_out(self.layout, self.order, journal=self.journal)
+            carry_out(self.layout, self.order, journal=RecordedJournal(self.journal, self.record))
         finally:
             self.in_force = read_in_force(self.layout)
+        proxy = make_proxy(self.layout, self.in_force) if self.in_force is not None else None
+        note_installed(self.record, self.layout, proxy, subject=f"{self.order.kind.value.capitalize()} the site")
         return None, Outcome.DONE
 
     def _recover(self, interrupted: Account) -> tuple[Run | None, Outcome]:
@@ -240,7 +265,7 @@ class _Operator:
         ports = self._ports(plan.settings, candidate=plan.candidate)
         ports.reached("locked")
         quiet = plan.kind in (OperationKind.FINALIZE, OperationKind.RECOVER)
-        self.journal.append(
+        ports.journal.append(
             OperationStarted(
                 kind=plan.kind,
                 lead=plan.lead,
@@ -306,7 +331,7 @@ class _Operator:
         ports = make_ports(
             self.layout,
             settings,
-            journal=self.journal,
+            journal=RecordedJournal(self.journal, self.record),
             clock=self.clock,
             control=self.control,
             candidate=candidate,
@@ -368,11 +393,17 @@ class _Operator:
         try:
             for event in run.unwritten if run is not None else []:
                 self.journal.append(event)
+            self._tell_edits()
             self.journal.append(ended)
             reached("ended")
         except JournalError as error:
             sys.stderr.write(f"{error.what}\n{msgspec.json.encode(ended).decode()}\n")
         return outcome
+
+    def _tell_edits(self) -> None:
+        for found in self.record.end():
+            self.journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))
+        self.turn = begin_turn(self.layout)
 
     def _look(self) -> tuple[Slot | None, ReleaseNumber | None]:
         """Where traffic goes now, for the last event."""

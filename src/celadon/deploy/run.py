@@ -1,7 +1,8 @@
 """One run of the engine: its plan, its ports, and the little it learns on the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.hooks import Hooks
@@ -24,7 +25,7 @@ from celadon.model.settings import ObserveSettings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Everything outside the engine. `reached` is told every named point that is passed; a test may end
-    the process there."""
+    the process there. `find_edited` names files that we wrote for the proxy and that were edited by hand since."""
 
     proxy: Proxy
     runner: Runner
@@ -37,6 +38,7 @@ class Ports:
     control: Control
     make_judge: Callable[[ObserveSettings, Slot], Judge]
     reached: Callable[[str], None]
+    find_edited: Callable[[], Sequence[Path]]
 
 
 @dataclass(slots=True, kw_only=True)

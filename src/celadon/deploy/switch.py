@@ -8,7 +8,7 @@ from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
 from celadon.events import BootEnabled, SwitchIntended
 from celadon.model.names import Slot
-from celadon.model.plan import Request
+from celadon.model.plan import OperationKind, Request
 
 
 def switch(run: Run) -> Result:
@@ -25,6 +25,8 @@ def switch(run: Run) -> Result:
             code="not_ready",
             next_command=f"celadon logs --slot {plan.candidate}",
         )
+        return Result.FAILED
+    if plan.kind is OperationKind.DEPLOY and not _is_untouched(run):
         return Result.FAILED
     run.switch_is_intended = True
     run.note(SwitchIntended(from_slot=plan.live, to_slot=plan.candidate, to_release=run.planned_number()))
@@ -44,3 +46,16 @@ def enable_boot(run: Run, slot: Slot) -> None:
     run.ports.runner.set_boot(slot, enabled=True)
     run.ports.reached("after_enable")
     run.note(BootEnabled(slot=slot))
+
+
+def _is_untouched(run: Run) -> bool:
+    """The checks have looked, but building and verifying take their time. Only a deploy asks: whoever goes back must
+    not wait for the owner of an edit."""
+    edited = run.ports.find_edited()
+    if edited:
+        run.blame(
+            f"{', '.join(map(str, edited))} was edited by hand since this deploy began",
+            code="proxy_hand_edited",
+            next_command="celadon proxy diff  # then: celadon proxy accept, or: celadon proxy restore",
+        )
+    return not edited

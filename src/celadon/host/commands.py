@@ -34,9 +34,10 @@ def run_command(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
+    errors: str = "replace",
 ) -> Completed:
     """Blocks at most `timeout_s`, then kills the program's whole process group. Never raises for what the
-    program does; undecodable output bytes are replaced."""
+    program does; undecodable output bytes are replaced. `errors` is for both directions."""
     try:
         process = subprocess.Popen(
             list(argv),
@@ -46,7 +47,7 @@ def run_command(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            errors="replace",
+            errors=errors,
             start_new_session=True,
         )
     except OSError as error:

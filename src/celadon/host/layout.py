@@ -12,6 +12,10 @@
                  /look-mark            the secret that our own looks begin with
                  /preview-secret       whoever has it reaches the slot that is not live
                  /proxy/               a git repository of all that was rendered
+                 /proxy.lock           held while it is written to
+                 /proxy-changes/       what is not yet in it, and what celadon wrote last
+                 /accepted.json        edits by hand that are carried over
+                 /edited/              edits by hand that a switch had to replace
                  /reserve              room for the way back on a full disk
                  /operations/          what an operation printed, one file each
 """
@@ -94,6 +98,22 @@ class Layout(Struct, frozen=True):
     @property
     def proxy_repository(self) -> Path:
         return self.home / "proxy"
+
+    @property
+    def proxy_lock(self) -> Path:
+        return self.home / "proxy.lock"
+
+    @property
+    def proxy_changes(self) -> Path:
+        return self.home / "proxy-changes"
+
+    @property
+    def accepted(self) -> Path:
+        return self.home / "accepted.json"
+
+    @property
+    def edited(self) -> Path:
+        return self.home / "edited"
 
     @property
     def operations(self) -> Path:

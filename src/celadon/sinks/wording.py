@@ -69,7 +69,7 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
         case StepEnded(step=step, result=result, duration_s=duration_s, reason=reason):
             return None if result == "ok" else f"  {step} {result} after {duration_s:.1f} s: {reason}"
         case CheckFound(level=level, subject=subject, text=text, fix=fix):
-            shown = fix.splitlines() if level is FindingLevel.PROBLEM else []
+            shown = fix.splitlines() if level is not FindingLevel.OK else []
             return "\n".join([f"  {level}: {subject}: {text}", *(f"      {line}" for line in shown)])
         case BuildStepStarted(command=command):
             return f"  $ {command}"

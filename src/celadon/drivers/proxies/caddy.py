@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
+from celadon.drivers.proxies.accepted import merge_accepted
 from celadon.drivers.proxies.caddy_log import check_log, ensure_log_writable
 from celadon.drivers.proxies.caddy_stage import stage
 from celadon.drivers.proxies.caddy_text import (
@@ -28,9 +29,9 @@ from celadon.drivers.proxies.caddy_text import (
     render_pointed,
     render_snippet,
 )
+from celadon.drivers.proxies.edited import find_edits, keep_edit, refuse_edits
 from celadon.drivers.proxies.headers import LOOK_HEADER
 from celadon.drivers.proxies.look import Sight, Watched, wait_until, watch_until
-from celadon.drivers.proxies.sealed import is_sealed
 from celadon.drivers.proxies.seen import say_at_rest, say_switched, switch_by_pointer
 from celadon.drivers.traffic.caddy_lines import CaddyLine, make_hit_parser, parse_caddy_line
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
@@ -42,7 +43,6 @@ from celadon.host.look_mark import ensure_secret, new_look, read_secret
 from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
 from celadon.host.reserve import yield_reserve
 from celadon.host.tail import LineTail
-from celadon.host.text import render_diff
 from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
@@ -82,19 +82,17 @@ class CaddyProxy:
         found = [
             *self._check_running(),
             *self._check_included(),
-            *self._check_edited(),
+            *find_edits(self._layout, self.render()),
             *check_log(self._layout.access_log, listen=self._listen),
         ]
         fine = Finding(level=FindingLevel.OK, subject="caddy", text=f"runs; {self._main} is valid")
         return found or [fine]
 
     def render(self) -> Sequence[RenderedFile]:
-        return [RenderedFile(path=self._snippet, text=render_snippet(self._text(self._route_on_disk())))]
+        return [RenderedFile(path=self._snippet, text=self._render(self._route_on_disk()))]
 
     def install(self) -> bool:
-        edited = self._check_edited()
-        if edited:
-            raise StepError(edited[0].text, code="proxy_hand_edited", next_command="celadon check")
+        refuse_edits(self._layout, {file.path: file.text for file in self.render()})
         self._prepare_pointer()
         ensure_log_writable(self._layout.access_log, listen=self._listen)
         rendered = self.render()[0]
@@ -138,7 +136,7 @@ class CaddyProxy:
         before = self._route_on_disk()
         if before is to and self._look(_OBSERVE_TIMEOUT_S).sight.answered_by(to):
             return say_switched(to, self._watch(to), started_at_s=began_s, moved_at_s=began_s)
-        text = render_snippet(self._text(to))
+        text = self._render(to)
         judged = self._judge({self._snippet: text})
         if not judged.ok:
             return Switched(to=to, seen=False, effect=Effect.NONE, reason=_last_words(judged))
@@ -146,6 +144,7 @@ class CaddyProxy:
         previous = self._read_snippet()
         reached("before_pointer")
         try:
+            keep_edit(self._layout, self._snippet)
             write_atomic(self._snippet, text)
             move_pointer(self._layout.pointer, to)
         except OSError as error:
@@ -199,6 +198,9 @@ class CaddyProxy:
         slot = self._slots.get(line.celadon_upstream)
         detail = f"{status} from {line.celadon_upstream or 'no slot'}"
         return _CaddySight(Sight(slot=slot, status=status, detail=detail, config=line.celadon_generation))
+
+    def _render(self, slot: Slot | None) -> str:
+        return merge_accepted(self._layout, self._snippet, render_snippet(self._text(slot)))
 
     def _text(self, slot: Slot | None) -> SnippetText:
         return SnippetText(
@@ -280,15 +282,6 @@ class CaddyProxy:
         if words[:1] != ["import"] or len(words) < 2:
             return False
         return self._snippet.match(str((self._main.parent / words[1]).absolute()))
-
-    def _check_edited(self) -> list[Finding]:
-        present = self._read_snippet()
-        if present is None or is_sealed(present):
-            return []
-        wanted = render_snippet(self._text(self._route_on_disk()))
-        difference = render_diff(self._snippet, present, wanted)
-        text = f"{self._snippet} was edited by hand; celadon would write:\n{difference}"
-        return [_problem("hand edit", text, fix=f"rm {self._snippet}")]
 
     def _read_snippet(self) -> str | None:
         try:

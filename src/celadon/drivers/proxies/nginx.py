@@ -11,6 +11,7 @@ from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
+from celadon.drivers.proxies.edited import refuse_edits
 from celadon.drivers.proxies.look import Watched
 from celadon.drivers.proxies.nginx_config import find_include, read_config
 from celadon.drivers.proxies.nginx_files import RouteFiles, read_text
@@ -19,7 +20,6 @@ from celadon.drivers.proxies.nginx_marks import slots_at
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.drivers.proxies.nginx_reload import Reloading
 from celadon.drivers.proxies.nginx_view import observe_route
-from celadon.drivers.proxies.sealed import is_sealed
 from celadon.drivers.proxies.seen import switch_by_pointer
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
 from celadon.host.layout import Layout
@@ -46,13 +46,11 @@ class NginxProxy:
         from celadon.drivers.proxies.nginx_check import check_nginx
 
         return check_nginx(
+            layout=self._layout,
             settings=self._settings,
             process=self._process,
             rendered=self.render(),
             directory=self._files.directory,
-            pointer=self._layout.pointer,
-            access_log=self._layout.access_log,
-            scratch=self._layout.home,
         )
 
     def render(self) -> Sequence[RenderedFile]:
@@ -61,7 +59,7 @@ class NginxProxy:
     def install(self) -> bool:
         self._files.prepare()
         rendered = self._files.render()
-        self._refuse_hand_edits(rendered)
+        refuse_edits(self._layout, rendered)
         self._refuse_unincluded(rendered)
         generation = self._files.generation()
         changed = {path: text for path, text in rendered.items() if read_text(path) != text}
@@ -95,12 +93,6 @@ class NginxProxy:
 
     def traffic(self) -> Traffic:
         return JsonLinesTraffic(self._layout.access_log, mark=read_secret(self._layout.look_mark))
-
-    def _refuse_hand_edits(self, rendered: Mapping[Path, str]) -> None:
-        for path in rendered:
-            present = read_text(path)
-            if present and not is_sealed(present):
-                raise StepError(f"{path} was edited by hand", code="proxy_hand_edited", next_command="celadon check")
 
     def _refuse_unincluded(self, rendered: Mapping[Path, str]) -> None:
         config = read_config(self._files.main, instead=rendered)

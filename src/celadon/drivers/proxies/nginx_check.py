@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
+from celadon.drivers.proxies.edited import find_edits
 from celadon.drivers.proxies.nginx_config import Config, Directive, find_include, flatten, read_config, unquote, walk
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.drivers.proxies.nginx_stage import Judged, judge_live, judge_staged
-from celadon.drivers.proxies.sealed import is_sealed
+from celadon.host.layout import Layout
 from celadon.host.text import render_diff
 from celadon.model.observed import Finding, FindingLevel
 from celadon.model.settings import Settings
@@ -16,20 +17,19 @@ from celadon.model.settings import Settings
 
 def check_nginx(
     *,
+    layout: Layout,
     settings: Settings,
     process: NginxProcess,
     rendered: Sequence[RenderedFile],
     directory: Path,
-    pointer: Path,
-    access_log: Path,
-    scratch: Path,
 ) -> Sequence[Finding]:
     """All findings at once; only a missing program or a broken configuration hide the rest."""
     main = Path(settings.proxy.config)
     texts = {file.path: file.text for file in rendered}
+    access_log = layout.access_log
     # nginx makes the logs of a configuration that it judges, but not their directories
     access_log.parent.mkdir(parents=True, exist_ok=True)
-    judged = _judge(settings.proxy.binary, main, texts=texts, directory=directory, scratch=scratch)
+    judged = _judge(settings.proxy.binary, main, texts=texts, directory=directory, scratch=layout.home)
     if judged.missing:
         return [_problem("nginx", f"{settings.proxy.binary} could not be run: {judged.said}", fix="apt install nginx")]
     if not judged.ok:
@@ -38,8 +38,8 @@ def check_nginx(
     found = [
         *_check_running(settings, process),
         *_check_included(config, settings=settings, directory=directory),
-        *_check_edited(rendered),
-        *_check_readable(config, pointer),
+        *find_edits(layout, rendered),
+        *_check_readable(config, layout.pointer),
         *_check_error_page(config, route=directory / "route.conf", access_log=access_log, app=settings.app),
     ]
     fine = Finding(level=FindingLevel.OK, subject="nginx", text=f"runs; {main} is valid and includes the route")
@@ -75,21 +75,6 @@ def _check_included(config: Config, *, settings: Settings, directory: Path) -> I
     if missing:
         text = f"{config.main} does not include {' and '.join(str(directory / name) for name in missing)}"
         yield _problem("site", text, fix=_render_fix(config, settings=settings, directory=directory, missing=missing))
-
-
-def _check_edited(rendered: Sequence[RenderedFile]) -> Iterator[Finding]:
-    for file in rendered:
-        try:
-            present = file.path.read_text(errors="replace")
-        except OSError:
-            continue
-        if not is_sealed(present):
-            difference = render_diff(file.path, present, file.text)
-            yield _problem(
-                "hand edit",
-                f"{file.path} was edited by hand; celadon would write:\n{difference}",
-                fix=f"rm {file.path}",
-            )
 
 
 def _check_readable(config: Config, pointer: Path) -> Iterator[Finding]:

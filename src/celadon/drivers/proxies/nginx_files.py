@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from celadon.drivers.proxies.accepted import merge_accepted
+from celadon.drivers.proxies.edited import keep_edit
 from celadon.drivers.proxies.nginx_config import Config, read_config
 from celadon.drivers.proxies.nginx_inherit import find_kept_headers, find_kept_logs, find_own, owner_decides
 from celadon.drivers.proxies.nginx_marks import WHOLE, prepare_marks
@@ -21,6 +22,7 @@ from celadon.host.files import remove_durably, sync_directory, write_atomic
 from celadon.host.layout import Layout
 from celadon.host.look_mark import ensure_secret, read_secret
 from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
+from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.settings import Settings, SwitchWay
 
@@ -46,6 +48,8 @@ class RouteFiles:
                 files |= {f"{slot.value}.conf": render_upstream(text, slot) for slot in Slot}
                 files |= {"none.conf": render_upstream(text, None)}
             case SwitchWay.INCLUDE | SwitchWay.RELOAD:
+                for slot in Slot:  # an accepted edit that only one slot's text can take would fail at the switch
+                    self._merge({self.directory / "upstream.conf": render_upstream(text, slot)})
                 files |= {"upstream.conf": render_upstream(text, self.read_route())}
             case SwitchWay.POINTER:
                 pass
@@ -76,13 +80,17 @@ class RouteFiles:
                 return {}
             case SwitchWay.SYMLINK:
                 named = self.directory / f"{slot.value if slot else 'none'}.conf"
-                text = render_upstream(self.text(instead), slot)
-                return {self.directory / "current.conf": merge_accepted(self._layout, named, text)}
+                text = self._merge_if_possible(named, render_upstream(self.text(instead), slot))
+                return {self.directory / "current.conf": text}
             case SwitchWay.INCLUDE | SwitchWay.RELOAD:
-                return self._merge({self.directory / "upstream.conf": render_upstream(self.text(instead), slot)})
+                path = self.directory / "upstream.conf"
+                return {path: self._merge_if_possible(path, render_upstream(self.text(instead), slot))}
 
     def place(self, slot: Slot | None) -> None:
-        """Put that file in place, atomically and durably, and the pointer after it. Raises OSError."""
+        """Put that file in place, atomically and durably, and the pointer after it. An edit by hand that it replaces
+        is kept aside. Raises OSError."""
+        for path in self.render_state(slot):
+            keep_edit(self._layout, path)
         if self._way is SwitchWay.SYMLINK:
             _replace_link(self.directory / "current.conf", target=f"{slot.value if slot else 'none'}.conf")
         else:
@@ -135,6 +143,14 @@ class RouteFiles:
 
     def _merge(self, files: Mapping[Path, str]) -> dict[Path, str]:
         return {path: merge_accepted(self._layout, path, text) for path, text in files.items()}
+
+    def _merge_if_possible(self, path: Path, text: str) -> str:
+        """For a switch, which may be the way back: no edit is worth the traffic. The install has seen that it can be
+        merged; where it cannot now, it stays on the list of the accepted."""
+        try:
+            return merge_accepted(self._layout, path, text)
+        except StepError:
+            return text
 
     def _generation(self, text: RouteText) -> str:
         bodies = {"http.conf": render_http(text, generation=""), "route.conf": render_route(text)}
