@@ -40,6 +40,12 @@ def _caddy(layout: Layout, settings: Settings) -> Proxy:
     return CaddyProxy(layout, settings)
 
 
+def _haproxy(layout: Layout, settings: Settings) -> Proxy:
+    from celadon.drivers.proxies.haproxy import HaproxyProxy
+
+    return HaproxyProxy(layout, settings)
+
+
 def _process(layout: Layout, settings: Settings) -> Runner:
     from celadon.drivers.runners.process import ProcessRunner
 
@@ -53,7 +59,7 @@ def _systemd(layout: Layout, settings: Settings) -> Runner:
 
 
 PROXIES: Mapping[ProxyKind, Callable[[Layout, Settings], Proxy]] = MappingProxyType(
-    {ProxyKind.NGINX: _nginx, ProxyKind.CADDY: _caddy}
+    {ProxyKind.NGINX: _nginx, ProxyKind.CADDY: _caddy, ProxyKind.HAPROXY: _haproxy}
 )
 FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = MappingProxyType({ProxyKind.NGINX: _nginx_sites})
 """By kind: given the main configuration file and the program."""

@@ -116,6 +116,7 @@ def _build_proxy(values: dict[str, Any], *, base: Path) -> ProxySettings:
         config=get("proxy.config"),
         binary=get("proxy.binary"),
         admin=get("proxy.admin"),
+        access_log=get("proxy.access_log"),
         look_path=get("proxy.look_path"),
         looks_count=get("proxy.looks"),
         seen_timeout_s=get("proxy.seen_timeout"),

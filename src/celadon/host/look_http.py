@@ -8,7 +8,7 @@ import time
 
 from msgspec import Struct
 
-from celadon.host.http_exchange import exchange
+from celadon.host.http_exchange import Reply, exchange
 
 _ANSWER_LIMIT_BYTES = 1024 * 1024
 
@@ -44,12 +44,17 @@ def is_refused(target: LookTarget) -> bool:
 
 
 def ask_look(target: LookTarget, *, headers: dict[str, str], timeout_s: float) -> int:
-    """The status of one answer, read to its end or to 1 MiB. Blocks at most `timeout_s`. Raises OSError (TimeoutError
-    among them), also for an answer that is not HTTP."""
+    """The status of one answer, as `ask_reply`."""
+    return ask_reply(target, headers=headers, timeout_s=timeout_s).status
+
+
+def ask_reply(target: LookTarget, *, headers: dict[str, str], timeout_s: float) -> Reply:
+    """One answer, read to its end or to 1 MiB. Blocks at most `timeout_s`. Raises OSError (TimeoutError among them),
+    also for an answer that is not HTTP."""
     until_s = time.monotonic() + timeout_s
     with _connect(target, timeout_s=timeout_s) as stream:
         request = _render_request(target, headers)
-        return exchange(stream, request, until_s=until_s, body_limit_bytes=_ANSWER_LIMIT_BYTES).status
+        return exchange(stream, request, until_s=until_s, body_limit_bytes=_ANSWER_LIMIT_BYTES)
 
 
 def _connect(target: LookTarget, *, timeout_s: float) -> socket.socket:

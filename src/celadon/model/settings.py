@@ -20,6 +20,7 @@ class RunnerKind(StrEnum):
 class ProxyKind(StrEnum):
     NGINX = "nginx"
     CADDY = "caddy"
+    HAPROXY = "haproxy"
 
 
 class SwitchWay(StrEnum):
@@ -139,7 +140,8 @@ class ProxySettings(Struct, frozen=True, kw_only=True):
     machine (`127.0.0.1:443`): looks go there with the site's Host. `directory` is the folder of
     included files that Celadon owns, `config` the proxy's main configuration file, `binary` its
     program. `look_path` is asked through the proxy to see who answers. `preview`: whoever has the app's secret reaches
-    the slot that is not live."""
+    the slot that is not live. `access_log` is a file that a syslog daemon writes for HAProxy; None: its lines are read
+    from HAProxy itself."""
 
     kind: ProxyKind
     site: str
@@ -149,6 +151,7 @@ class ProxySettings(Struct, frozen=True, kw_only=True):
     config: str
     binary: str
     admin: str | None = None
+    access_log: str | None = None
     look_path: str = "/"
     looks_count: int = 3
     seen_timeout_s: float = 10.0

@@ -1,0 +1,141 @@
+"""What HAProxy loads for one app, and where our text stands in it.
+
+HAProxy has no include. So the text is a file of ours in a directory that is a further `-f`; or, where the site was
+adopted, it stands in the user's own file between marked lines: a running master keeps the command line that it was
+started with, a reload included, and a further `-f` would need a restart, which closes the listening sockets.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from celadon.drivers.proxies.accepted import merge_accepted
+from celadon.drivers.proxies.haproxy_config import Section, find_admin, list_files, read_config
+from celadon.drivers.proxies.haproxy_process import HaproxyProcess
+from celadon.drivers.proxies.haproxy_regions import has_regions, refresh_regions
+from celadon.drivers.proxies.haproxy_text import (
+    KEY,
+    UNSET,
+    make_text,
+    render_file,
+    render_generation,
+    render_lines,
+    render_ring,
+)
+from celadon.drivers.proxies.sealed import is_sealed
+from celadon.host.commands import Completed, run_command
+from celadon.host.layout import Layout
+from celadon.model.settings import Settings
+
+_JUDGE_TIMEOUT_S = 30.0
+
+
+class HaproxyFiles:
+    def __init__(self, layout: Layout, settings: Settings) -> None:
+        self._layout = layout
+        self._proxy = settings.proxy
+        self._text = make_text(layout, settings)
+        self.main = Path(settings.proxy.config)
+        self.directory = Path(settings.proxy.directory)
+        self.own = self.directory / f"{settings.app}.cfg"
+
+    def generation(self) -> str:
+        return render_generation(self._text)
+
+    def find_admin(self) -> str:
+        """Empty where neither the settings nor the configuration name a runtime socket."""
+        if self._proxy.admin is not None:
+            return self._proxy.admin.removeprefix("unix@").removeprefix("unix/")
+        try:
+            return find_admin(read_config(self.list_configured()))
+        except OSError:
+            return ""
+
+    def list_configured(self) -> list[Path]:
+        return list_files([self.main, self.directory] if self.directory.is_dir() else [self.main])
+
+    def list_loaded(self, process: HaproxyProcess) -> list[Path]:
+        """What the running process was told to load, as it would load it now; what is configured where none runs."""
+        places = process.read_places()
+        return list_files(places) if places else self.list_configured()
+
+    def is_loaded(self, process: HaproxyProcess) -> bool:
+        """Whether the running process would load our own file."""
+        places = process.read_places() or [self.main, self.directory]
+        return self.own in places or self.directory in places
+
+    def read_sections(self, process: HaproxyProcess) -> list[Section]:
+        """Raises OSError."""
+        return read_config(self.list_loaded(process))
+
+    def render(self) -> dict[Path, str]:
+        """Our file; or the files of the user's that hold our lines, with those renewed."""
+        holding = self.find_holding()
+        if holding:
+            lines, ring = render_lines(self._text), render_ring(self._text.app)
+            return {
+                path: refresh_regions(text, app=self._text.app, lines=lines, ring=ring)
+                for path, text in holding.items()
+            }
+        return {self.own: merge_accepted(self._layout, self.own, render_file(self._text))}
+
+    def find_holding(self) -> dict[Path, str]:
+        """The user's files in which our lines stand."""
+        texts = {path: read_text(path) for path in list_files([self.main]) if path != self.own}
+        return {path: text for path, text in texts.items() if text and has_regions(text, app=self._text.app)}
+
+    def find_edited(self, rendered: Mapping[Path, str]) -> list[Path]:
+        """Ours that were changed by hand."""
+        holding = self.find_holding()
+        if holding:
+            return [path for path, text in rendered.items() if not _is_unedited(holding[path], app=self._text.app)]
+        present = read_text(self.own)
+        return [self.own] if present and not is_sealed(present) else []
+
+    def judge(self, instead: Mapping[Path, str], process: HaproxyProcess) -> Completed:
+        """HAProxy's own checker, on copies of the files that it loads with `instead` in their places, in its order,
+        from where it was started. 30 ms."""
+        files = self.list_loaded(process)
+        files += [path for path in instead if path not in files]
+        with tempfile.TemporaryDirectory(prefix="celadon-") as scratch:
+            argv = [self._proxy.binary, "-c", "-q"]
+            for index, path in enumerate(files):
+                copy = Path(scratch) / f"{index:03}-{path.name}"
+                text = instead[path] if path in instead else (read_text(path) or "")
+                copy.write_text(self._fill_missing(text, Path(scratch)), errors="surrogateescape")
+                argv += ["-f", str(copy)]
+            done = run_command(argv, timeout_s=_JUDGE_TIMEOUT_S, cwd=self.main.parent, env=process.read_environment())
+        said = done.stderr
+        for index, path in enumerate(files):
+            said = said.replace(str(Path(scratch) / f"{index:03}-{path.name}"), str(path))
+        return Completed(argv=done.argv, exit_code=done.exit_code, stdout=done.stdout, stderr=said)
+
+    def _fill_missing(self, text: str, scratch: Path) -> str:
+        """Until the first install the files that our text names are not there: stand-ins are judged."""
+        for path in (self._text.map, self._text.look_mark, self._text.preview):
+            if path is not None and not path.exists():
+                stand_in = scratch / path.name
+                stand_in.write_text(f"{KEY} {UNSET}\n")
+                text = text.replace(str(path), str(stand_in))
+        return text
+
+
+def read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="surrogateescape")
+    except OSError:
+        return None
+
+
+def last_words(done: Completed) -> str:
+    """HAProxy's alerts, without what it says of itself."""
+    alerts = [line.partition(" : ")[2] for line in done.output.splitlines() if line.startswith("[ALERT]")]
+    told = [alert.removeprefix("config : ") for alert in alerts if "rror(s) found" not in alert]
+    told = [alert for alert in told if not alert.startswith("Fatal errors found")]
+    return told[0].strip() if told else done.output.strip() or f"exit code {done.exit_code}"
+
+
+def _is_unedited(text: str, *, app: str) -> bool:
+    from celadon.drivers.proxies.haproxy_regions import are_sealed
+
+    return are_sealed(text, app=app)

@@ -1,0 +1,74 @@
+"""Asking HAProxy's master to load what is on the disk, and believing only what is seen.
+
+`haproxy -c` exits 0 on a bind that somebody else holds, and the signal has no answer: the master then keeps the old
+worker and counts a failure (`[failed: 1]` in `show proc` on its own socket, where it has one).
+"""
+
+import time
+from collections.abc import Callable
+
+from celadon.drivers.proxies.haproxy_files import HaproxyFiles
+from celadon.drivers.proxies.haproxy_look import HaproxyLooks
+from celadon.drivers.proxies.haproxy_process import HaproxyProcess
+from celadon.drivers.proxies.look import wait_until
+from celadon.model.address import TcpAddress
+from celadon.model.settings import ProxySettings
+
+_PAUSE_S = 0.005
+
+
+class Reloading:
+    def __init__(
+        self, proxy: ProxySettings, *, process: HaproxyProcess, files: HaproxyFiles, looks: HaproxyLooks
+    ) -> None:
+        self._proxy = proxy
+        self._process = process
+        self._files = files
+        self._looks = looks
+
+    def load(self, *, reached: Callable[[str], None]) -> str:
+        """Returns when another worker takes new connections. Empty then, else why not."""
+        old = self._process.read_worker_pid()
+        failed_count = self._process.read_failed_count() or 0
+        reached("before_reload")
+        try:
+            self._process.reload()
+        except (ProcessLookupError, PermissionError) as error:
+            return str(error)
+        reached("after_reload")
+        refused = False
+
+        def settled() -> bool:
+            nonlocal refused
+            worker = self._process.read_worker_pid()
+            refused = (self._process.read_failed_count() or 0) > failed_count
+            return refused or worker not in {None, old}
+
+        deadline_s = time.monotonic() + self._proxy.seen_timeout_s
+        held = wait_until(settled, timeout_s=deadline_s - time.monotonic(), pause_s=_PAUSE_S)
+        if refused or not held:
+            return f"haproxy's master did not carry out the reload{self._name_taken()}"
+        return ""
+
+    def load_generation(self, generation: str) -> str:
+        """Have HAProxy load what is in place. Empty once the text of that name answers, else why not."""
+        reason = self.load(reached=lambda _: None)
+        if reason:
+            return reason
+        watched = self._looks.watch_generation(generation)
+        return "" if watched.held else watched.last.detail
+
+    def _name_taken(self) -> str:
+        """The bind that others hold, which is what `haproxy -c` cannot know."""
+        from celadon.host.sockets import KernelSockets
+
+        try:
+            sections = self._files.read_sections(self._process)
+        except OSError:
+            return ""
+        for line in (line for section in sections for line in section.find("bind")):
+            port = line.words[1].rpartition(":")[2] if len(line.words) > 1 else ""
+            pids = KernelSockets().listening_pids(TcpAddress(port=int(port))) if port.isdigit() else None
+            if pids and not any(self._process.is_own(pid) for pid in pids):
+                return f": bind {line.words[1]} ({line.where}) is taken by process {min(pids)}"
+        return ""

@@ -1,0 +1,142 @@
+"""A private HAProxy with two slots behind it: own directories, runtime socket and master socket, ended by pid."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from celadon.drivers.proxies.haproxy import HaproxyProxy
+from celadon.drivers.proxies.haproxy_process import ask_runtime
+from celadon.host.children import read_children
+from celadon.host.layout import Layout
+from celadon.model.address import Address, SocketAddress, TcpAddress
+from celadon.model.names import AppName, Slot
+from celadon.model.settings import (
+    ProxyKind,
+    ProxySettings,
+    Settings,
+    SourceSettings,
+    SwitchSettings,
+    SwitchWay,
+    WebSettings,
+)
+from tests.contract.share_promises import STEPS
+from tests.contract.single_visit import visit_as
+from tests.contract.slot_server import SlotServer, free_port
+from tests.contract.visitors import Visitors
+
+HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "haproxy"
+
+
+class HaproxyStage:
+    """Implements ProxyStage, ShareStage and PreviewStage."""
+
+    sticky = True
+    loses = False
+
+    def __init__(self, base: Path, *, way: SwitchWay = SwitchWay.POINTER, sockets: bool = False) -> None:
+        self.base = base
+        self.reloads = way is SwitchWay.RELOAD
+        self.port = free_port()
+        self.conf = base / "conf"
+        (self.conf / "celadon").mkdir(parents=True)
+        self.main = self.conf / "haproxy.cfg"
+        self.admin = f"{base}/a.sock"
+        self.layout = Layout(base / "state", AppName("shop-one"))
+        self.layout.home.mkdir(parents=True)
+        self.slots = {slot: SlotServer(slot, address=self._address(slot, sockets=sockets)) for slot in Slot}
+        self.settings = self.settings_for(way)
+        self.proxy = HaproxyProxy(self.layout, self.settings)
+        self.write_main(routed=False)
+        self.start()
+        self.write_main()
+
+    def settings_for(self, way: SwitchWay, *, seen_timeout_s: float = 8.0, preview: bool = True) -> Settings:
+        web = WebSettings(command="app", blue=self.slots[Slot.BLUE].address, green=self.slots[Slot.GREEN].address)
+        proxy = ProxySettings(
+            kind=ProxyKind.HAPROXY,
+            site="http://shop.example",
+            listen=f"127.0.0.1:{self.port}",
+            switch=way,
+            directory=str(self.conf / "celadon"),
+            config=str(self.main),
+            binary=HAPROXY,
+            admin=self.admin,
+            seen_timeout_s=seen_timeout_s,
+            preview=preview,
+        )
+        return Settings(
+            app=self.layout.app,
+            source=SourceSettings(path="/srv/shop"),
+            web=web,
+            proxy=proxy,
+            switch=SwitchSettings(steps=STEPS),
+        )
+
+    def write_main(self, *, neighbour: str = "", routed: bool = True, log: str = "") -> None:
+        """`neighbour` are other sections; `log` stands in the frontend instead of ours."""
+        lines = log or "option httplog\n    log ring@celadon_shop-one local0"
+        site = f"{lines}\n    default_backend celadon_shop-one" if routed else "http-request return status 404"
+        self.main.write_text(
+            f"global\n    stats socket {self.admin} mode 600 level admin\n\n"
+            "defaults\n    mode http\n    timeout connect 5s\n    timeout client 50s\n    timeout server 50s\n\n"
+            f"frontend web\n    bind 127.0.0.1:{self.port}\n    {site}\n{neighbour}"
+        )
+
+    def start(self) -> None:
+        with (self.base / "haproxy.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [HAPROXY, "-W", "-f", str(self.main), "-f", str(self.conf / "celadon"), "-S", f"{self.base}/m.sock"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                ask_runtime(self.admin, "show info")
+                return
+            except OSError:
+                time.sleep(0.01)
+        raise TimeoutError((self.base / "haproxy.log").read_text())
+
+    def _address(self, slot: Slot, *, sockets: bool) -> Address:
+        if sockets:
+            return SocketAddress(path=str(self.base / f"{slot.value}.sock"))
+        return TcpAddress(port=free_port())
+
+    def visit(self) -> int:
+        return self.ask("127.0.0.1")[0]
+
+    def ask(self, client: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        return visit_as(self.port, client=client, headers=headers)
+
+    def visitors(self) -> Visitors:
+        return Visitors(self.port)
+
+    def app_headers(self) -> set[str]:
+        return {name for slot in self.slots.values() for name in slot.headers}
+
+    def reload_count(self) -> int:
+        """Workers that the master has forked."""
+        return (self.base / "haproxy.log").read_text().count("New worker")
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=20)
+
+    def kill(self) -> None:
+        """The master and its workers at once, as a power cut would."""
+        for pid in [self._process.pid, *read_children(self._process.pid)]:
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait(timeout=20)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self.stop()
+        for slot in self.slots.values():
+            slot.close()
