@@ -1,5 +1,7 @@
 """A private nginx with two slots behind it: own prefix, own configuration, own ports, ended by pid."""
 
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -7,6 +9,7 @@ from pathlib import Path
 
 from celadon.contracts.proxy import Proxy
 from celadon.drivers.proxies.nginx import NginxProxy
+from celadon.host.children import read_children
 from celadon.host.layout import Layout
 from celadon.host.look_http import LookTarget, ask_look
 from celadon.model.address import Address, SocketAddress, TcpAddress
@@ -157,6 +160,17 @@ class NginxStage:
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(timeout=10)
+
+    def kill(self) -> None:
+        """Master and workers, without a warning."""
+        workers = [*read_children(self._process.pid)]
+        self._process.kill()
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait(timeout=10)
+        deadline = time.monotonic() + 10
+        while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def close(self) -> None:
         if self._process.poll() is None:

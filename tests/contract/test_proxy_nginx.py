@@ -13,14 +13,14 @@ from celadon.drivers.proxies.headers import LOOK_HEADER, PREVIEW_HEADER, SLOT_HE
 from celadon.drivers.proxies.nginx import NginxProxy
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.host.look_mark import read_secret
-from celadon.host.pointer import move_pointer, read_pointer, route_path
+from celadon.host.pointer import move_pointer, read_pointer, read_split, route_path
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import Effect, FindingLevel
-from celadon.model.settings import SwitchSettings, SwitchWay
+from celadon.model.settings import Settings, SwitchSettings, SwitchWay
 from tests.contract.nginx_server import NGINX, NginxStage
 from tests.contract.preview_promises import PreviewPromises
-from tests.contract.proxy_promises import RELOAD_POINTS, ProxyPromises, ignore, read_hits
+from tests.contract.proxy_promises import POINTER_POINTS, RELOAD_POINTS, ProxyPromises, ignore, read_hits
 from tests.contract.share_promises import STEPS, SharePromises, ask_all
 from tests.contract.single_visit import make_clients, visit_as
 from tests.contract.slot_server import free_port
@@ -198,6 +198,44 @@ class TestPointer:
         assert proxy.install() is True
         assert proxy.switch(Slot.GREEN, reached=ignore).seen
         assert (proxy.observe().slot, proxy.observe().seen) == (Slot.GREEN, True)
+
+
+KILLED_AT = [
+    *[(way, point, 100) for way in RELOADING for point in RELOAD_POINTS],
+    *[(SwitchWay.POINTER, point, percent) for point in POINTER_POINTS for percent in (100, 25)],
+]
+
+
+class TestDeathOfNginx:
+    @pytest.mark.parametrize(("way", "point", "percent"), KILLED_AT)
+    def test_a_killed_nginx_starts_with_what_the_pointer_names(
+        self, make_stage: MakeStage, way: SwitchWay, point: str, percent: int
+    ) -> None:
+        """Master and workers, at every point of a switch: the file, the pointer and the answers agree, and the next
+        switch works."""
+        stage = make_stage(way, steps=STEPS if way is SwitchWay.POINTER else (100,))
+        stage.proxy.install()
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+        hasty = NginxProxy(stage.layout, self._hasty(stage))
+        switched = hasty.switch(Slot.GREEN, percent=percent, reached=_call_at(point, stage.kill))
+        assert switched.seen is False
+        stage.start()
+        view = stage.proxy.observe()
+        split = read_split(stage.layout.pointer)
+        assert (view.slot, view.split, view.seen) == (read_pointer(stage.layout.pointer), split, True)
+        assert view.disagreement == ""
+        moved = point not in {"before_reload", "before_pointer"} or switched.effect is Effect.AT_REST
+        assert (view.slot, split is not None) == (
+            (Slot.GREEN, False) if moved and percent == 100 else (Slot.BLUE, moved and percent != 100)
+        )
+        answered = set(ask_all(stage, make_clients(60)))
+        assert answered == ({"blue", "green"} if split else {view.slot.value if view.slot else ""})
+        for to in (Slot.GREEN, Slot.BLUE):
+            assert stage.proxy.switch(to, reached=ignore).seen
+
+    def _hasty(self, stage: NginxStage) -> Settings:
+        proxy = structs.replace(stage.settings.proxy, seen_timeout_s=0.5)
+        return structs.replace(stage.settings, proxy=proxy)
 
 
 class TestDisagreement:
@@ -468,6 +506,14 @@ def _die_at(where: str) -> Callable[[str], None]:
             raise Death
 
     return die
+
+
+def _call_at(where: str, act: Callable[[], None]) -> Callable[[str], None]:
+    def call(point: str) -> None:
+        if point == where:
+            act()
+
+    return call
 
 
 def _route_texts(stage: NginxStage) -> dict[str, str]:

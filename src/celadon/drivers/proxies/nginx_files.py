@@ -114,13 +114,30 @@ class RouteFiles:
         return [self.directory / name for name in ("route.conf", "http.conf", *_STATE_NAMES)]
 
     def put(self, changed: Mapping[Path, str]) -> dict[Path, str | None]:
-        """Write `changed`, and the symlink way's link where there is none. What was there before, for `restore`."""
+        """Write `changed`, so that what nginx would read is valid after each file: another app's reload may come in
+        between, or a death. What was there before, for `restore`."""
         before = {path: read_text(path) for path in changed}
-        for path, text in changed.items():
-            write_atomic(path, text, mode=self._mode(text))
+        named = [path for path in self._pair() if path in changed]
+        for path in changed:
+            if path not in named:
+                write_atomic(path, changed[path])
         if self._way is SwitchWay.SYMLINK and not (self.directory / "current.conf").is_symlink():
             self.place(self.read_route())
+        if len(named) > 1 and before[named[1]] is not None and not self._is_valid({named[0]: changed[named[0]]}):
+            named.reverse()
+        for path in named:
+            write_atomic(path, changed[path], mode=self._mode(changed[path]))
         return before
+
+    def _pair(self) -> tuple[Path, Path]:
+        return self.directory / "http.conf", self.directory / "route.conf"
+
+    def _is_valid(self, instead: Mapping[Path, str]) -> bool:
+        """In the place of what is there now."""
+        from celadon.drivers.proxies.nginx_stage import judge_staged
+
+        binary = self._settings.proxy.binary
+        return judge_staged(binary, self.main, instead=instead, scratch=self._layout.home).ok
 
     def remove_unused(self) -> None:
         """Files of a way that is no longer used: one left behind would look like the route."""
@@ -129,8 +146,8 @@ class RouteFiles:
             if path not in used and os.path.lexists(path):
                 remove_durably(path)
 
-    def restore(self, before: Mapping[Path, str | None]) -> None:
-        for path, text in before.items():
+    def restore(self, before: dict[Path, str | None]) -> None:
+        for path, text in reversed(before.items()):
             if text is None:
                 remove_durably(path)
             else:
