@@ -1,5 +1,6 @@
 """The nginx driver against a real nginx."""
 
+import json
 import socket
 import time
 from collections import Counter
@@ -11,7 +12,11 @@ from msgspec import structs
 
 from celadon.drivers.proxies.headers import LOOK_HEADER, PREVIEW_HEADER, SLOT_HEADER
 from celadon.drivers.proxies.nginx import NginxProxy
+from celadon.drivers.proxies.nginx_config import read_config
+from celadon.drivers.proxies.nginx_formats import describe_log
 from celadon.drivers.proxies.nginx_process import NginxProcess
+from celadon.drivers.traffic.json_lines import JsonLinesTraffic
+from celadon.drivers.traffic.recognise import COMBINED, recognise
 from celadon.host.look_mark import read_secret
 from celadon.host.pointer import move_pointer, read_pointer, read_split, route_path
 from celadon.model.errors import StepError
@@ -485,6 +490,41 @@ class TestCheck:
         assert (found.level, found.subject) == (FindingLevel.WARNING, "error page")
         stage.write_main(server=ERROR_PAGE.replace("%s", found.fix.partition(": ")[2]))
         assert [found.level for found in stage.proxy.check()] == [FindingLevel.OK]
+
+    def test_a_log_line_that_does_not_arrive_is_told(self, make_stage: MakeStage) -> None:
+        """A probe request of ours is looked up there; it goes to what answers, and is no route."""
+        stage = make_stage()
+        assert [found.subject for found in stage.proxy.check()] == ["nginx"]
+        stage.proxy.install()
+        assert [found.subject for found in stage.proxy.check()] == ["nginx"]
+        elsewhere = structs.replace(
+            stage.settings.proxy, site="http://127.0.0.1", look_path="/x", listen=self._bare(stage)
+        )
+        [found] = NginxProxy(stage.layout, structs.replace(stage.settings, proxy=elsewhere)).check()
+        assert (found.level, found.subject) == (FindingLevel.WARNING, "access log")
+        assert str(stage.layout.access_log) in found.text
+
+    def test_a_log_format_of_the_owner_is_read(self, make_stage: MakeStage) -> None:
+        """Before the first switch, for a baseline; hostile words of a client change nothing in it."""
+        stage = make_stage()
+        stage.proxy.install()
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        fields = {"ip": "$remote_addr", "code": "$status", "req": "$request", "up": "$upstream_addr"}
+        own = f"log_format own escape=json '{json.dumps(fields)}';"
+        stage.write_main(http=own, server="access_log own.log own; access_log two.log;")
+        stage.proxy.install()
+        slots = {str(stage.slots[slot].address): slot for slot in Slot}
+        for words, slot in ((("own.log", "own"), Slot.GREEN), (("two.log",), None)):
+            log = describe_log(read_config(stage.main), words)
+            assert log is not None
+            found = recognise(log.text or COMBINED, escape=log.escape, slots=slots)
+            assert found.parse is not None, found.why
+            traffic = JsonLinesTraffic(stage.base / words[0], mark="", parse=found.parse)
+            forged = '"} {"code":"500"} " 500 0 "-" "-"'
+            stage.ask("127.0.0.8", {"User-Agent": forged, "Referer": forged, "Authorization": "Basic IiA1MDAgMCAiOng="})
+            [hit] = read_hits(traffic)
+            assert (hit.status, hit.client_key, hit.route, hit.slot) == (200, "127.0.0.8", "GET /", slot)
+            traffic.close()
 
     def test_a_look_path_that_misses_the_route_says_so(self, make_stage: MakeStage) -> None:
         """An answer that is not this app's route is never taken for one."""

@@ -51,6 +51,7 @@ class NginxProxy:
             process=self._process,
             rendered=self.render(),
             directory=self._files.directory,
+            look=self._looks.look,
         )
 
     def render(self) -> Sequence[RenderedFile]:

@@ -1,11 +1,12 @@
 """What stands in the way of a switch in nginx, found before anything is touched."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
 from celadon.drivers.proxies.edited import find_edits
+from celadon.drivers.proxies.look import Sight
 from celadon.drivers.proxies.nginx_config import Config, Directive, find_include, flatten, read_config, unquote, walk
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.drivers.proxies.nginx_stage import Judged, judge_live, judge_staged
@@ -22,6 +23,7 @@ def check_nginx(
     process: NginxProcess,
     rendered: Sequence[RenderedFile],
     directory: Path,
+    look: Callable[[], Sight],
 ) -> Sequence[Finding]:
     """All findings at once; only a missing program or a broken configuration hide the rest."""
     main = Path(settings.proxy.config)
@@ -42,8 +44,26 @@ def check_nginx(
         *_check_readable(config, layout.pointer),
         *_check_error_page(config, route=directory / "route.conf", access_log=access_log, app=settings.app),
     ]
+    if not found and _is_installed(rendered):
+        found = [*_check_line(look(), access_log=access_log)]
     fine = Finding(level=FindingLevel.OK, subject="nginx", text=f"runs; {main} is valid and includes the route")
     return found or [fine]
+
+
+def _is_installed(rendered: Sequence[RenderedFile]) -> bool:
+    return all(file.path.exists() and file.path.read_text(errors="replace") == file.text for file in rendered)
+
+
+def _check_line(sight: Sight, *, access_log: Path) -> Iterator[Finding]:
+    """The window is as good as the log that it reads: a request of ours must arrive there. No problem yet: a text that
+    waits to be loaded is loaded by the next deploy, which refuses where its line does not come then."""
+    if sight.worker is None:
+        yield Finding(
+            level=FindingLevel.WARNING,
+            subject="access log",
+            text=f"a request of celadon's own did not arrive: {sight.detail}",
+            fix=f"see that proxy.look_path reaches the route, and that nginx writes {access_log}",
+        )
 
 
 def _problem(subject: str, text: str, *, fix: str = "") -> Finding:
