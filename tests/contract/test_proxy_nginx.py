@@ -497,9 +497,7 @@ class TestCheck:
         assert [found.subject for found in stage.proxy.check()] == ["nginx"]
         stage.proxy.install()
         assert [found.subject for found in stage.proxy.check()] == ["nginx"]
-        elsewhere = structs.replace(
-            stage.settings.proxy, site="http://127.0.0.1", look_path="/x", listen=self._bare(stage)
-        )
+        elsewhere = structs.replace(stage.settings.proxy, listen=str(stage.slots[Slot.BLUE].address))
         [found] = NginxProxy(stage.layout, structs.replace(stage.settings, proxy=elsewhere)).check()
         assert (found.level, found.subject) == (FindingLevel.WARNING, "access log")
         assert str(stage.layout.access_log) in found.text

@@ -13,6 +13,7 @@ http.conf goes into the `http` block, route.conf into the site's `location`. Why
 - where the owner's lines say which Host the app is told, they say all the headers; ours are only taken off.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,8 +23,11 @@ from celadon.drivers.proxies.headers import LOOK_HEADER, OURS, PREVIEW_COOKIE, P
 from celadon.drivers.proxies.nginx_marks import BUCKETS, GREEN, PREVIEW, edges_of, name_bucket
 from celadon.drivers.proxies.sealed import digest, seal
 from celadon.model.address import Address, SocketAddress
+from celadon.model.errors import StepError
 from celadon.model.names import AppName, Slot
 from celadon.model.settings import SwitchWay
+
+_NO_WORD = re.compile(r"[\s;{}\"'\\$#*?\[\]\x00-\x1f\x7f]")
 
 
 class RouteText(Struct, frozen=True, kw_only=True):
@@ -47,6 +51,17 @@ class RouteText(Struct, frozen=True, kw_only=True):
     mark: str = ""
     preview: str = ""
     has_preview: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises StepError for a path that nginx would read as more than one word, or as a variable."""
+        sockets = [Path(slot.path) for slot in (self.blue, self.green) if isinstance(slot, SocketAddress)]
+        for path in (self.directory, self.live, self.access_log, *sockets):
+            if _NO_WORD.search(str(path)):
+                raise StepError(
+                    f"{str(path)!r} cannot stand in nginx's configuration",
+                    code="path_refused",
+                    next_command="celadon check",
+                )
 
     @property
     def id(self) -> str:

@@ -1,0 +1,113 @@
+"""What is rendered for nginx is what was meant, whatever values it is made of."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from celadon.drivers.proxies.headers import OURS
+from celadon.drivers.proxies.nginx_config import parse_text, walk
+from celadon.drivers.proxies.nginx_text import (
+    RouteText,
+    parse_upstream_slot,
+    render_http,
+    render_route,
+    render_upstream,
+)
+from celadon.drivers.proxies.sealed import is_sealed
+from celadon.model.address import SocketAddress, TcpAddress
+from celadon.model.errors import StepError
+from celadon.model.names import APP_NAME_PATTERN, AppName, Slot
+from celadon.model.settings import SwitchWay
+
+FILE = Path("/etc/nginx/x.conf")
+HEX = st.text("0123456789abcdef", min_size=24, max_size=24)
+PLAIN = st.from_regex(r"/[a-zA-Z0-9._/@+-]{1,40}", fullmatch=True).map(Path)
+ADDRESSES = st.one_of(
+    st.integers(1, 65535).map(lambda port: TcpAddress(port=port)), PLAIN.map(lambda path: SocketAddress(path=str(path)))
+)
+WORDS = st.text(st.characters(min_codepoint=1, max_codepoint=0x17F), max_size=30).map(
+    lambda text: [
+        found.args for found, _ in walk(parse_text(f"x {text};", file=FILE)) if found.args and not found.block
+    ]
+)
+TEXTS = st.builds(
+    RouteText,
+    app=st.from_regex(re.compile(APP_NAME_PATTERN.removesuffix("$") + r"\Z")).map(AppName),
+    way=st.sampled_from([SwitchWay.POINTER, SwitchWay.SYMLINK, SwitchWay.INCLUDE]),
+    blue=ADDRESSES,
+    green=ADDRESSES,
+    directory=PLAIN,
+    live=PLAIN,
+    access_log=PLAIN,
+    kept_logs=WORDS,
+    kept_headers=WORDS,
+    owner_decides=st.booleans(),
+    shares=st.lists(st.integers(1, 99), max_size=4, unique=True).map(lambda shares: tuple(sorted(shares))),
+    mark=HEX,
+    has_preview=st.booleans(),
+    preview=HEX,
+)
+
+
+@given(TEXTS)
+def test_the_route_parses_to_what_was_meant(text: RouteText) -> None:
+    """One proxy_pass, each of our headers taken off once, the owner's words as they are written."""
+    route = parse_text(render_route(text), file=FILE)
+    counted = Counter(directive.name for directive in route)
+    pointed = {"open_file_cache": 1, "disable_symlinks": 1, "set": 1, "if": 1} if text.way is SwitchWay.POINTER else {}
+    ours = {"proxy_pass": 1, **pointed} | ({} if text.owner_decides else {"proxy_http_version": 1})
+    assert {name: count for name, count in counted.items() if name in {*ours, "set", "if"}} == ours
+    assert counted.keys() - {*ours} == {"proxy_set_header", "access_log"}
+    headers = [directive.args for directive in route if directive.name == "proxy_set_header"]
+    assert [words for words in headers if words in [(name, '""') for name in OURS]][-len(OURS) :] == [
+        (name, '""') for name in OURS
+    ]
+    assert [words for words in text.kept_headers if words not in headers] == []
+    logs = [directive.args for directive in route if directive.name == "access_log"]
+    assert logs == [(str(text.access_log), f"celadon_{text.id}"), *text.kept_logs]
+
+
+@given(TEXTS)
+def test_the_http_part_parses_to_what_was_meant(text: RouteText) -> None:
+    """Nothing but what defines: no server, no location, no line of another kind."""
+    http = parse_text(render_http(text, generation="0123456789ab"), file=FILE)
+    counted = Counter(directive.name for directive in http)
+    assert counted["log_format"] == 1
+    assert counted["split_clients"] == bool(text.shares)
+    assert counted["map"] == 1 + bool(text.shares) + 3 * text.has_preview
+    pointed = text.way is SwitchWay.POINTER
+    assert (counted["upstream"], counted["include"]) == ((2, 0) if pointed else (0, 1))
+    assert counted.keys() <= {"log_format", "map", "split_clients", "upstream", "include"}
+    assert is_sealed(render_http(text, generation="0123456789ab"))
+
+
+@given(TEXTS, st.sampled_from([*Slot, None]))
+def test_the_file_of_a_slot_names_it(text: RouteText, slot: Slot | None) -> None:
+    """And can be read back."""
+    rendered = render_upstream(text, slot)
+    assert parse_upstream_slot(rendered) is slot
+    names = [directive.name for directive in parse_text(rendered, file=FILE)]
+    assert names == ["map", "upstream", "upstream"][: 2 + text.has_preview]
+
+
+@pytest.mark.parametrize(
+    "hostile", ["/a b", "/a;}", "/a\nb", "/$host", "/{env.X}", '/a"', "/a'", "/a\\", "/a#b", "/*", "/a\tb"]
+)
+@pytest.mark.parametrize("field", ["directory", "live", "access_log", "socket"])
+def test_a_path_that_would_be_more_than_a_word_is_refused(field: str, hostile: str) -> None:
+    """By its type, before anything is rendered."""
+    paths = {"directory": Path("/d"), "live": Path("/l"), "access_log": Path("/a")}
+    blue = SocketAddress(path=hostile if field == "socket" else "/s")
+    with pytest.raises(StepError) as caught:
+        RouteText(
+            app=AppName("shop"),
+            way=SwitchWay.POINTER,
+            blue=blue,
+            green=TcpAddress(port=1),
+            **{name: Path(hostile) if name == field else path for name, path in paths.items()},
+        )
+    assert caught.value.code == "path_refused"
