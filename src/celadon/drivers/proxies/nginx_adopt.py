@@ -1,9 +1,10 @@
 """A running nginx site handed over to the route and back: staged, judged, put in place, loaded, seen."""
 
 import contextlib
+import fcntl
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from celadon.contracts.adoption import Edit, FoundSite
@@ -61,6 +62,10 @@ class NginxAdoption:
         return _make_edits(config, plan_changes(config, chosen, directory=self._files.directory))
 
     def adopt(self, edits: Sequence[Edit], *, live: Slot) -> None:
+        with _alone(self._layout.root):
+            self._adopt(edits, live=live)
+
+    def _adopt(self, edits: Sequence[Edit], *, live: Slot) -> None:
         _refuse_changed(edits)
         self._files.prepare()
         pointed = read_pointer(self._layout.pointer)
@@ -94,6 +99,10 @@ class NginxAdoption:
 
     def eject(self, edits: Sequence[Edit], *, live: Slot) -> None:
         del live  # its address is in the edits
+        with _alone(self._layout.root):
+            self._eject(edits)
+
+    def _eject(self, edits: Sequence[Edit]) -> None:
         _refuse_changed(edits)
         theirs = [edit for edit in edits if edit.after is not None]
         self._refuse_invalid({edit.path: edit.after for edit in theirs if edit.after is not None})
@@ -154,6 +163,17 @@ class NginxAdoption:
                 code="proxy_config_refused",
                 next_command="celadon adopt",
             )
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Two apps may stand in one file of the owner's. The lock's file is never unlinked."""
+    descriptor = os.open(root / "nginx.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _make_edits(config: Config, changes: Sequence[Change]) -> list[Edit]:
