@@ -1,5 +1,7 @@
 """A running nginx whose site is taken over and given back, under visitors."""
 
+import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,7 +78,7 @@ SITES = {"nothing-said": NOTHING_SAID, "much-said": MUCH_SAID}
 PATHS = [
     "/", "/moved", "/a%20b%2Fc//d/../e?x=1&y=%20%2F", "/?gone=1", "/api", "/api/", "/api/moved/x%3Fy%25?z",
     "/deep/er/a%20b", "/deep/er/moved", "/odd.path+/y", "/oddxpath+/y", "/old/x/y?z=1", "/reports/17", "/reports/x",
-    "/named/x?y", "/named/moved",
+    "/named/x?y", "/named/moved", "/api/line%0Abreak",
 ]  # fmt: skip
 
 
@@ -143,6 +145,21 @@ def test_an_adoption_that_died_on_its_way_is_carried_on(open_nginx: Open) -> Non
     assert find(nginx) == []
     adoption.adopt([], live=Slot.BLUE)
     assert NginxProxy(nginx.layout, nginx.settings_for(SwitchWay.POINTER)).observe().seen
+
+
+def test_the_owners_file_keeps_its_place_its_mode_and_its_owner(open_nginx: Open) -> None:
+    """Behind a link, as in sites-enabled: the link stays one."""
+    nginx = open_nginx()
+    real = nginx.base / "available.conf"
+    nginx.site.rename(real)
+    nginx.site.symlink_to(real)
+    real.chmod(0o640)
+    os.chown(real, 12345, 54321)
+    adoption = NginxAdoption(nginx.layout, nginx.settings_for(SwitchWay.POINTER))
+    adoption.adopt(adoption.propose(find(nginx)), live=Slot.BLUE)
+    status = real.stat()
+    assert (nginx.site.is_symlink(), stat.S_IMODE(status.st_mode)) == (True, 0o640)
+    assert (status.st_uid, status.st_gid) == (12345, 54321)
 
 
 def test_a_file_that_changed_since_is_refused(open_nginx: Open) -> None:

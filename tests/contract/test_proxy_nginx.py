@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from celadon.drivers.proxies.nginx import NginxProxy
 from celadon.drivers.proxies.nginx_config import read_config
 from celadon.drivers.proxies.nginx_formats import describe_log
 from celadon.drivers.proxies.nginx_process import NginxProcess
+from celadon.drivers.proxies.nginx_stage import judge_staged
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
 from celadon.drivers.traffic.recognise import COMBINED, recognise
 from celadon.host.look_mark import read_secret
@@ -406,6 +408,21 @@ class TestInstall:
         assert "nonsense" in caught.value.what
         assert not (stage.conf / "celadon" / "shop-one" / "http.conf").exists()
 
+    def test_nginx_takes_what_is_there_after_each_file_of_an_install(self, make_stage: MakeStage) -> None:
+        """Another app's reload, or a reboot, may come between two files: shares come, and go again."""
+        stage = make_stage()
+        stage.proxy.install()
+        stepped = structs.replace(stage.settings, switch=SwitchSettings(steps=STEPS))
+        paths = [stage.conf / "celadon" / "shop-one" / name for name in ("http.conf", "route.conf")]
+        with _Recording(paths) as seen:
+            for settings in (stepped, stage.settings) * 2:
+                assert NginxProxy(stage.layout, settings).install() is True
+        assert len(seen.pairs) == 3
+        for pair in seen.pairs:
+            instead = dict(zip(paths, pair, strict=True))
+            judged = judge_staged(NGINX, stage.main, instead=instead, scratch=stage.layout.home)
+            assert judged.ok, judged.said
+
     def test_the_sites_own_access_log_goes_on(self, make_stage: MakeStage) -> None:
         """An access_log in a location replaces inherited ones, so the route repeats them."""
         stage = make_stage(server="access_log own.log combined;")
@@ -532,6 +549,31 @@ class TestCheck:
             NginxProxy(stage.layout, stage.settings_for(SwitchWay.POINTER, seen_timeout_s=0.2)).install()
         assert "not by this app's route" in caught.value.what
         assert not (stage.conf / "celadon" / "shop-one" / "route.conf").exists()
+
+
+class _Recording:
+    """All the states of two files that were there together, as a reader finds them."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._paths = paths
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._record)
+        self.pairs: set[tuple[str, ...]] = set()
+
+    def __enter__(self) -> "_Recording":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _record(self) -> None:
+        first, second = self._paths
+        while not self._done.is_set():
+            pair = first.read_text(), second.read_text()
+            if first.read_text() == pair[0]:
+                self.pairs.add(pair)
 
 
 class Death(BaseException):
