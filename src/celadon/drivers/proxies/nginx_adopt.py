@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from celadon.contracts.adoption import Edit, FoundSite
+from celadon.drivers.proxies.edited import refuse_edits
 from celadon.drivers.proxies.nginx_config import Config, read_config
 from celadon.drivers.proxies.nginx_edit import Change, apply_changes, group_changes, plan_changes
 from celadon.drivers.proxies.nginx_files import RouteFiles, read_text
@@ -120,6 +121,7 @@ class NginxAdoption:
         """Our files first: the owner's must not name what is not there."""
         instead = {edit.path: edit.after for edit in edits if edit.after is not None}
         ours = self._files.render(instead=instead)
+        refuse_edits(self._layout, ours)
         state = self._files.render_state(live, instead=instead)
         self._refuse_invalid({**instead, **ours, **state})
         before = self._files.put(ours)
