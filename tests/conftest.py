@@ -1,6 +1,7 @@
 """Promises are asserted in modules that pytest does not collect: their failures, too, are to show what was found."""
 
 import pytest
+from hypothesis import settings
 
 pytest.register_assert_rewrite(
     "tests.contract.preview_promises",
@@ -9,3 +10,7 @@ pytest.register_assert_rewrite(
     "tests.contract.share_promises",
     "tests.crash.killing",
 )
+
+# A slow machine is no counterexample; pytest-timeout bounds a test that hangs.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
