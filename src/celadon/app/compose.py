@@ -46,6 +46,12 @@ def _haproxy(layout: Layout, settings: Settings) -> Proxy:
     return HaproxyProxy(layout, settings)
 
 
+def _traefik(layout: Layout, settings: Settings) -> Proxy:
+    from celadon.drivers.proxies.traefik import TraefikProxy
+
+    return TraefikProxy(layout, settings)
+
+
 def _process(layout: Layout, settings: Settings) -> Runner:
     from celadon.drivers.runners.process import ProcessRunner
 
@@ -59,7 +65,12 @@ def _systemd(layout: Layout, settings: Settings) -> Runner:
 
 
 PROXIES: Mapping[ProxyKind, Callable[[Layout, Settings], Proxy]] = MappingProxyType(
-    {ProxyKind.NGINX: _nginx, ProxyKind.CADDY: _caddy, ProxyKind.HAPROXY: _haproxy}
+    {
+        ProxyKind.NGINX: _nginx,
+        ProxyKind.CADDY: _caddy,
+        ProxyKind.HAPROXY: _haproxy,
+        ProxyKind.TRAEFIK: _traefik,
+    }
 )
 FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = MappingProxyType({ProxyKind.NGINX: _nginx_sites})
 """By kind: given the main configuration file and the program."""
