@@ -36,6 +36,23 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o644, group: 
     sync_directory(path.parent)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """As `write_atomic`, in the place of a file that is there and with its mode and its owner; a link is read
+    through."""
+    path = path.resolve()
+    kept = path.stat()
+    temporary = path.with_name(f".{path.name}.partial")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(text.encode())
+        os.fchown(descriptor, kept.st_uid, kept.st_gid)
+        os.fchmod(descriptor, kept.st_mode & 0o7777)
+        stream.flush()
+        os.fsync(descriptor)
+    temporary.rename(path)
+    sync_directory(path.parent)
+
+
 def remove_leftovers(directories: Iterable[Path]) -> None:
     """The temporary files of writers that died. The caller holds the lock: nobody else is writing there."""
     for directory in directories:

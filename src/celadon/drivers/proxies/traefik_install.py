@@ -33,27 +33,34 @@ class Installing:
         self._files = files
         self._looks = looks
 
-    def render(self, *, edits: Mapping[Path, str] | None = None) -> dict[Path, str]:
+    def render(self, *, edits: Mapping[Path, str] | None = None, salt: str = "") -> dict[Path, str]:
         """Every route's text. The routers of the user are part of them, read from the disk or from `edits`."""
-        text = self._describe(self._read_users(edits))
+        text = self._describe(self._read_users(edits), salt=salt)
         return {
             self._files.path_of(name): self._files.merge(self._files.path_of(name), render_route(text, name))
             for name in self._files.route_names()
         }
 
-    def install(self, *, edits: Mapping[Path, str] | None = None) -> bool:
-        """`edits` are texts of the user's files that are about to be put in place."""
+    def install(
+        self,
+        *,
+        edits: Mapping[Path, str] | None = None,
+        tried: Mapping[Path, str] | None = None,
+        salt: str = "",
+    ) -> bool:
+        """`edits` are texts of the user's files to be read instead of those on the disk; `tried` those that the private
+        Traefik is given, `edits` where they are None."""
         self._refuse_hand_edits()
         self._files.prepare()
         ensure_secret(self._layout.look_mark)
         if self._settings.proxy.preview:
             ensure_secret(self._layout.preview_secret)
         self._refuse_unrouted(edits)
-        rendered = self.render(edits=edits)
+        rendered = self.render(edits=edits, salt=salt)
         changed = {path: text for path, text in rendered.items() if read_text(path) != text}
         if not changed and self._files.link.is_symlink() and self.is_in_force():
             return False
-        self._refuse_untaken(rendered, edits=edits or {})
+        self._refuse_untaken(rendered, edits=tried or edits or {}, routers=self._name_users(edits))
         self._put_and_load(changed)
         return True
 
@@ -72,7 +79,10 @@ class Installing:
         files = read_dynamic(self._files.directory, instead=edits)
         return [file for file in files if file.path != self._files.link]
 
-    def _describe(self, files: list[DynamicFile]) -> RouteText:
+    def _name_users(self, edits: Mapping[Path, str] | None) -> frozenset[str]:
+        return frozenset(router.name for router in find_users(self._read_users(edits), self._settings.app))
+
+    def _describe(self, files: list[DynamicFile], *, salt: str) -> RouteText:
         web = self._settings.web
         preview = self._settings.proxy.preview
         return RouteText(
@@ -82,6 +92,7 @@ class Installing:
             mark=read_secret(self._layout.look_mark),
             preview_secret=read_secret(self._layout.preview_secret) if preview else "",
             routers=tuple(describe_router(router, files) for router in find_users(files, self._settings.app)),
+            salt=salt,
         )
 
     def _refuse_hand_edits(self) -> None:
@@ -91,7 +102,7 @@ class Installing:
 
     def _refuse_unrouted(self, edits: Mapping[Path, str] | None) -> None:
         """Without a router that leads to it, a route cannot be seen."""
-        if not find_users(self._read_users(edits), self._settings.app):
+        if not self._name_users(edits):
             service = name_service(self._settings.app)
             raise StepError(
                 f"no router in {self._files.directory} has the service {service}",
@@ -99,7 +110,9 @@ class Installing:
                 next_command="celadon check",
             )
 
-    def _refuse_untaken(self, rendered: Mapping[Path, str], *, edits: Mapping[Path, str]) -> None:
+    def _refuse_untaken(
+        self, rendered: Mapping[Path, str], *, edits: Mapping[Path, str], routers: frozenset[str]
+    ) -> None:
         from celadon.drivers.proxies.traefik_private import Trial, try_routes
 
         texts = {path.parent.name: text for path, text in rendered.items()}
@@ -112,7 +125,8 @@ class Installing:
                 path=self._files.link,
                 texts=texts,
                 answers={name: f"{name} {generation}" for name, generation in generations.items()},
-                prefix=f"{name_service(self._settings.app)}",
+                prefix=name_service(self._settings.app),
+                routers=routers,
                 entry_points=self._name_entry_points(),
                 edits=edits,
             )

@@ -30,14 +30,14 @@ from celadon.drivers.proxies.look import wait_until
 _START_S = 15.0
 _TAKE_S = 5.0
 _ASK_S = 2.0
-_STOP_S = 5.0
 _FOREIGN = re.compile(r"@(?!file\b)[a-z]+|unknown plugin type|plugin|certificate resolver|does not exist: tls options")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Trial(Struct, frozen=True, kw_only=True):
     """`texts` are the app's routes by name, each to stand at `path` in `directory`. `prefix` begins the names of all
-    that is ours. `answers`: the header value of the answer to a look, by route."""
+    that is ours. `routers` are the user's that lead to it. `answers`: the header value of the answer to a look, by
+    route."""
 
     binary: str
     directory: Path
@@ -45,6 +45,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     texts: Mapping[str, str]
     answers: Mapping[str, str]
     prefix: str
+    routers: frozenset[str]
     entry_points: Sequence[str]
     edits: Mapping[Path, str]
 
@@ -101,12 +102,8 @@ def _running(trial: Trial, base: Path, place: Path) -> Iterator[_Asking]:
     try:
         yield _Asking(port)
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # it has nothing to lose, and ends gracefully in a second only
+        process.wait()
 
 
 def _render_static(trial: Trial, base: Path, place: Path, *, port: int) -> dict[str, Any]:
@@ -150,7 +147,10 @@ def _find_fault(trial: Trial, ask: _Asking) -> str:
         for found in ask(kind):
             name = str(found.get("name", ""))
             errors = [str(error) for error in found.get("error") or () if not _FOREIGN.search(str(error))]
-            if name.startswith(trial.prefix) and errors:
+            watched = name.startswith(trial.prefix) or (
+                kind == "routers" and name.removesuffix("@file") in trial.routers
+            )
+            if watched and errors:
                 return f"{kind.removesuffix('s')} {name}: {errors[0]}"
     return ""
 

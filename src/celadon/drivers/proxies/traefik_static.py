@@ -30,12 +30,20 @@ class AccessLog(Struct, frozen=True, kw_only=True):
     hidden: str = ""
 
 
+class EntryPoint(Struct, frozen=True, kw_only=True):
+    """`tls`: every router on it has TLS. `default`: of those that routers without any are on."""
+
+    address: str
+    tls: bool = False
+    default: bool = False
+
+
 class StaticConfig(Struct, frozen=True, kw_only=True):
-    """`entry_points` are addresses by name. `origin` is the file, or the words for the flags. `access_log` None:
+    """`origin` is the file, or the words for the flags. `access_log` None:
     there is none."""
 
     origin: str
-    entry_points: dict[str, str] = field(default_factory=dict)
+    entry_points: dict[str, EntryPoint] = field(default_factory=dict)
     directory: str = ""
     filename: str = ""
     watch: bool = True
@@ -86,10 +94,7 @@ def parse_static(document: Mapping[str, Any], *, origin: str) -> StaticConfig:
     api, core = root.get("api"), _sub(root, "core")
     return StaticConfig(
         origin=origin,
-        entry_points={
-            name: str(body.get("address", "")) if isinstance(body, dict) else ""
-            for name, body in _sub(root, "entrypoints").items()
-        },
+        entry_points={name: _parse_entry_point(body) for name, body in _sub(root, "entrypoints").items()},
         directory=str(file.get("directory", "")),
         filename=str(file.get("filename", "")),
         watch=_truth(file.get("watch", True)),
@@ -99,6 +104,13 @@ def parse_static(document: Mapping[str, Any], *, origin: str) -> StaticConfig:
         access_log=_parse_access_log(root.get("accesslog")) if "accesslog" in root else None,
         rule_syntax=str(core.get("defaultrulesyntax", "v3")),
     )
+
+
+def _parse_entry_point(body: object) -> EntryPoint:
+    if not isinstance(body, dict):
+        return EntryPoint(address="")
+    tls = "tls" in _sub(body, "http")
+    return EntryPoint(address=str(body.get("address", "")), tls=tls, default=_truth(body.get("asdefault", False)))
 
 
 def parse_duration(value: object) -> float:

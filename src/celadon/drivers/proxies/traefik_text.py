@@ -45,7 +45,8 @@ class UserRouter(Struct, frozen=True, kw_only=True):
 
 
 class RouteText(Struct, frozen=True, kw_only=True):
-    """`mark` is what our own looks begin with, `preview_secret` is empty where there is no preview."""
+    """`mark` is what our own looks begin with, `preview_secret` is empty where there is no preview. Of two texts that
+    differ in `salt` only each has a generation of its own."""
 
     app: AppName
     blue: TcpAddress
@@ -53,6 +54,7 @@ class RouteText(Struct, frozen=True, kw_only=True):
     mark: str
     preview_secret: str = ""
     routers: tuple[UserRouter, ...] = ()
+    salt: str = ""
 
     def address(self, slot: Slot) -> TcpAddress:
         return self.blue if slot is Slot.BLUE else self.green
@@ -120,7 +122,7 @@ def build_route(text: RouteText, name: str) -> dict[str, Any]:
 
 
 def name_generation(text: RouteText, name: str) -> str:
-    return digest(repr(_build(text, name, answer="")))[:_GENERATION_DIGITS]
+    return digest(repr(_build(text, name, answer="")) + text.salt)[:_GENERATION_DIGITS]
 
 
 def parse_served(header: str) -> Served | None:
