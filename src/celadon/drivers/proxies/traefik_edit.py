@@ -34,7 +34,7 @@ class _Span(Struct, frozen=True):
 
 def edit_routers(text: str, path: Path, changes: Sequence[Change]) -> str | None:
     """None when it cannot be done safely."""
-    wanted = parse_document(text, path)
+    wanted = _unshare(parse_document(text, path))
     try:
         for change in changes:
             _apply(wanted["http"]["routers"][change.router], change)
@@ -47,7 +47,7 @@ def edit_routers(text: str, path: Path, changes: Sequence[Change]) -> str | None
 
 def edit_address(text: str, path: Path, service: str, *, old: str, new: str) -> str | None:
     """The URL of a service's one server. None when it cannot be done safely."""
-    wanted = parse_document(text, path)
+    wanted = _unshare(parse_document(text, path))
     try:
         wanted["http"]["services"][service]["loadBalancer"]["servers"][0]["url"] = new
     except (KeyError, TypeError, IndexError):
@@ -67,9 +67,16 @@ def find_line(text: str, path: Path, router: str, *, protocol: str = "http") -> 
         return 1
 
 
+def _unshare(found: Any) -> Any:
+    """What an alias names is one object in YAML's answer; changed in one place, it would be changed in all of them."""
+    if isinstance(found, dict):
+        return {name: _unshare(value) for name, value in found.items()}
+    return [_unshare(value) for value in found] if isinstance(found, list) else found
+
+
 def _apply(router: dict[str, Any], change: Change) -> None:
     router["service"] = change.service
-    chain = [name for name in router.get("middlewares") or [] if name != change.removed]
+    chain = [name for name in router.get("middlewares") or [] if not change.removed or name != change.removed]
     chain += [change.added] if change.added and change.added not in chain else []
     if chain:
         router["middlewares"] = chain
@@ -131,9 +138,10 @@ def _find_in_yaml(text: str, change: Change) -> Iterator[_Span]:
         return
     chain = pair[1]
     names = [item.value for item in chain.value]
-    if change.removed in names and len(names) == 1:
+    drops = bool(change.removed) and change.removed in names
+    if drops and len(names) == 1:
         yield _drop_yaml_key(text, router, pair[0], chain)
-    elif change.removed in names:
+    elif drops:
         yield _drop_item(text, chain, names.index(change.removed))
     if change.added and change.added not in names:
         yield _append_item(text, chain, change.added)
@@ -222,7 +230,7 @@ def _find_in_toml(text: str, change: Change) -> Iterator[_Span]:
 
 def _toml_chain(text: str, chain: re.Match[str], change: Change, *, start: int, end: int, line_start: int) -> _Span:
     names: list[str] = tomllib.loads(f"names = {chain[2]}")["names"]
-    if change.removed in names:
+    if change.removed and change.removed in names:
         if len(names) == 1:
             return _Span(line_start, _line_end(text, end), "")
         shorter = re.sub(

@@ -31,6 +31,7 @@ _START_S = 15.0
 _TAKE_S = 5.0
 _ASK_S = 2.0
 _FOREIGN = re.compile(r"@(?!file\b)[a-z]+|unknown plugin type|plugin|certificate resolver|does not exist: tls options")
+_REFUSED = ("Cannot start the provider", "Error occurred during watcher callback")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -125,11 +126,20 @@ def _try_each(trial: Trial, place: Path, ask: _Asking, base: Path) -> Iterator[s
         staged.write_text(text)
         staged.rename(place)
         began_s = time.monotonic()
-        if not wait_until(lambda route=route: _is_taken(trial, route, ask), timeout_s=timeout_s, pause_s=0.01):  # type: ignore[misc]
+        if not _await_taken(trial, route, ask, base, timeout_s=timeout_s):
             yield f"a private Traefik did not take it: {_last_words(base)}"
             return
         yield _find_fault(trial, ask)
         timeout_s = max(_TAKE_S, time.monotonic() - began_s)
+
+
+def _await_taken(trial: Trial, route: str, ask: _Asking, base: Path, *, timeout_s: float) -> bool:
+    """Not to the end where Traefik has said that it cannot read the directory."""
+
+    def decided() -> bool:
+        return _is_taken(trial, route, ask) or any(words in _last_words(base) for words in _REFUSED)
+
+    return wait_until(decided, timeout_s=timeout_s, pause_s=0.01) and _is_taken(trial, route, ask)
 
 
 def _is_taken(trial: Trial, route: str, ask: _Asking) -> bool:

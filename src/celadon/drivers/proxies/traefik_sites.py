@@ -119,7 +119,7 @@ class _Finding:
 
     def _entry_points(self, router: Named) -> dict[str, EntryPoint]:
         all_of_them = {name: entry for name, entry in self._static.entry_points.items() if name != "traefik"}
-        wanted = [str(name).lower() for name in router.body.get("entryPoints") or ()]
+        wanted = [str(name) for name in router.body.get("entryPoints") or ()]
         if wanted:
             return {name: all_of_them[name] for name in wanted if name in all_of_them}
         return {name: entry for name, entry in all_of_them.items() if entry.default} or all_of_them

@@ -82,10 +82,18 @@ def parse_flags(arguments: Sequence[str]) -> dict[str, Any]:
         *tables, last = flag[1].split(".")
         place = found
         for name in tables:
-            nested = place.setdefault(name, {})
-            place = nested if isinstance(nested, dict) else place.setdefault(name, {}) or {}
+            place = _enter(place, name)
         place.setdefault(last, "true" if flag[2] is None else flag[2])
     return found
+
+
+def _enter(place: dict[str, Any], name: str) -> dict[str, Any]:
+    """The table of that name, in whatever case it was first written; `--api` before `--api.insecure` is one too."""
+    known = next((each for each in place if each.lower() == name.lower()), name)
+    if not isinstance(place.get(known), dict):
+        place[known] = {}
+    nested: dict[str, Any] = place[known]
+    return nested
 
 
 def parse_static(document: Mapping[str, Any], *, origin: str) -> StaticConfig:
@@ -94,7 +102,7 @@ def parse_static(document: Mapping[str, Any], *, origin: str) -> StaticConfig:
     api, core = root.get("api"), _sub(root, "core")
     return StaticConfig(
         origin=origin,
-        entry_points={name: _parse_entry_point(body) for name, body in _sub(root, "entrypoints").items()},
+        entry_points={name: _parse_entry_point(_lower(body)) for name, body in _find_entry_points(document).items()},
         directory=str(file.get("directory", "")),
         filename=str(file.get("filename", "")),
         watch=_truth(file.get("watch", True)),
@@ -104,6 +112,12 @@ def parse_static(document: Mapping[str, Any], *, origin: str) -> StaticConfig:
         access_log=_parse_access_log(root.get("accesslog")) if "accesslog" in root else None,
         rule_syntax=str(core.get("defaultrulesyntax", "v3")),
     )
+
+
+def _find_entry_points(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Their names are words of the owner's, and routers write them in the same case."""
+    found = next((value for name, value in document.items() if str(name).lower() == "entrypoints"), None)
+    return found if isinstance(found, dict) else {}
 
 
 def _parse_entry_point(body: object) -> EntryPoint:

@@ -101,18 +101,21 @@ def parse_route(name: str) -> tuple[Slot | None, Split | None]:
 
 
 def render_route(text: RouteText, name: str) -> str:
-    """Sealed. Raises StepError for a value that Go's templates would take for theirs."""
+    """Sealed. Read back before it is given. Raises StepError for a value that Go's templates would take for theirs."""
     import yaml  # 20 ms, which no switch needs
 
     document = build_route(text, name)
     body: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=10_000)
     if any(mark in body for mark in _TEMPLATE_MARKS):
-        raise StepError(
-            f"a router of {name_service(text.app)} has braces that Traefik takes for a template",
-            code="proxy_text_unsafe",
-            next_command="celadon check",
-        )
+        raise _unsafe(text, "braces that Traefik takes for a template")
+    if yaml.safe_load(body) != document:
+        raise _unsafe(text, "a character that YAML does not give back")  # as U+0085
     return seal(body, app=text.app)
+
+
+def _unsafe(text: RouteText, what: str) -> StepError:
+    why = f"a router of {name_service(text.app)} has {what}"
+    return StepError(why, code="proxy_text_unsafe", next_command="celadon check")
 
 
 def build_route(text: RouteText, name: str) -> dict[str, Any]:

@@ -100,7 +100,9 @@ class TraefikTraffic:
 def judge_line(line: TraefikLine, app: AppName, slots: Mapping[str, Slot]) -> Hit | None:
     """None for a request that is not the app's."""
     slot = slots.get(line.service_addr)
-    if slot is None and line.service_name.removesuffix("@file") not in _name_services(app):
+    look = _name_look(line.router_name, app)
+    # Traefik names no service where a service has no server
+    if slot is None and not look and line.service_name.removesuffix("@file") not in _name_services(app):
         return None
     return Hit(
         slot=slot,
@@ -109,7 +111,7 @@ def judge_line(line: TraefikLine, app: AppName, slots: Mapping[str, Slot]) -> Hi
         duration_ms=line.duration / _NS_PER_MS,
         client_key=line.client_host,
         route=f"{line.request_method} {line.request_path.partition('?')[0]}"[:_ROUTE_LIMIT],
-        look=_name_look(line.router_name, app),
+        look=look,
     )
 
 
