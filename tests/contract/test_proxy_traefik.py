@@ -5,6 +5,7 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,13 +125,23 @@ class TestWhatTraefikWouldTakeUnchecked:
         assert "not as celadon wrote it" in switched.reason
         assert (load.failures, load.lost, read_pointer(stage.layout.pointer)) == ([], [], Slot.BLUE)
 
+    def test_a_route_that_somebody_touched_is_not_put_in_force(self, make_stage: MakeStage) -> None:
+        """Not even by a comment: it is not what was tried."""
+        stage = begin(make_stage())
+        path = route_file(stage, "green")
+        path.write_text(path.read_text() + "# mine\n")
+        assert stage.proxy.switch(Slot.GREEN, reached=ignore).effect is Effect.NONE
+        assert stage.ask("127.0.0.2") == (200, "blue")
+
     def test_a_route_that_is_lost_is_put_back(self, make_stage: MakeStage) -> None:
         """Here by a service that is gone from a text with a valid seal; long before the switch's time is over."""
         stage = begin(make_stage())
         path = route_file(stage, "green")
         body = open_seal(path.read_text()).replace("service: celadon-shop-one\n", "service: gone\n")
         path.write_text(seal(body, app=stage.layout.app))
+        began_s = time.monotonic()
         switched = stage.proxy.switch(Slot.GREEN, reached=ignore)
+        assert time.monotonic() - began_s < stage.settings.proxy.seen_timeout_s / 2
         assert (switched.seen, switched.effect) == (False, Effect.NONE)
         assert switched.reason.endswith("put back to blue")
         assert stage.ask("127.0.0.2") == (200, "blue")
@@ -174,6 +185,31 @@ class TestWhatTraefikWouldTakeUnchecked:
         assert caught.value.code == "proxy_config_refused"
         assert "Hoast" in caught.value.what or "nothing-of-that-name" in caught.value.what
         assert sorted(path.name for path in stage.directory.iterdir()) == ["certificate.yml", "site.yml"]
+
+    def test_a_neighbour_serves_before_the_first_switch_and_after(self, make_stage: MakeStage) -> None:
+        """A link that leads nowhere would keep Traefik from reading the whole directory."""
+        stage = make_stage()
+        stage.proxy.install()
+        port = stage.slots[Slot.GREEN].address
+        (stage.directory / "other.yml").write_text(
+            "http:\n  routers: {other: {rule: Host(`other.example`), service: other}}\n"
+            f"  services: {{other: {{loadBalancer: {{servers: [{{url: 'http://{port}'}}]}}}}}}\n"
+        )
+        stage.stop()
+        stage.start()
+        assert wait_until(lambda: visit_as(stage.port, client="127.0.0.2", host="other.example")[0] == 200, timeout_s=5)
+        assert (stage.visit(), stage.proxy.observe().slot) == (503, None)
+
+    def test_a_rule_that_its_owner_changed_is_rendered_anew(self, make_stage: MakeStage) -> None:
+        """Ours beside it is a copy."""
+        stage = begin(make_stage())
+        stage.site.write_text(
+            ROUTED.replace("Host(`shop.example`)", "Host(`shop.example`) || Host(`www.shop.example`)")
+        )
+        assert stage.proxy.install() is True
+        assert "www.shop.example" in route_file(stage, "blue").read_text()
+        assert stage.proxy.install() is False
+        assert stage.proxy.switch(Slot.GREEN, reached=ignore).seen
 
     def test_a_router_with_braces_is_not_rendered(self, make_stage: MakeStage) -> None:
         """Traefik runs every file through Go's templates."""
