@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from celadon.drivers.proxies.accepted import accept_text, write_accepted
 from celadon.drivers.proxies.headers import PREVIEW_HEADER
 from celadon.drivers.proxies.look import wait_until
 from celadon.drivers.proxies.sealed import open_seal, seal
 from celadon.drivers.proxies.traefik import TraefikProxy
+from celadon.drivers.proxies.traefik_text import read_generation
 from celadon.host.layout import Layout
 from celadon.host.look_mark import read_secret
 from celadon.host.pointer import read_pointer
@@ -240,6 +242,20 @@ class TestHandEdits:
         assert "somebody else's" in problems(stage)["hand edit"].text
         with pytest.raises(StepError, match="edited by hand"):
             stage.proxy.install()
+
+    def test_an_accepted_edit_is_in_every_later_text_and_seen(self, make_stage: MakeStage) -> None:
+        """Under a generation of its own, by which it is known to be in force."""
+        stage = begin(make_stage())
+        path = route_file(stage, "blue")
+        rendered = path.read_text()
+        edited = rendered.replace("idleConnTimeout: 1s", "idleConnTimeout: 2s")
+        accepted = accept_text(rendered=rendered, edited=edited, earlier=None)
+        write_accepted(stage.layout, {str(path): accepted})
+        assert stage.proxy.install() is True
+        generations = [read_generation(text, name="blue") for text in (rendered, path.read_text())]
+        assert "idleConnTimeout: 2s" in path.read_text()
+        assert generations[0] != generations[1]
+        assert stage.proxy.install() is False
 
 
 class TestChecks:

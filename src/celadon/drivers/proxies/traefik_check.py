@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
+from celadon.drivers.proxies.edited import SUBJECT, find_edits
 from celadon.drivers.proxies.look import wait_until
 from celadon.drivers.proxies.traefik_dynamic import (
     DynamicFile,
@@ -14,7 +15,7 @@ from celadon.drivers.proxies.traefik_dynamic import (
     list_middlewares,
     read_dynamic,
 )
-from celadon.drivers.proxies.traefik_files import TraefikFiles, read_text
+from celadon.drivers.proxies.traefik_files import TraefikFiles
 from celadon.drivers.proxies.traefik_look import TraefikLooks
 from celadon.drivers.proxies.traefik_static import StaticConfig, read_static
 from celadon.drivers.proxies.traefik_text import name_service
@@ -24,7 +25,6 @@ from celadon.host.layout import Layout
 from celadon.host.look_http import parse_look_target
 from celadon.host.processes import read_arguments
 from celadon.host.sockets import KernelSockets
-from celadon.host.text import render_diff
 from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
@@ -87,7 +87,8 @@ def check_traefik(
         *_check_provider(static, files.directory),
         *_check_files(dynamic),
         *_check_routers(dynamic, settings=settings, static=static, link=files.link),
-        *_check_edited(files, rendered),
+        *find_edits(layout, rendered),
+        *_check_link(files),
         *_check_readable(files, layout.pointer),
         *_check_speed(static, dynamic),
         *_check_api(static, previewing=settings.proxy.preview),
@@ -161,17 +162,10 @@ def _check_router(
             yield _problem("site", f"{where} has the middleware {name}, which is defined nowhere")
 
 
-def _check_edited(files: TraefikFiles, rendered: Sequence[RenderedFile]) -> Iterator[Finding]:
-    wanted = {file.path: file.text for file in rendered}
-    for path in files.find_edited():
-        present = read_text(path) or ""
-        if path == files.link:
-            text = f"{path} is a file of somebody else's; celadon would put a link to {files.path_of('')} there"
-        else:
-            text = (
-                f"{path} was edited by hand; celadon would write:\n{render_diff(path, present, wanted.get(path, ''))}"
-            )
-        yield _problem("hand edit", text, fix=f"rm {path}")
+def _check_link(files: TraefikFiles) -> Iterator[Finding]:
+    if files.is_displaced():
+        text = f"{files.link} is a file of somebody else's; celadon would put a link to the live route there"
+        yield _problem(SUBJECT, text, fix=f"mv {files.link} {files.link}.old")
 
 
 def _check_readable(files: TraefikFiles, pointer: Path) -> Iterator[Finding]:

@@ -16,7 +16,6 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from celadon.drivers.proxies.accepted import merge_accepted
 from celadon.drivers.proxies.sealed import is_sealed
 from celadon.drivers.proxies.traefik_text import UNSET, name_service, parse_route, read_generation
 from celadon.host.files import sync_directory, write_atomic
@@ -101,9 +100,6 @@ class TraefikFiles:
         """Traefik reads its directory again: any event in it will do, and this one needs no inode and no block."""
         os.utime(self.link, follow_symlinks=False)
 
-    def merge(self, path: Path, text: str) -> str:
-        return merge_accepted(self._layout, path, text)
-
     def read_route(self, name: str) -> tuple[str, str]:
         """The text of a route and the generation that it answers with; both empty where it was never installed or has
         been edited."""
@@ -112,12 +108,9 @@ class TraefikFiles:
             return "", ""
         return text, read_generation(text, name=name)
 
-    def find_edited(self) -> list[Path]:
-        """Files of ours that somebody else changed, or put something else in the place of."""
-        paths = [self.path_of(name) for name in self.route_names()]
-        texts = {path: text for path in paths if (text := read_text(path)) is not None}
-        edited = [path for path, text in texts.items() if not is_sealed(text)]
-        return edited + ([self.link] if self.link.exists() and not self.link.is_symlink() else [])
+    def is_displaced(self) -> bool:
+        """Something else has the link's name: the pointer would move nothing."""
+        return self.link.exists() and not self.link.is_symlink()
 
     def find_owner(self) -> ProcessOwner | None:
         """Whom Traefik runs as, where that is another than us and not root. systemd may hold its socket too."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from celadon.drivers.proxies.accepted import merge_accepted
+from celadon.drivers.proxies.edited import refuse_edits
 from celadon.drivers.proxies.look import wait_until
 from celadon.drivers.proxies.sealed import is_sealed, open_seal
 from celadon.drivers.proxies.traefik_dynamic import (
@@ -14,7 +16,13 @@ from celadon.drivers.proxies.traefik_dynamic import (
 )
 from celadon.drivers.proxies.traefik_files import TraefikFiles, read_text
 from celadon.drivers.proxies.traefik_look import TraefikLooks
-from celadon.drivers.proxies.traefik_text import RouteText, name_service, read_generation, render_route
+from celadon.drivers.proxies.traefik_text import (
+    RouteText,
+    name_service,
+    read_generation,
+    render_route,
+    stamp_generation,
+)
 from celadon.host.files import remove_durably
 from celadon.host.layout import Layout
 from celadon.host.look_mark import ensure_secret, read_secret
@@ -37,7 +45,7 @@ class Installing:
         """Every route's text. The routers of the user are part of them, read from the disk or from `edits`."""
         text = self._describe(self._read_users(edits), salt=salt)
         return {
-            self._files.path_of(name): self._files.merge(self._files.path_of(name), render_route(text, name))
+            self._files.path_of(name): self._merge(self._files.path_of(name), render_route(text, name), name)
             for name in self._files.route_names()
         }
 
@@ -63,6 +71,11 @@ class Installing:
         self._refuse_untaken(rendered, edits=tried or edits or {}, routers=self._name_users(edits))
         self._put_and_load(changed)
         return True
+
+    def _merge(self, path: Path, text: str, name: str) -> str:
+        """With what was accepted of an edit; then another text, which answers with a generation of its own."""
+        merged = merge_accepted(self._layout, path, text)
+        return merged if merged == text else stamp_generation(merged, name, app=self._settings.app)
 
     def is_in_force(self) -> bool:
         """The route that the pointer names answers, in the text that lies on the disk."""
@@ -96,9 +109,10 @@ class Installing:
         )
 
     def _refuse_hand_edits(self) -> None:
-        edited = self._files.find_edited()
-        if edited:
-            raise StepError(f"{edited[0]} was edited by hand", code="proxy_hand_edited", next_command="celadon check")
+        refuse_edits(self._layout, self.render())
+        if self._files.is_displaced():
+            what = f"{self._files.link} is a file that was edited by hand, not the link that celadon made"
+            raise StepError(what, code="proxy_hand_edited", next_command="celadon check")
 
     def _refuse_unrouted(self, edits: Mapping[Path, str] | None) -> None:
         """Without a router that leads to it, a route cannot be seen."""

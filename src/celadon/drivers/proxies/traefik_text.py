@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from celadon.drivers.proxies.headers import LOOK_HEADER, OURS, PREVIEW_COOKIE, PREVIEW_HEADER, SLOT_HEADER
-from celadon.drivers.proxies.sealed import digest, seal
+from celadon.drivers.proxies.sealed import digest, open_seal, seal
 from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, Slot
@@ -139,6 +139,13 @@ def read_generation(body: str, *, name: str) -> str:
     Empty when it has none."""
     found = re.search(rf"^ *{SLOT_HEADER}: {name} ([0-9a-f]{{{_GENERATION_DIGITS}}})$", body, re.MULTILINE)
     return found[1] if found else ""
+
+
+def stamp_generation(text: str, name: str, *, app: AppName) -> str:
+    """A sealed text that was changed after it was rendered, with the generation of what it says now."""
+    body = open_seal(text)
+    old = read_generation(body, name=name)
+    return seal(body.replace(f"{name} {old}", f"{name} {digest(body)[:_GENERATION_DIGITS]}"), app=app) if old else text
 
 
 def _build(text: RouteText, name: str, *, answer: str) -> dict[str, Any]:
