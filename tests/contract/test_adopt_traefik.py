@@ -1,5 +1,6 @@
 """Sites behind Traefik, as people write them, handed over and given back: against a real Traefik, under load."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from celadon.contracts.adoption import FoundSite
+from celadon.drivers.proxies.look import wait_until
 from celadon.drivers.proxies.traefik_sites import TraefikSites
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
@@ -123,6 +125,31 @@ def test_an_adoption_that_traefik_does_not_take_leaves_all_as_it_was(make_site: 
     before = site.texts()
     with pytest.raises(StepError, match=r"zz\.yml"):
         adoption.adopt(edits, live=Slot.BLUE)
+    assert site.texts() == before
+    assert site.answer(taken[0]) == (200, "blue")
+
+
+def test_an_adoption_that_fails_half_way_is_taken_back(make_site: MakeSite) -> None:
+    """Here the neighbour's file breaks in the moment in which the site's own was edited."""
+    site = make_site("one-file")
+    taken = site.taken()
+    adoption = site.adoption(taken[0], seen_timeout_s=2.0)
+    edits = adoption.propose(taken)
+    before = site.texts()
+
+    def break_neighbour() -> None:
+        wait_until(lambda: edits[0].path.read_text() == edits[0].after, timeout_s=60, pause_s=0.0005)
+        (site.directory / "zz.yml").write_text("http: [\n")
+
+    breaking = threading.Thread(target=break_neighbour)
+    breaking.start()
+    with load_of(site, taken[0]) as load:
+        with pytest.raises(StepError):
+            adoption.adopt(edits, live=Slot.BLUE)
+        breaking.join()
+        (site.directory / "zz.yml").unlink()
+        load.await_more(50)
+    assert (load.failures, load.lost, load.closed_count) == ([], [], 0)
     assert site.texts() == before
     assert site.answer(taken[0]) == (200, "blue")
 
