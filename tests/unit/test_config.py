@@ -168,6 +168,14 @@ def test_a_way_that_cannot_give_shares_is_told_so(tmp_path: Path) -> None:
     assert what == "nginx cannot give a share of the traffic by `proxy.switch = 'include'`"
 
 
+def test_sockets_behind_traefik_are_a_mistake(tmp_path: Path) -> None:
+    """It dials none: 500 to every visitor (3.7)."""
+    text = GOOD.replace('type = "nginx"', 'type = "traefik"').replace("ports = [8101, 8102]", "sockets = true")
+    assert [what for _, what in mistakes(tmp_path, text)] == [
+        "Traefik cannot reach an app on a Unix socket; give it two `web.ports`"
+    ]
+
+
 def test_what_is_in_force_is_itself_a_configuration(tmp_path: Path) -> None:
     """`celadon config` marks defaults, masks the environment, and its output loads to the same settings."""
     given_text = GOOD.replace("[proxy]", '[web.env]\nTOKEN = "hush"\n[proxy]')

@@ -46,6 +46,24 @@ def _haproxy(layout: Layout, settings: Settings) -> Proxy:
     return HaproxyProxy(layout, settings)
 
 
+def _traefik(layout: Layout, settings: Settings) -> Proxy:
+    from celadon.drivers.proxies.traefik import TraefikProxy
+
+    return TraefikProxy(layout, settings)
+
+
+def _traefik_sites(config: Path, binary: str) -> SiteFinder:
+    from celadon.drivers.proxies.traefik_sites import TraefikSites
+
+    return TraefikSites(config, binary)
+
+
+def _traefik_adoption(layout: Layout, settings: Settings) -> Adoption:
+    from celadon.drivers.proxies.traefik_adopt import TraefikAdoption
+
+    return TraefikAdoption(layout, settings)
+
+
 def _process(layout: Layout, settings: Settings) -> Runner:
     from celadon.drivers.runners.process import ProcessRunner
 
@@ -59,12 +77,19 @@ def _systemd(layout: Layout, settings: Settings) -> Runner:
 
 
 PROXIES: Mapping[ProxyKind, Callable[[Layout, Settings], Proxy]] = MappingProxyType(
-    {ProxyKind.NGINX: _nginx, ProxyKind.CADDY: _caddy, ProxyKind.HAPROXY: _haproxy}
+    {
+        ProxyKind.NGINX: _nginx,
+        ProxyKind.CADDY: _caddy,
+        ProxyKind.HAPROXY: _haproxy,
+        ProxyKind.TRAEFIK: _traefik,
+    }
 )
-FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = MappingProxyType({ProxyKind.NGINX: _nginx_sites})
+FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = MappingProxyType(
+    {ProxyKind.NGINX: _nginx_sites, ProxyKind.TRAEFIK: _traefik_sites}
+)
 """By kind: given the main configuration file and the program."""
 ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingProxyType(
-    {ProxyKind.NGINX: _nginx_adoption}
+    {ProxyKind.NGINX: _nginx_adoption, ProxyKind.TRAEFIK: _traefik_adoption}
 )
 RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProxyType(
     {RunnerKind.PROCESS: _process, RunnerKind.SYSTEMD: _systemd}

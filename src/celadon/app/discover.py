@@ -110,6 +110,7 @@ def _guess(seen: _Seen) -> GuessedSite:
         binary=seen.binary,
         site=site.site,
         listen=site.listen,
+        directory=site.directory,
         port=site.upstream.port,
         command=render_command(read_arguments(pid), port=site.upstream.port, directory=read_directory(pid)),
         user=pwd.getpwuid(owner.uid).pw_name if owner is not None and owner.uid else "",

@@ -28,6 +28,7 @@ class GuessedSite(Struct, frozen=True, kw_only=True):
     site: str
     listen: str
     port: int
+    directory: str = ""
     command: str = ""
     user: str = ""
     systemd: bool = False
@@ -145,7 +146,9 @@ def _render_proxy(running: GuessedSite) -> str:
     named |= {"config": running.config} if running.config != own["config"] else {}
     if running.binary != own["binary"]:
         named["binary"] = running.binary
-    if running.config != own["config"]:
+    if running.directory:
+        named["directory"] = running.directory
+    elif running.config != own["config"]:
         named["directory"] = str(Path(running.config).parent / "celadon")
     return "\n".join(f"{key} = {_quote(value)}" for key, value in named.items())
 

@@ -128,6 +128,8 @@ class _Reader:
             allowed = ", ".join(WAYS[kind])
             self._blame(("proxy", "switch"), f"`proxy.switch` is {way.value!r}; expected one of {allowed} for {kind}")
         self._check_steps(values["switch.steps"], kind, way)
+        if kind is ProxyKind.TRAEFIK and values["web.sockets"]:
+            self._blame(("web", "sockets"), "Traefik cannot reach an app on a Unix socket; give it two `web.ports`")
 
     def _check_steps(self, steps: tuple[int, ...] | None, kind: ProxyKind | None, way: SwitchWay | None) -> None:
         if steps is None:

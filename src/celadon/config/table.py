@@ -92,14 +92,14 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("readiness.interval", kind.duration(0.05, 600.0), _READY.interval_s, "Between questions."),
     _setting("readiness.deadline", kind.duration(0.1), _READY.deadline_s, "Not ready by then: rejected."),
     _setting("proxy.type", kind.choice(ProxyKind), REQUIRED, "The proxy in front of the app."),
-    _setting("proxy.switch", kind.choice(SwitchWay), SwitchWay.POINTER, "How the route moves: nginx pointer, symlink or include; caddy or haproxy pointer or reload."),
+    _setting("proxy.switch", kind.choice(SwitchWay), SwitchWay.POINTER, "How the route moves: nginx pointer, symlink or include; caddy or haproxy pointer or reload; traefik pointer."),
     _setting("proxy.site", kind.SITE, REQUIRED, "The site's public URL: its Host and scheme are used for probes and looks."),
     _setting("proxy.listen", kind.LISTEN, DERIVED, "Where the proxy takes the site on this machine. Default 127.0.0.1:443 or :80 by the site's scheme."),
-    _setting("proxy.directory", kind.PATH, DERIVED, "The directory of included files that Celadon owns."),
+    _setting("proxy.directory", kind.PATH, DERIVED, "The directory of included files that Celadon owns; for Traefik the one that its file provider watches."),
     _setting("proxy.config", kind.PATH, DERIVED, "The proxy's main configuration file."),
     _setting("proxy.binary", kind.PATH, DERIVED, "The proxy's program."),
     _setting("proxy.admin", kind.PATH, None, "Caddy's admin address for reloads, as `unix//run/caddy/admin.sock`. HAProxy's runtime socket, where its `global` section does not name it."),
-    _setting("proxy.access_log", kind.ABSOLUTE, None, "HAProxy: the file that syslog writes its lines into. Default: they are read from HAProxy itself."),
+    _setting("proxy.access_log", kind.ABSOLUTE, None, "HAProxy: the file that syslog writes its lines into. Default: they are read from HAProxy itself. Traefik: its log, where its configuration names another path than this machine's."),
     _setting("proxy.look_path", kind.URL_PATH, "/", "Asked through the proxy, to see who answers. Cheap and public."),
     _setting("proxy.looks", kind.whole(1, 100), _LOOKS_COUNT, "Consecutive looks that the candidate must answer."),
     _setting("proxy.seen_timeout", kind.duration(0.5, 600.0), _SEEN_TIMEOUT_S, "A switch that is not seen by then is taken back."),
@@ -128,14 +128,21 @@ PROXY_DEFAULTS: dict[ProxyKind, dict[str, str]] = {
     ProxyKind.NGINX: {"directory": "/etc/nginx/celadon", "config": "/etc/nginx/nginx.conf", "binary": "nginx"},
     ProxyKind.CADDY: {"directory": "/etc/caddy/celadon", "config": "/etc/caddy/Caddyfile", "binary": "caddy"},
     ProxyKind.HAPROXY: {"directory": "/etc/haproxy/celadon", "config": "/etc/haproxy/haproxy.cfg", "binary": "haproxy"},
+    ProxyKind.TRAEFIK: {
+        "directory": "/etc/traefik/dynamic",
+        "config": "/etc/traefik/traefik.yml",
+        "binary": "traefik",
+    },
 }
 SHARES: dict[ProxyKind, tuple[SwitchWay, ...]] = {
     ProxyKind.NGINX: (SwitchWay.POINTER,),
     ProxyKind.HAPROXY: (SwitchWay.POINTER,),
+    ProxyKind.TRAEFIK: (SwitchWay.POINTER,),
 }
 """The ways that can give the candidate a share of the traffic."""
 WAYS: dict[ProxyKind, tuple[SwitchWay, ...]] = {
     ProxyKind.NGINX: (SwitchWay.POINTER, SwitchWay.SYMLINK, SwitchWay.INCLUDE),
     ProxyKind.CADDY: (SwitchWay.POINTER, SwitchWay.RELOAD),
     ProxyKind.HAPROXY: (SwitchWay.POINTER, SwitchWay.RELOAD),
+    ProxyKind.TRAEFIK: (SwitchWay.POINTER,),
 }

@@ -22,7 +22,8 @@ class FoundSite(Struct, frozen=True, kw_only=True):
     """One place in the proxy's configuration that sends requests on.
 
     `where` is `file:line`. `names` are the hosts it is for, `path` the URL path that it begins at. `site` and `listen`
-    are as `proxy.site` and `proxy.listen` take them. `upstream` is where the requests go now; None where that is not
+    are as `proxy.site` and `proxy.listen` take them; `directory` as `proxy.directory`, where the
+    proxy's configuration decides it. `upstream` is where the requests go now; None where that is not
     one address on this machine. `reason` says why it cannot be adopted, with the construct's own words, and is empty
     when it can; `by_hand` are then the lines that a person would add."""
 
@@ -30,6 +31,7 @@ class FoundSite(Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     site: str
     listen: str
+    directory: str = ""
     path: str = "/"
     upstream: Address | None = None
     reason: str = ""

@@ -14,7 +14,7 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
+def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o644, group: int | None = None) -> None:
     """Temp file beside `path`, fsync, rename, fsync of the directory. 0.6 ms on a quiet disk.
 
     A reader sees the old content or the new, never a part. The temporary name starts with a dot and
@@ -24,12 +24,31 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o644) -> None
     temporary = path.with_name(f".{path.name}.partial")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
+        if group is not None:
+            os.fchown(descriptor, -1, group)
         os.fchmod(descriptor, mode)
         with os.fdopen(descriptor, "wb", closefd=False) as stream:
             stream.write(payload)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    temporary.rename(path)
+    sync_directory(path.parent)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """As `write_atomic`, in the place of a file that is there and with its mode and its owner; a link is read
+    through."""
+    path = path.resolve()
+    kept = path.stat()
+    temporary = path.with_name(f".{path.name}.partial")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(text.encode())
+        os.fchown(descriptor, kept.st_uid, kept.st_gid)
+        os.fchmod(descriptor, kept.st_mode & 0o7777)
+        stream.flush()
+        os.fsync(descriptor)
     temporary.rename(path)
     sync_directory(path.parent)
 

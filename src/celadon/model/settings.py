@@ -21,6 +21,7 @@ class ProxyKind(StrEnum):
     NGINX = "nginx"
     CADDY = "caddy"
     HAPROXY = "haproxy"
+    TRAEFIK = "traefik"
 
 
 class SwitchWay(StrEnum):
