@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,10 @@ from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import Effect, FindingLevel
 from celadon.model.settings import SwitchWay
-from tests.contract.caddy_server import CaddyStage
+from tests.contract.caddy_server import CADDIES, CaddyStage
+from tests.contract.preview_promises import PreviewPromises
 from tests.contract.proxy_promises import ProxyPromises, ignore, read_hits
+from tests.contract.share_promises import STEPS, SharePromises
 
 MakeStage = Callable[..., CaddyStage]
 NEEDS_ROOT = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="a Caddy of another user needs root")]
@@ -35,7 +38,7 @@ def make_stage(tmp_path: Path) -> Iterator[MakeStage]:
     opened = Path(tempfile.mkdtemp(prefix="celadon-"))
     opened.chmod(0o755)
 
-    def make(way: SwitchWay = SwitchWay.POINTER, *, user: str | None = None, **knobs: bool) -> CaddyStage:
+    def make(way: SwitchWay = SwitchWay.POINTER, *, user: str | None = None, **knobs: Any) -> CaddyStage:
         place = opened if user is not None else tmp_path
         made.append(CaddyStage(place / f"caddy{len(made)}", way=way, user=user, **knobs))
         return made[-1]
@@ -46,19 +49,21 @@ def make_stage(tmp_path: Path) -> Iterator[MakeStage]:
     shutil.rmtree(opened)
 
 
+KINDS = ("pointer", "pointer-sockets", "reload", "reload-sockets", "pointer-nobody", "reload-nobody")
+
+
 @pytest.fixture(
     params=[
-        "pointer",
-        "pointer-sockets",
-        "reload",
-        "reload-sockets",
-        pytest.param("pointer-nobody", marks=NEEDS_ROOT),
-        pytest.param("reload-nobody", marks=NEEDS_ROOT),
+        pytest.param(f"{caddy} {kind}", marks=NEEDS_ROOT if "nobody" in kind else [])
+        for caddy in CADDIES
+        for kind in KINDS
     ]
 )
 def stage(request: pytest.FixtureRequest, make_stage: MakeStage) -> CaddyStage:
-    way, _, kind = request.param.partition("-")
-    return make_stage(SwitchWay(way), sockets=kind == "sockets", user="nobody" if kind == "nobody" else None)
+    caddy, _, rest = request.param.partition(" ")
+    way, _, kind = rest.partition("-")
+    user = "nobody" if kind == "nobody" else None
+    return make_stage(SwitchWay(way), sockets=kind == "sockets", user=user, caddy=caddy)
 
 
 class TestCaddy(ProxyPromises):
@@ -113,6 +118,23 @@ class TestCaddy(ProxyPromises):
         with pytest.raises(StepError, match="edited by hand"):
             stage.proxy.install()
         assert snippet.read_text() == edited
+
+
+class TestShares(SharePromises):
+    """Only where Caddy reads files by name: 2.8 and later."""
+
+    @pytest.fixture(params=[False, True], ids=["ports", "sockets"])
+    def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> CaddyStage:
+        return make_stage(sockets=request.param, steps=STEPS)
+
+
+class TestPreview(PreviewPromises):
+    """In both ways and both versions."""
+
+    @pytest.fixture(params=[f"{caddy} {way}" for caddy in CADDIES for way in ("pointer", "reload")])
+    def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> CaddyStage:
+        caddy, _, way = request.param.partition(" ")
+        return make_stage(SwitchWay(way), caddy=caddy, preview=True)
 
 
 def test_a_configuration_broken_by_others_moves_nothing(make_stage: MakeStage) -> None:

@@ -127,7 +127,7 @@ PROXY_DEFAULTS: dict[ProxyKind, dict[str, str]] = {
     ProxyKind.NGINX: {"directory": "/etc/nginx/celadon", "config": "/etc/nginx/nginx.conf", "binary": "nginx"},
     ProxyKind.CADDY: {"directory": "/etc/caddy/celadon", "config": "/etc/caddy/Caddyfile", "binary": "caddy"},
 }
-SHARES: dict[ProxyKind, tuple[SwitchWay, ...]] = {}
+SHARES: dict[ProxyKind, tuple[SwitchWay, ...]] = {ProxyKind.CADDY: (SwitchWay.POINTER,)}
 """The ways that can give the candidate a share of the traffic."""
 WAYS: dict[ProxyKind, tuple[SwitchWay, ...]] = {
     ProxyKind.NGINX: (SwitchWay.POINTER, SwitchWay.SYMLINK, SwitchWay.INCLUDE),

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from celadon.host.look_mark import is_own_look
 from celadon.host.tail import LineTail
 from celadon.model.names import Slot
-from celadon.model.observed import Hit
+from celadon.model.observed import PREVIEWED, Hit
 
 _ROUTE_LIMIT = 512
 
@@ -91,7 +91,7 @@ def _parse_upstream_status(text: str) -> int | None:
 
 class JsonLinesTraffic:
     """Implements contracts.traffic.Traffic. `parse` makes a hit of a line, None where it cannot; `mark` is what our own
-    looks begin with."""
+    looks begin with. A line that `parse` calls PREVIEWED is one by the proxy's own word."""
 
     def __init__(self, path: Path, *, mark: str, parse: Callable[[bytes], Hit | None] = parse_hit) -> None:
         self._tail = LineTail(path)
@@ -105,7 +105,7 @@ class JsonLinesTraffic:
             hit = self._parse(line)
             if hit is None:
                 self._unparsed_count += 1
-            elif hit.look and not is_own_look(hit.look, mark=self._mark):
+            elif hit.look not in {"", PREVIEWED} and not is_own_look(hit.look, mark=self._mark):
                 hits.append(replace(hit, look=""))
             else:
                 hits.append(hit)
