@@ -28,6 +28,18 @@ def _caddy(layout: Layout, settings: Settings) -> Proxy:
     return CaddyProxy(layout, settings)
 
 
+def _caddy_sites(config: Path, binary: str) -> SiteFinder:
+    from celadon.drivers.proxies.caddy_sites import CaddySites
+
+    return CaddySites(config, binary)
+
+
+def _caddy_adoption(layout: Layout, settings: Settings) -> Adoption:
+    from celadon.drivers.proxies.caddy_adopt import CaddyAdoption
+
+    return CaddyAdoption(layout, settings)
+
+
 def _process(layout: Layout, settings: Settings) -> Runner:
     from celadon.drivers.runners.process import ProcessRunner
 
@@ -43,9 +55,11 @@ def _systemd(layout: Layout, settings: Settings) -> Runner:
 PROXIES: Mapping[ProxyKind, Callable[[Layout, Settings], Proxy]] = MappingProxyType(
     {ProxyKind.NGINX: _nginx, ProxyKind.CADDY: _caddy}
 )
-FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = MappingProxyType({})
+FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = MappingProxyType({ProxyKind.CADDY: _caddy_sites})
 """By kind: given the main configuration file and the program."""
-ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingProxyType({})
+ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingProxyType(
+    {ProxyKind.CADDY: _caddy_adoption}
+)
 RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProxyType(
     {RunnerKind.PROCESS: _process, RunnerKind.SYSTEMD: _systemd}
 )

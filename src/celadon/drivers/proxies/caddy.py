@@ -4,7 +4,8 @@ Nothing here touches the admin API over TCP: its address is given, or the config
 reload`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
@@ -48,22 +49,20 @@ class CaddyProxy:
         )
 
     def render(self) -> Sequence[RenderedFile]:
-        return [self._files.render()]
+        return [RenderedFile(path=path, text=text) for path, text in self._files.render().items()]
 
     def install(self) -> bool:
         before = self._files.read()
-        if before and not is_sealed(before):
-            raise StepError(
-                f"{self._files.snippet} was edited by hand", code="proxy_hand_edited", next_command="celadon check"
-            )
+        for path, text in before.items():
+            if text and not is_sealed(text):
+                raise StepError(f"{path} was edited by hand", code="proxy_hand_edited", next_command="celadon check")
         self._prepare()
         rendered = self._files.render()
         generation = self._files.generation()
-        if before == rendered.text and self._looks.look().config == generation:
+        if before == rendered and self._looks.look().config == generation:
             return False
         self._refuse_invalid(rendered)
-        self._files.snippet.parent.mkdir(parents=True, exist_ok=True)
-        self._files.write(rendered.text)
+        self._files.put(rendered)
         reason = self._reloading.load_or_put_back(before, generation=generation)
         if reason:
             raise StepError(reason, code="proxy_reload_refused", next_command="celadon check")
@@ -116,11 +115,11 @@ class CaddyProxy:
         self._files.prepare()
         ensure_log_writable(self._layout.access_log, listen=self._listen)
 
-    def _refuse_invalid(self, rendered: RenderedFile) -> None:
+    def _refuse_invalid(self, rendered: Mapping[Path, str]) -> None:
         """The proxy's own checker speaks before a file is in place."""
         from celadon.drivers.proxies.caddy_stage import judge_staged
 
-        judged = judge_staged(self._proxy, {rendered.path: rendered.text}, scratch=self._layout.home)
+        judged = judge_staged(self._proxy, rendered, scratch=self._layout.home)
         if not judged.ok:
             raise StepError(last_words(judged), code="proxy_config_refused", next_command="celadon check")
 

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from celadon.drivers.proxies.caddy_command import adapt, is_json, reload_by_command
@@ -19,6 +19,7 @@ from celadon.host.http_exchange import exchange
 from celadon.model.settings import ProxySettings
 
 _TIMEOUT_S = 30.0
+_MIGRATE = Path("/proc/sys/net/ipv4/tcp_migrate_req")
 _ANSWER_LIMIT_BYTES = 64 * 1024
 _ORIGIN = "http://127.0.0.1"
 _UNIX = "unix/"
@@ -32,6 +33,11 @@ def reload(proxy: ProxySettings) -> Completed:
 
 def reload_held(proxy: ProxySettings) -> Completed:
     """As `reload`, by whoever holds the configuration."""
+    with _migrate_connections():
+        return _reload(proxy)
+
+
+def _reload(proxy: ProxySettings) -> Completed:
     if proxy.admin is None or not proxy.admin.startswith(_UNIX):
         return reload_by_command(proxy)
     adapted = adapt(proxy.binary, Path(proxy.config))
@@ -42,6 +48,33 @@ def reload_held(proxy: ProxySettings) -> Completed:
     except OSError as error:
         return Completed(argv=(), exit_code=1, stdout="", stderr=f"{proxy.admin}: {error}")
     return Completed(argv=(), exit_code=0 if status == 200 else 1, stdout="", stderr=told)
+
+
+@contextmanager
+def _migrate_connections() -> Iterator[None]:
+    """A Caddy that reloads closes its listening socket, and with it what the kernel has queued there. Meanwhile the
+    kernel hands that to Caddy's new socket instead, where we may tell it to: 22 reloads failed 24 of 19,464 requests
+    without and 6 to 9 of 25,652 with it (2.11.7), 0 of 19,148 (2.6.2)."""
+    before = _read_setting()
+    if before == "0":
+        _write_setting("1")
+    try:
+        yield
+    finally:
+        if before == "0":
+            _write_setting("0")
+
+
+def _read_setting() -> str:
+    try:
+        return _MIGRATE.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _write_setting(value: str) -> None:
+    with suppress(OSError):
+        _MIGRATE.write_text(value)
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from celadon.drivers.proxies.caddy_command import last_words
 from celadon.drivers.proxies.caddy_config import CaddyConfig, read_config
-from celadon.drivers.proxies.caddy_files import SnippetFiles
+from celadon.drivers.proxies.caddy_files import SnippetFiles, read_text
 from celadon.drivers.proxies.caddy_log import check_log
 from celadon.drivers.proxies.caddy_look import CaddyLooks
 from celadon.drivers.proxies.caddy_stage import judge_staged
@@ -29,18 +30,18 @@ def check_caddy(
 ) -> Sequence[Finding]:
     """All findings at once; only a missing program or a broken configuration hide the rest."""
     rendered = files.render()
-    judged = judge_staged(settings.proxy, {rendered.path: rendered.text}, scratch=layout.home)
+    judged = judge_staged(settings.proxy, rendered, scratch=layout.home)
     if judged.exit_code in _NO_PROGRAM:
         text = f"{settings.proxy.binary} could not be run: {judged.output}"
         return [_problem("caddy", text, fix="install Caddy from its own package repository, or Debian's")]
     if not judged.ok:
         fix = f"mend it; {settings.proxy.binary} validate --config {files.main} must pass"
         return [_problem("config", last_words(judged), fix=fix)]
-    config = read_config(files.main, instead={rendered.path: rendered.text})
+    config = read_config(files.main, instead=rendered)
     found = [
         *_check_running(settings),
         *_check_included(config, files=files, looks=looks),
-        *_check_edited(files),
+        *_check_edited(rendered),
         *check_log(layout.access_log, listen=listen),
         *_check_share(files),
         *_check_secret(settings, listen=listen),
@@ -67,9 +68,13 @@ def _check_running(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_included(config: CaddyConfig, *, files: SnippetFiles, looks: CaddyLooks) -> Iterator[Finding]:
-    if not any(files.snippet in config.files_of(each) for each in _imports(config)):
+    read = {path for each in _imports(config) for path in config.files_of(each)}
+    if files.route not in read:
         text = f"{files.main} does not import {files.snippet}"
         yield _problem("site", text, fix=f"{looks.target.host} {{\n+\timport {files.snippet}\n}}")
+    elif files.log not in read:
+        text = f"{files.main} does not import {files.log}"
+        yield _problem("site", text, fix=f"at the site's own level, in no handle: import {files.log}")
 
 
 def _imports(config: CaddyConfig) -> Iterator[Directive]:
@@ -77,12 +82,12 @@ def _imports(config: CaddyConfig) -> Iterator[Directive]:
         yield from (each for each in walk(directives) if each.name == "import" and each.args)
 
 
-def _check_edited(files: SnippetFiles) -> Iterator[Finding]:
-    present = files.read()
-    if present is not None and not is_sealed(present):
-        difference = render_diff(files.snippet, present, files.render().text)
-        text = f"{files.snippet} was edited by hand; celadon would write:\n{difference}"
-        yield _problem("hand edit", text, fix=f"rm {files.snippet}")
+def _check_edited(rendered: Mapping[Path, str]) -> Iterator[Finding]:
+    for path, text in rendered.items():
+        present = read_text(path)
+        if present is not None and not is_sealed(present):
+            told = f"{path} was edited by hand; celadon would write:\n{render_diff(path, present, text)}"
+            yield _problem("hand edit", told, fix=f"rm {path}")
 
 
 def _check_share(files: SnippetFiles) -> Iterator[Finding]:
@@ -106,7 +111,7 @@ def _check_own_log(config: CaddyConfig, files: SnippetFiles) -> Iterator[Finding
     for directives in config.directives.values():
         for site in directives:
             inside = [*walk(site.block or ())]
-            ours = any(each.name == "import" and files.snippet in config.files_of(each) for each in inside)
+            ours = any(_reads_log(config, each, files) for each in inside)
             log = next((each for each in site.block or () if each.name == "log"), None)
             if ours and log is not None:
                 where = f"{log.file}:{log.line}"
@@ -118,10 +123,13 @@ def _check_own_log(config: CaddyConfig, files: SnippetFiles) -> Iterator[Finding
                 )
 
 
+def _reads_log(config: CaddyConfig, each: Directive, files: SnippetFiles) -> bool:
+    return each.name == "import" and bool({files.snippet, files.log} & {*config.files_of(each)})
+
+
 def _check_logged(files: SnippetFiles, looks: CaddyLooks) -> Iterator[Finding]:
     """Proof on one request that the line arrives, once the route is installed."""
-    present = files.read()
-    if present is None or looks.is_refused():
+    if read_text(files.route) is None or looks.is_refused():
         return
     sight = looks.look()
     if sight.status is not None and not sight.config:

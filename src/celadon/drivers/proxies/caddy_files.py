@@ -1,11 +1,10 @@
-"""An app's snippet and its pointer's directories: what they are to say, which of them names the route."""
+"""An app's snippets and its pointer's directories: what they are to say, which of them names the route."""
 
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from celadon.contracts.proxy import RenderedFile
 from celadon.drivers.proxies.accepted import merge_accepted
 from celadon.drivers.proxies.caddy_log import find_owner
 from celadon.drivers.proxies.caddy_text import (
@@ -17,7 +16,9 @@ from celadon.drivers.proxies.caddy_text import (
     parse_slot_of,
     place_names,
     render_generation,
+    render_log,
     render_place,
+    render_route,
     render_snippet,
 )
 from celadon.drivers.proxies.caddy_version import CaddyVersion, read_version, remember_version
@@ -43,11 +44,14 @@ class SnippetFiles:
         self._settings = settings
         self._directory = Path(settings.proxy.directory)
         target = parse_look_target(site=settings.proxy.site, listen=settings.proxy.listen, path="/")
-        self._listen = TcpAddress(host=target.address[0], port=target.address[1])
+        self.listen = TcpAddress(host=target.address[0], port=target.address[1])
         self._version: CaddyVersion | None = None
         self.main = Path(settings.proxy.config)
         self.snippet = self._directory / f"{settings.app}.caddy"
+        self.route = self._directory / f"{settings.app}.route"
+        self.log = self._directory / f"{settings.app}.log"
         self.options = self._directory / f"{settings.app}.options"
+        self.expects_options = False
         self.access_log = layout.access_log
         self.remembered_version = layout.home / "caddy-version"
         self.pointed = settings.proxy.switch is SwitchWay.POINTER
@@ -59,35 +63,43 @@ class SnippetFiles:
             self._version = read_version(self._settings.proxy.binary, remembered=self.remembered_version)
         return self._version
 
-    def render(self, slot: Slot | None = None) -> RenderedFile:
-        """With `slot` as the route, in the way that reloads; by default the one on disk."""
-        text = render_snippet(self._text(slot))
-        return RenderedFile(path=self.snippet, text=merge_accepted(self._layout, self.snippet, text))
+    def render(self, slot: Slot | None = None) -> dict[Path, str]:
+        """With `slot` as the route, in the way that reloads; by default the one on disk. In the order in which they are
+        put in place: what imports comes after what it imports."""
+        text = self._text(slot)
+        rendered = {
+            self.log: render_log(text),
+            self.route: render_route(text),
+            self.snippet: render_snippet(text, log=self.log, route=self.route),
+        }
+        return {path: merge_accepted(self._layout, path, each) for path, each in rendered.items()}
 
     def generation(self) -> str:
         return render_generation(self._text(None))
 
-    def read(self) -> str | None:
-        try:
-            return self.snippet.read_text()
-        except FileNotFoundError:
-            return None
+    def read(self) -> dict[Path, str | None]:
+        return {path: read_text(path) for path in (self.log, self.route, self.snippet)}
 
-    def write(self, text: str) -> None:
+    def put(self, texts: Mapping[Path, str | None]) -> None:
+        """Write what differs. None: it goes, what imports first."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        present = {path: read_text(path) for path in texts}
+        for path, text in texts.items():
+            if text is not None and text != present[path]:
+                self._write(path, text)
+        for path, text in reversed([*texts.items()]):
+            if text is None:
+                path.unlink(missing_ok=True)
+
+    def _write(self, path: Path, text: str) -> None:
         """Who may read it: all; where it holds the preview's secret, its owner and Caddy's group."""
-        if not self._settings.proxy.preview:
-            write_atomic(self.snippet, text)
+        if path != self.route or not self._settings.proxy.preview:
+            _replace(path, text)
             return
-        owner = find_owner(self._listen) if os.geteuid() == 0 else None
-        group = owner.gid if owner is not None else _group_of(self.snippet)
-        write_atomic(self.snippet, text, mode=0o640)
-        os.chown(self.snippet, -1, group)
-
-    def put_back(self, before: str | None) -> None:
-        if before is None:
-            self.snippet.unlink(missing_ok=True)
-        else:
-            self.write(before)
+        owner = find_owner(self.listen) if os.geteuid() == 0 else None
+        group = owner.gid if owner is not None else _group_of(path)
+        write_atomic(path, text, mode=0o640)
+        os.chown(path, -1, group)
 
     def read_route(self) -> Slot | None:
         """In the reload way the snippet names the slot once the pointer was ever set."""
@@ -95,7 +107,7 @@ class SnippetFiles:
         if self.pointed or pointed is None:
             return pointed
         web = self._settings.web
-        return parse_slot_of(self.read() or "", blue=web.blue, green=web.green) or pointed
+        return parse_slot_of(read_text(self.route) or "", blue=web.blue, green=web.green) or pointed
 
     def prepare(self) -> None:
         """What Caddy it is, the secrets, and everything that the pointer can name."""
@@ -139,12 +151,27 @@ class SnippetFiles:
             blue=settings.web.blue,
             green=settings.web.green,
             fixed=None if self.pointed else slot or self.read_route() or Slot.BLUE,
-            options=self.options if self.options.exists() else None,
+            options=self.options if self.expects_options or self.options.exists() else None,
             keep_streams_s=math.ceil(settings.observe.window_s + settings.drain.timeout_s),
             shares=self.shared and self.version.recent,
             secret=secret if settings.proxy.preview else "",
             recent=self.version.recent,
         )
+
+
+def _replace(path: Path, text: str) -> None:
+    """A file that is there stays its owner's, with its mode."""
+    found = path.stat() if path.exists() else None
+    write_atomic(path, text.encode(errors="surrogateescape"), mode=0o644 if found is None else found.st_mode & 0o777)
+    if found is not None and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(path, found.st_uid, found.st_gid)
+
+
+def read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="surrogateescape")
+    except OSError:
+        return None
 
 
 def _group_of(path: Path) -> int:

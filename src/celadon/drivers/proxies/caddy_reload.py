@@ -6,7 +6,7 @@ upstream.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from celadon.drivers.proxies.caddy_admin import reload
@@ -35,14 +35,14 @@ class CaddyReloading:
         if before is to and self._looks.look().answered_by(to):
             return say_switched(to, self._looks.watch(to), started_at_s=began_s, moved_at_s=began_s)
         rendered = self._files.render(to)
-        judged = judge_staged(self._proxy, {rendered.path: rendered.text}, scratch=self._layout.home)
+        judged = judge_staged(self._proxy, rendered, scratch=self._layout.home)
         if not judged.ok:
             return Switched(to=to, seen=False, effect=Effect.NONE, reason=last_words(judged))
         reached("validated")
         previous = self._files.read()
         reached("before_pointer")
         try:
-            self._files.write(rendered.text)
+            self._files.put(rendered)
             move_pointer(self._layout.pointer, to)
         except OSError as error:
             return self._not_moved(to, f"the snippet could not be replaced: {error}")
@@ -57,19 +57,19 @@ class CaddyReloading:
             return self._put_back(to, previous, before=before, reason=last_words(reloaded))
         return say_switched(to, self._looks.watch(to), started_at_s=began_s, moved_at_s=moved_s)
 
-    def load_or_put_back(self, before: str | None, *, generation: str) -> str:
+    def load_or_put_back(self, before: Mapping[Path, str | None], *, generation: str) -> str:
         """Why the snippet in place is not in force and was put back; empty when it is."""
         reloaded = reload(self._proxy)
         if reloaded.ok and self._looks.await_generation(generation):
             return ""
-        self._files.put_back(before)
+        self._files.put(before)
         reload(self._proxy)
         if not reloaded.ok:
             return f"caddy refused the reload: {last_words(reloaded)}"
-        return f"{self._proxy.site} on {self._proxy.listen} is not answered by the route in {Path(self._files.snippet)}"
+        return f"{self._proxy.site} on {self._proxy.listen} is not answered by the route in {self._files.route}"
 
-    def _put_back(self, to: Slot, previous: str | None, *, before: Slot | None, reason: str) -> Switched:
-        self._files.put_back(previous)
+    def _put_back(self, to: Slot, previous: Mapping[Path, str | None], *, before: Slot | None, reason: str) -> Switched:
+        self._files.put(previous)
         if before is not None:
             move_pointer(self._layout.pointer, before)
         still = self._looks.look().slot is to

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from celadon.drivers.proxies.caddy_command import is_json, validate
 from celadon.drivers.proxies.caddy_config import CaddyConfig, import_pattern, is_snippet_import, read_config
@@ -39,9 +40,14 @@ def judge_staged(proxy: ProxySettings, texts: Mapping[Path, str], *, scratch: Pa
 def stage(main: Path, texts: Mapping[Path, str], *, scratch: Path) -> Iterator[tuple[Path, Path]]:
     """The copy's directory and its main file. It may hold a secret, so it is for its owner alone."""
     remove_stale_stages(scratch)
+    if not os.access(scratch, os.W_OK):
+        # somebody looks who may not write there
+        with TemporaryDirectory(prefix="celadon-") as elsewhere, stage(main, texts, scratch=Path(elsewhere)) as staged:
+            yield staged
+        return
     directory = scratch / f"caddy-{os.getpid()}.partial"
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True, mode=0o700)
+    directory.mkdir(mode=0o700)
     try:
         if is_json(main):
             _copy_json(main, texts, directory)

@@ -1,6 +1,6 @@
-"""The snippet that Caddy reads of an app, from typed values only. Pure.
+"""The snippets that Caddy reads of an app, from typed values only. Pure.
 
-The user's site block imports it. In the pointer way a `file` matcher looks at each request whether the pointer's
+The user's site block imports them. In the pointer way a `file` matcher looks at each request whether the pointer's
 directory holds green's mark: two upstreams with fixed addresses, one `lstat` between them. Pooled connections, which
 Caddy keeps by address, so never stick to the slot that was left. A share is a pool of a hundred places, each of which
 reads its slot's address from a file (`{file.…}`): Caddy chooses the place by a hash of the client's address.
@@ -29,6 +29,7 @@ ON_GREEN_MARK = "on-green"
 SHARE_MARK = "share"
 ROUTE_FILE = "route"
 """Files in a route's directory: all goes to green; green is the route; it is a share; the route's name."""
+_SOURCES = ("preview-header", "preview-cookie")
 _UPSTREAM = "{http.reverse_proxy.upstream.hostport}"
 
 
@@ -53,14 +54,25 @@ class SnippetText(Struct, frozen=True, kw_only=True):
         return self.blue if slot is Slot.BLUE else self.green
 
 
-def render_snippet(text: SnippetText) -> str:
-    """Ends with a newline, begins with the line by which a hand edit is found."""
-    return seal(_render_body(text, generation=render_generation(text)), app=text.app)
+def render_route(text: SnippetText) -> str:
+    """The handlers, for wherever in a site the route stands. Ends with a newline, begins with the lines by which a hand
+    edit is found."""
+    return seal(_render_route_body(text, generation=render_generation(text)), app=text.app)
+
+
+def render_log(text: SnippetText) -> str:
+    """The access log, which Caddy takes at a site's own level only."""
+    return seal("\n".join([*_render_log(text), ""]), app=text.app)
+
+
+def render_snippet(text: SnippetText, *, log: Path, route: Path) -> str:
+    """Both, for a site whose route stands at its own level."""
+    return seal(f"import {log}\nimport {route}\n", app=text.app)
 
 
 def render_generation(text: SnippetText) -> str:
     """Names this rendering in every log line."""
-    return digest(_render_body(text, generation=""))[:12]
+    return digest("\n".join([*_render_log(text), _render_route_body(text, generation="")]))[:12]
 
 
 def render_dial(address: Address) -> str:
@@ -86,14 +98,15 @@ def parse_slot_of(text: str, *, blue: Address, green: Address) -> Slot | None:
     return None
 
 
-def _render_body(text: SnippetText, *, generation: str) -> str:
+def _render_route_body(text: SnippetText, *, generation: str) -> str:
+    """All that Caddy sorts stands in its order. Every upstream is a plain `reverse_proxy`, none in a `route` of ours:
+    what the site answers itself, or sends elsewhere by a path, goes first, as it did before."""
     lines = [
-        *_render_log(text),
-        *_render_fields(text, generation=generation),
         *_render_matchers(text),
+        *_render_fields(text, generation=generation),
         *_render_previews(text),
         *_render_share(text),
-        *_render_route(text),
+        *_render_slots(text),
     ]
     return "\n".join([*lines, ""])
 
@@ -116,28 +129,45 @@ def _render_format(text: SnippetText) -> Sequence[str]:
     return ["\tformat filter {", "\t\twrap json", "\t\tfields {", f"\t\t\t{deletion}", "\t\t}", "\t}"]
 
 
-def _render_fields(text: SnippetText, *, generation: str) -> Sequence[str]:
+def _render_fields(text: SnippetText, *, generation: str) -> Iterable[str]:
+    previews = [f"@{_matcher(text, source)}" for source in _SOURCES] if text.secret else []
     if text.recent:
-        return [f"log_append celadon_upstream {_UPSTREAM}", f'log_append celadon_generation "{generation}"']
-    told = f"celadon {generation} {_UPSTREAM} {{http.vars.celadon_preview}}"
-    return ["map {http.request.method} {http.auth.user.id} {", f'\tdefault "{told}"', "}"]
+        yield f"log_append celadon_upstream {_UPSTREAM}"
+        yield f'log_append celadon_generation "{generation}"'
+        yield from (f"log_append {preview} celadon_preview yes" for preview in previews)
+        if text.shares:
+            yield f"log_append @{_matcher(text, SHARE_MARK)} celadon_route {{file.{text.live}/{ROUTE_FILE}}}"
+    else:
+        yield from (f"vars {preview} celadon_preview yes" for preview in previews)
+        told = f"celadon {generation} {_UPSTREAM} {{http.vars.celadon_preview}}"
+        yield from ("map {http.request.method} {http.auth.user.id} {", f'\tdefault "{told}"', "}")
 
 
 def _render_matchers(text: SnippetText) -> Iterable[str]:
-    if text.fixed is None:
-        yield from _render_file_matcher(text, GREEN_MARK)
-    if text.secret:
-        if text.fixed is None:
-            yield from _render_file_matcher(text, ON_GREEN_MARK)
-        cookie = rf"(?:^|;\s*){PREVIEW_COOKIE}={text.secret}\s*(?:;|$)"
-        yield f"@{_matcher(text, 'preview-header')} header {PREVIEW_HEADER} {text.secret}"
-        yield f"@{_matcher(text, 'preview-cookie')} header_regexp Cookie `{cookie}`"
+    pointed = text.fixed is None
+    if pointed:
+        yield from _render_matcher(text, GREEN_MARK, _file(text, GREEN_MARK))
+    for source in _SOURCES if text.secret else ():
+        asks = _asks_preview(text, source)
+        yield from _render_matcher(text, source, [asks])
+        if pointed:
+            yield from _render_matcher(text, f"{source}-{ON_GREEN_MARK}", [asks, *_file(text, ON_GREEN_MARK)])
     if text.shares:
-        yield from _render_file_matcher(text, SHARE_MARK)
+        yield from _render_matcher(text, SHARE_MARK, _file(text, SHARE_MARK))
 
 
-def _render_file_matcher(text: SnippetText, mark: str) -> Sequence[str]:
-    return [f"@{_matcher(text, mark)} file {{", f"\troot {text.live}", f"\ttry_files {mark}", "}"]
+def _asks_preview(text: SnippetText, source: str) -> str:
+    if source == _SOURCES[0]:
+        return f"header {PREVIEW_HEADER} {text.secret}"
+    return rf"header_regexp Cookie `(?:^|;\s*){PREVIEW_COOKIE}={text.secret}\s*(?:;|$)`"
+
+
+def _file(text: SnippetText, mark: str) -> Sequence[str]:
+    return ["file {", f"\troot {text.live}", f"\ttry_files {mark}", "}"]
+
+
+def _render_matcher(text: SnippetText, name: str, lines: Sequence[str]) -> Sequence[str]:
+    return [f"@{_matcher(text, name)} {{", *_indent(lines), "}"]
 
 
 def _matcher(text: SnippetText, name: str) -> str:
@@ -145,26 +175,18 @@ def _matcher(text: SnippetText, name: str) -> str:
 
 
 def _render_previews(text: SnippetText) -> Iterable[str]:
-    if not text.secret:
-        return
-    marked = "log_append celadon_preview yes" if text.recent else "vars celadon_preview yes"
-    for source in "preview-header", "preview-cookie":
-        yield f"route @{_matcher(text, source)} {{"
-        yield f"\t{marked}"
+    for source in _SOURCES if text.secret else ():
         if text.fixed is None:
-            yield from _indent(_render_proxy(text, f"@{_matcher(text, ON_GREEN_MARK)} {render_dial(text.blue)}"))
-        yield from _indent(_render_proxy(text, render_dial(text.address((text.fixed or Slot.BLUE).other))))
-        yield "}"
+            on_green = _matcher(text, f"{source}-{ON_GREEN_MARK}")
+            yield from _render_proxy(text, f"@{on_green} {render_dial(text.blue)}")
+        idle = render_dial(text.address((text.fixed or Slot.BLUE).other))
+        yield from _render_proxy(text, f"@{_matcher(text, source)} {idle}")
 
 
 def _render_share(text: SnippetText) -> Iterable[str]:
-    if not text.shares:
-        return
-    yield f"route @{_matcher(text, SHARE_MARK)} {{"
-    yield f"\tlog_append celadon_route {{file.{text.live}/{ROUTE_FILE}}}"
-    places = " ".join(_render_placeholder(text, name) for name in place_names())
-    yield from _indent(_render_proxy(text, places, "lb_policy client_ip_hash"))
-    yield "}"
+    if text.shares:
+        places = " ".join(_render_placeholder(text, name) for name in place_names())
+        yield from _render_proxy(text, f"@{_matcher(text, SHARE_MARK)} {places}", "lb_policy client_ip_hash")
 
 
 def place_names() -> Sequence[str]:
@@ -178,7 +200,7 @@ def _render_placeholder(text: SnippetText, name: str) -> str:
     return f"unix/{pointed}" if isinstance(text.blue, SocketAddress) else f"tcp/{text.blue.host}:{pointed}"
 
 
-def _render_route(text: SnippetText) -> Iterable[str]:
+def _render_slots(text: SnippetText) -> Iterable[str]:
     if text.fixed is not None:
         delay = [f"stream_close_delay {text.keep_streams_s}s"] if text.recent else []
         yield from _render_proxy(text, render_dial(text.address(text.fixed)), *delay)
