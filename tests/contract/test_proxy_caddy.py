@@ -359,7 +359,7 @@ def test_a_refusal_of_one_app_does_not_undo_what_another_has_changed(make_stage:
     clash = f"http://{taken} {{\n\trespond hi\n}}\n"
 
     def break_it(point: str) -> None:
-        if point == "after_pointer":
+        if point == "before_pointer":
             assert other.proxy.switch(Slot.GREEN, reached=ignore).seen
             stage.write_main(neighbour=other.block + clash)
 

@@ -36,8 +36,9 @@ def read_config(main: Path, *, instead: Mapping[Path, str] | None = None) -> Cad
             continue
         texts[path] = given[path] if path in given else path.read_text(errors="surrogateescape")
         found[path] = tuple(parse_caddyfile(texts[path], file=path))
+        snippets = dict(_find_snippets(found))
         for directive in walk(found[path]):
-            if directive.name == "import" and directive.args:
+            if directive.name == "import" and directive.args and not is_snippet_import(directive, snippets):
                 waiting += _match(import_pattern(directive), given)
     return CaddyConfig(main=main, texts=texts, directives=found, snippets=dict(_find_snippets(found)))
 

@@ -73,6 +73,10 @@ class CaddyReloading:
         if before is not None:
             move_pointer(self._layout.pointer, before)
         still = self._looks.look().slot is to
+        if still:
+            # another app's reload has loaded our file while it lay there
+            reload(self._proxy)
+            still = self._looks.look().slot is to
         effect = Effect.UNKNOWN if still else Effect.NONE
         return Switched(to=to, seen=False, effect=effect, reason=f"caddy refused the reload: {reason}")
 

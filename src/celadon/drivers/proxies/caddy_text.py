@@ -9,6 +9,7 @@ What Caddy before 2.8 lacks (`log NAME`, `log_append`, `{file.…}`, `stream_clo
 left out: our fields travel in the one field of its access log that a `map` can fill, `user_id`.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,6 +30,8 @@ ON_GREEN_MARK = "on-green"
 SHARE_MARK = "share"
 ROUTE_FILE = "route"
 """Files in a route's directory: all goes to green; green is the route; it is a share; the route's name."""
+_HOSTILE = re.compile(r"[\x00-\x20\x7f{}`\"\\#$]|\s")
+"""What Caddy's lexer or replacer would take for more than itself. A state directory has none of it."""
 _SOURCES = ("preview-header", "preview-cookie")
 _UPSTREAM = "{http.reverse_proxy.upstream.hostport}"
 
@@ -67,7 +70,7 @@ def render_log(text: SnippetText) -> str:
 
 def render_snippet(text: SnippetText, *, log: Path, route: Path) -> str:
     """Both, for a site whose route stands at its own level."""
-    return seal(f"import {log}\nimport {route}\n", app=text.app)
+    return seal(f"import {_word(log)}\nimport {_word(route)}\n", app=text.app)
 
 
 def render_generation(text: SnippetText) -> str:
@@ -77,7 +80,7 @@ def render_generation(text: SnippetText) -> str:
 
 def render_dial(address: Address) -> str:
     """As Caddy dials it."""
-    return f"unix/{address.path}" if isinstance(address, SocketAddress) else str(address)
+    return f"unix/{_word(address.path)}" if isinstance(address, SocketAddress) else str(address)
 
 
 def render_logged(address: Address) -> str:
@@ -98,6 +101,14 @@ def parse_slot_of(text: str, *, blue: Address, green: Address) -> Slot | None:
     return None
 
 
+def _word(value: object) -> str:
+    """One word of a Caddyfile. Raises ValueError."""
+    text = str(value)
+    if not text or _HOSTILE.search(text):
+        raise ValueError(f"{text!r} cannot stand in a Caddyfile")
+    return text
+
+
 def _render_route_body(text: SnippetText, *, generation: str) -> str:
     """All that Caddy sorts stands in its order. Every upstream is a plain `reverse_proxy`, none in a `route` of ours:
     what the site answers itself, or sends elsewhere by a path, goes first, as it did before."""
@@ -113,7 +124,7 @@ def _render_route_body(text: SnippetText, *, generation: str) -> str:
 
 def _render_log(text: SnippetText) -> Iterable[str]:
     yield f"log celadon_{text.app} {{" if text.recent else "log {"
-    yield f"\toutput file {text.access_log} {{"
+    yield f"\toutput file {_word(text.access_log)} {{"
     if text.recent:
         yield "\t\tmode 0644"
     yield from ("\t\troll_size 64MiB", "\t\troll_keep 2", "\t}")
@@ -136,7 +147,7 @@ def _render_fields(text: SnippetText, *, generation: str) -> Iterable[str]:
         yield f'log_append celadon_generation "{generation}"'
         yield from (f"log_append {preview} celadon_preview yes" for preview in previews)
         if text.shares:
-            yield f"log_append @{_matcher(text, SHARE_MARK)} celadon_route {{file.{text.live}/{ROUTE_FILE}}}"
+            yield f"log_append @{_matcher(text, SHARE_MARK)} celadon_route {{file.{_word(text.live)}/{ROUTE_FILE}}}"
     else:
         yield from (f"vars {preview} celadon_preview yes" for preview in previews)
         told = f"celadon {generation} {_UPSTREAM} {{http.vars.celadon_preview}}"
@@ -163,7 +174,7 @@ def _asks_preview(text: SnippetText, source: str) -> str:
 
 
 def _file(text: SnippetText, mark: str) -> Sequence[str]:
-    return ["file {", f"\troot {text.live}", f"\ttry_files {mark}", "}"]
+    return ["file {", f"\troot {_word(text.live)}", f"\ttry_files {mark}", "}"]
 
 
 def _render_matcher(text: SnippetText, name: str, lines: Sequence[str]) -> Sequence[str]:
@@ -196,7 +207,7 @@ def place_names() -> Sequence[str]:
 def _render_placeholder(text: SnippetText, name: str) -> str:
     """The Caddyfile adapter takes a slash inside a placeholder for the end of a network's name and appends `:80`,
     unless the network is named: hence `tcp/`."""
-    pointed = f"{{file.{text.live}/{name}}}"
+    pointed = f"{{file.{_word(text.live)}/{name}}}"
     return f"unix/{pointed}" if isinstance(text.blue, SocketAddress) else f"tcp/{text.blue.host}:{pointed}"
 
 
@@ -212,7 +223,7 @@ def _render_slots(text: SnippetText) -> Iterable[str]:
 def _render_proxy(text: SnippetText, upstreams: str, *more: str) -> Iterable[str]:
     yield f"reverse_proxy {upstreams} {{"
     if text.options is not None:
-        yield f"\timport {text.options}"
+        yield f"\timport {_word(text.options)}"
     yield from (f"\theader_up -{header}" for header in OURS)
     yield from ("\ttransport http {", f"\t\tkeepalive {_IDLE_S}s", "\t}")
     yield from _indent(more)
