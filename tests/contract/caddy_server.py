@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,18 +13,44 @@ from celadon.host.layout import Layout
 from celadon.host.look_http import LookTarget, ask_look
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.names import AppName, Slot
-from celadon.model.settings import ProxyKind, ProxySettings, Settings, SourceSettings, SwitchWay, WebSettings
+from celadon.model.settings import (
+    ProxyKind,
+    ProxySettings,
+    Settings,
+    SourceSettings,
+    SwitchSettings,
+    SwitchWay,
+    WebSettings,
+)
+from tests.contract.single_visit import visit_as
 from tests.contract.slot_server import SlotServer, free_port
 from tests.contract.visitors import Visitors
 
 CADDY = str(Path(sys.executable).parent / "caddy")
+CADDIES = {"2.11": CADDY, "2.6": "/usr/bin/caddy"}
+"""A recent one, and the one that Debian 12 has."""
 
 
 class CaddyStage:
     """Implements ProxyStage. `user` is whom Caddy runs as, us by default; then we must be root."""
 
-    def __init__(self, base: Path, *, way: SwitchWay, sockets: bool = False, user: str | None = None) -> None:
+    sticky = True
+
+    def __init__(
+        self,
+        base: Path,
+        *,
+        way: SwitchWay,
+        sockets: bool = False,
+        user: str | None = None,
+        caddy: str = "2.11",
+        steps: tuple[int, ...] = (100,),
+        preview: bool = False,
+    ) -> None:
         self.base = base
+        self.binary = CADDIES[caddy]
+        self.steps = steps
+        self.preview = preview
         self.user = pwd.getpwnam(user) if user is not None else None
         # Its old server resets what the kernel has queued for it: 23 of 103,560 requests in 22 reloads.
         self.reloads = self.loses = way is not SwitchWay.POINTER
@@ -53,11 +78,13 @@ class CaddyStage:
             switch=way,
             directory=str(self.conf / "celadon"),
             config=str(self.main),
-            binary=shutil.which("caddy") or CADDY,
+            binary=self.binary,
             admin=self._admin,
             seen_timeout_s=seen_timeout_s,
+            preview=self.preview,
         )
-        return Settings(app=self.layout.app, source=SourceSettings(path="/srv/shop"), web=web, proxy=proxy)
+        source, switch = SourceSettings(path="/srv/shop"), SwitchSettings(steps=self.steps)
+        return Settings(app=self.layout.app, source=source, web=web, proxy=proxy, switch=switch)
 
     @property
     def _admin(self) -> str:
@@ -66,8 +93,9 @@ class CaddyStage:
     def write_main(self, *, neighbour: str = "", imported: bool = True) -> None:
         """`neighbour` is another site's block."""
         line = "\timport celadon/shop-one*.caddy\n" if imported else "\trespond nothing\n"
+        guard = "origins http://127.0.0.1\n\t\tenforce_origin"
         self.main.write_text(
-            f"{{\n\tadmin {self._admin}\n\tauto_https off\n\tpersist_config off\n}}\n\n"
+            f"{{\n\tadmin {self._admin} {{\n\t\t{guard}\n\t}}\n\tauto_https off\n}}\n\n"
             f"http://127.0.0.1:{self.port} {{\n{line}}}\n{neighbour}"
         )
 
@@ -101,6 +129,9 @@ class CaddyStage:
         target = LookTarget(address=("127.0.0.1", self.port), tls=False, host=f"127.0.0.1:{self.port}", path="/")
         return ask_look(target, headers={}, timeout_s=5)
 
+    def ask(self, client: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        return visit_as(self.port, client=client, host=f"127.0.0.1:{self.port}", headers=headers)
+
     def visitors(self) -> Visitors:
         return Visitors(self.port, host=f"127.0.0.1:{self.port}")
 
@@ -112,6 +143,10 @@ class CaddyStage:
         return (self.base / "caddy.log").read_text().count("adapted config") + (
             self.base / "caddy.log"
         ).read_text().count("load complete")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(timeout=20)
 
     def stop(self) -> None:
         self._process.terminate()

@@ -9,19 +9,29 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from celadon.drivers.proxies.caddy import CaddyProxy
 from celadon.drivers.proxies.caddy_log import ensure_log_writable
+from celadon.drivers.proxies.headers import PREVIEW_HEADER
+from celadon.host.layout import Layout
+from celadon.host.look_mark import read_secret
+from celadon.host.pointer import read_pointer
 from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
-from celadon.model.names import Slot
+from celadon.model.names import AppName, Slot
 from celadon.model.observed import Effect, FindingLevel
 from celadon.model.settings import SwitchWay
-from tests.contract.caddy_server import CaddyStage
-from tests.contract.proxy_promises import ProxyPromises, ignore, read_hits
+from tests.contract.caddy_server import CADDIES, CaddyStage
+from tests.contract.preview_promises import PreviewPromises
+from tests.contract.proxy_promises import POINTER_POINTS, RELOAD_POINTS, ProxyPromises, ignore, read_hits
+from tests.contract.share_promises import STEPS, SharePromises
+from tests.contract.slot_server import free_port
 
 MakeStage = Callable[..., CaddyStage]
 NEEDS_ROOT = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="a Caddy of another user needs root")]
@@ -35,7 +45,7 @@ def make_stage(tmp_path: Path) -> Iterator[MakeStage]:
     opened = Path(tempfile.mkdtemp(prefix="celadon-"))
     opened.chmod(0o755)
 
-    def make(way: SwitchWay = SwitchWay.POINTER, *, user: str | None = None, **knobs: bool) -> CaddyStage:
+    def make(way: SwitchWay = SwitchWay.POINTER, *, user: str | None = None, **knobs: Any) -> CaddyStage:
         place = opened if user is not None else tmp_path
         made.append(CaddyStage(place / f"caddy{len(made)}", way=way, user=user, **knobs))
         return made[-1]
@@ -46,19 +56,21 @@ def make_stage(tmp_path: Path) -> Iterator[MakeStage]:
     shutil.rmtree(opened)
 
 
+KINDS = ("pointer", "pointer-sockets", "reload", "reload-sockets", "pointer-nobody", "reload-nobody")
+
+
 @pytest.fixture(
     params=[
-        "pointer",
-        "pointer-sockets",
-        "reload",
-        "reload-sockets",
-        pytest.param("pointer-nobody", marks=NEEDS_ROOT),
-        pytest.param("reload-nobody", marks=NEEDS_ROOT),
+        pytest.param(f"{caddy} {kind}", marks=NEEDS_ROOT if "nobody" in kind else [])
+        for caddy in CADDIES
+        for kind in KINDS
     ]
 )
 def stage(request: pytest.FixtureRequest, make_stage: MakeStage) -> CaddyStage:
-    way, _, kind = request.param.partition("-")
-    return make_stage(SwitchWay(way), sockets=kind == "sockets", user="nobody" if kind == "nobody" else None)
+    caddy, _, rest = request.param.partition(" ")
+    way, _, kind = rest.partition("-")
+    user = "nobody" if kind == "nobody" else None
+    return make_stage(SwitchWay(way), sockets=kind == "sockets", user=user, caddy=caddy)
 
 
 class TestCaddy(ProxyPromises):
@@ -105,7 +117,7 @@ class TestCaddy(ProxyPromises):
     def test_a_hand_edit_is_shown_and_refused(self, stage: CaddyStage) -> None:
         """The edit stays: it may be somebody's midnight repair."""
         stage.proxy.install()
-        snippet = stage.conf / "celadon" / "shop-one.caddy"
+        snippet = stage.conf / "celadon" / "shop-one.log"
         edited = snippet.read_text().replace("roll_keep 2", "roll_keep 9")
         snippet.write_text(edited)
         found = [each for each in stage.proxy.check() if each.level is FindingLevel.PROBLEM]
@@ -113,6 +125,23 @@ class TestCaddy(ProxyPromises):
         with pytest.raises(StepError, match="edited by hand"):
             stage.proxy.install()
         assert snippet.read_text() == edited
+
+
+class TestShares(SharePromises):
+    """Only where Caddy reads files by name: 2.8 and later."""
+
+    @pytest.fixture(params=[False, True], ids=["ports", "sockets"])
+    def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> CaddyStage:
+        return make_stage(sockets=request.param, steps=STEPS)
+
+
+class TestPreview(PreviewPromises):
+    """In both ways and both versions."""
+
+    @pytest.fixture(params=[f"{caddy} {way}" for caddy in CADDIES for way in ("pointer", "reload")])
+    def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> CaddyStage:
+        caddy, _, way = request.param.partition(" ")
+        return make_stage(SwitchWay(way), caddy=caddy, preview=True)
 
 
 def test_a_configuration_broken_by_others_moves_nothing(make_stage: MakeStage) -> None:
@@ -249,3 +278,189 @@ def acting_as(name: str) -> Iterator[None]:
         os.setresuid(0, 0, 0)
         os.setresgid(0, 0, 0)
         os.setgroups(groups)
+
+
+class Death(BaseException):
+    """Of the deploying process, at a point of a switch."""
+
+
+@pytest.mark.parametrize("point", RELOAD_POINTS)
+@pytest.mark.parametrize("kind", ["2.11 pointer", "2.6 pointer", "2.11 reload", "2.6 reload"])
+def test_caddy_killed_at_any_point_of_a_switch_serves_what_the_pointer_names(
+    make_stage: MakeStage, kind: str, point: str
+) -> None:
+    """Celadon dies there too. Started again, Caddy and the disk say the same; the next switch works."""
+    caddy, _, way = kind.partition(" ")
+    stage = make_stage(SwitchWay(way), caddy=caddy)
+    stage.proxy.install()
+    stage.proxy.switch(Slot.BLUE, reached=ignore)
+
+    def die(reached: str) -> None:
+        if reached == point:
+            stage.kill()
+            raise Death
+
+    if point in (RELOAD_POINTS if stage.reloads else POINTER_POINTS):
+        with pytest.raises(Death):
+            stage.proxy.switch(Slot.GREEN, reached=die)
+        stage.start()
+    view = stage.proxy.observe()
+    assert (view.slot, view.seen, view.disagreement) == (read_pointer(stage.layout.pointer), True, "")
+    assert view.slot is not None
+    assert stage.ask("127.0.9.9")[1] == view.slot.value
+    assert stage.proxy.switch(Slot.GREEN, reached=ignore).seen
+
+
+def test_a_pointer_that_says_otherwise_is_told_with_both_values(make_stage: MakeStage) -> None:
+    """A death between the move and the reload: the disk names green, Caddy serves blue."""
+    stage = make_stage(SwitchWay.RELOAD)
+    stage.proxy.install()
+    stage.proxy.switch(Slot.BLUE, reached=ignore)
+
+    def die(point: str) -> None:
+        if point == "before_reload":
+            raise Death
+
+    with pytest.raises(Death):
+        stage.proxy.switch(Slot.GREEN, reached=die)
+    view = stage.proxy.observe()
+    assert (view.slot, view.seen) == (Slot.BLUE, True)
+    assert "names green" in view.disagreement
+    assert "from blue" in view.disagreement
+    assert stage.proxy.switch(Slot.BLUE, reached=ignore).seen
+    assert stage.proxy.observe().disagreement == ""
+
+
+def test_two_apps_behind_one_caddy_switch_at_once(make_stage: MakeStage) -> None:
+    """By reload: neither loads a configuration that lacks what the other has just written, and neither touches the
+    other's files."""
+    stage = make_stage(SwitchWay.RELOAD)
+    other = Neighbour(stage)
+    stage.write_main(neighbour=other.block)
+    for proxy in (stage.proxy, other.proxy):
+        proxy.install()
+        assert proxy.switch(Slot.BLUE, reached=ignore).seen
+    for to in [Slot.GREEN, Slot.BLUE] * 4:
+        with ThreadPoolExecutor() as pool:
+            switching = [pool.submit(each.switch, to, reached=ignore) for each in (stage.proxy, other.proxy)]
+            assert [each.result().seen for each in switching] == [True, True]
+        assert [each.observe().slot for each in (stage.proxy, other.proxy)] == [to, to]
+
+
+def test_a_refusal_of_one_app_does_not_undo_what_another_has_changed(make_stage: MakeStage) -> None:
+    """What is put back is its own."""
+    stage = make_stage(SwitchWay.RELOAD)
+    other = Neighbour(stage)
+    stage.write_main(neighbour=other.block)
+    for proxy in (stage.proxy, other.proxy):
+        proxy.install()
+        assert proxy.switch(Slot.BLUE, reached=ignore).seen
+    taken = stage.slots[Slot.BLUE].address
+    clash = f"http://{taken} {{\n\trespond hi\n}}\n"
+
+    def break_it(point: str) -> None:
+        if point == "before_pointer":
+            assert other.proxy.switch(Slot.GREEN, reached=ignore).seen
+            stage.write_main(neighbour=other.block + clash)
+
+    assert not stage.proxy.switch(Slot.GREEN, reached=break_it).seen
+    stage.write_main(neighbour=other.block)
+    assert (stage.proxy.observe().slot, other.proxy.observe().slot) == (Slot.BLUE, Slot.GREEN)
+
+
+@pytest.mark.parametrize("caddy", CADDIES)
+def test_imports_from_elsewhere_are_judged_with_ours(make_stage: MakeStage, caddy: str) -> None:
+    """The site may lie anywhere; nothing of what was staged is left."""
+    stage = make_stage(caddy=caddy)
+    elsewhere = stage.base / "sites"
+    elsewhere.mkdir()
+    text = stage.main.read_text()
+    head, _, site = text.partition("\n\n")
+    (elsewhere / "shop.caddy").write_text(site.replace("celadon/shop-one*", "../conf/celadon/shop-one*"))
+    stage.main.write_text(f"{head}\n\nimport {elsewhere}/*.caddy\n")
+    assert [found.level for found in stage.proxy.check()] == [FindingLevel.OK]
+    stage.proxy.install()
+    assert stage.proxy.switch(Slot.GREEN, reached=ignore).seen
+    assert [*stage.layout.home.glob("*.partial")] == []
+
+
+def test_what_a_death_in_the_checker_left_goes_with_the_next(make_stage: MakeStage) -> None:
+    """It lies under the app's home, worthless by its name."""
+    stage = make_stage()
+    left = stage.layout.home / "caddy-999999999.partial"
+    left.mkdir()
+    stage.proxy.check()
+    assert not left.exists()
+
+
+class TestCheck:
+    def test_an_admin_port_is_a_warning_with_the_lines_that_close_it(self, make_stage: MakeStage) -> None:
+        """CVE-2026-27589: a page in a browser on this machine could load a configuration."""
+        stage = make_stage()
+        head, _, rest = stage.main.read_text().partition("\tauto_https")
+        stage.main.write_text("{\n\tadmin localhost:2019\n\tauto_https" + rest)
+        found = [each for each in stage.proxy.check() if each.level is FindingLevel.WARNING]
+        assert [(each.subject, "admin unix//run/caddy/admin.sock" in each.fix) for each in found] == [("admin", True)]
+        assert "localhost:2019" in found[0].text
+        assert head
+
+    def test_the_way_that_reloads_tells_what_it_loses(self, make_stage: MakeStage) -> None:
+        """Measured, as a number."""
+        found = make_stage(SwitchWay.RELOAD).proxy.check()
+        assert any("23 of 103,560" in each.text for each in found)
+
+    def test_shares_before_2_8_are_refused_with_the_reason(self, make_stage: MakeStage) -> None:
+        """Not at the first step of a deploy."""
+        found = make_stage(caddy="2.6", steps=STEPS).proxy.check()
+        assert [each.subject for each in found if each.level is FindingLevel.PROBLEM] == ["shares"]
+
+    def test_a_route_that_no_look_reaches_is_told(self, make_stage: MakeStage) -> None:
+        """The line of a probe request must arrive."""
+        stage = make_stage()
+        stage.proxy.install()
+        stage.write_main(imported=False)
+        stage.stop()
+        stage.start()
+        stage.write_main()
+        found = [each for each in stage.proxy.check() if each.level is FindingLevel.PROBLEM]
+        assert [each.subject for each in found] == ["access log"]
+
+    def test_a_log_of_the_sites_own_before_2_8_is_told(self, make_stage: MakeStage) -> None:
+        """There Caddy keeps one log a site, and ours would take its place unsaid."""
+        stage = make_stage(caddy="2.6")
+        stage.main.write_text(stage.main.read_text().replace("\timport celadon", "\tlog\n\timport celadon"))
+        found = [each for each in stage.proxy.check() if each.level is FindingLevel.WARNING]
+        assert [each.subject for each in found] == ["access log"]
+
+
+@pytest.mark.parametrize("caddy", CADDIES)
+def test_the_preview_secret_is_for_caddy_and_its_owner(make_stage: MakeStage, caddy: str) -> None:
+    """Neither the snippet nor the log tells it to others; a Caddy of another user can read it at its start."""
+    if os.geteuid() != 0:
+        return
+    stage = make_stage(user="nobody", caddy=caddy, preview=True)
+    stage.proxy.install()
+    stage.proxy.switch(Slot.BLUE, reached=ignore)
+    secret = read_secret(stage.layout.preview_secret)
+    assert stage.ask("127.0.5.6", {PREVIEW_HEADER: secret}) == (200, "green")
+    holding = [path for path in (stage.conf / "celadon").iterdir() if secret in path.read_text()]
+    assert [(path.name, path.group(), path.stat().st_mode & 0o777) for path in holding] == [
+        ("shop-one.route", "nogroup", 0o640)
+    ]
+    stage.stop()
+    assert secret not in stage.layout.access_log.read_text()
+    stage.start()
+    assert stage.proxy.observe().seen
+
+
+class Neighbour:
+    """Another app behind the same Caddy, with slots that are the first one's."""
+
+    def __init__(self, stage: CaddyStage) -> None:
+        port = free_port()
+        layout = Layout(stage.base / "state", AppName("other"))
+        layout.home.mkdir(parents=True)
+        own = stage.settings
+        proxy = replace(own.proxy, site=f"http://127.0.0.1:{port}", listen=f"127.0.0.1:{port}")
+        self.proxy = CaddyProxy(layout, replace(own, app=layout.app, proxy=proxy))
+        self.block = f"http://127.0.0.1:{port} {{\n\timport celadon/other.cadd*\n}}\n"

@@ -136,6 +136,7 @@ PROXY_DEFAULTS: dict[ProxyKind, dict[str, str]] = {
 }
 SHARES: dict[ProxyKind, tuple[SwitchWay, ...]] = {
     ProxyKind.NGINX: (SwitchWay.POINTER,),
+    ProxyKind.CADDY: (SwitchWay.POINTER,),
     ProxyKind.HAPROXY: (SwitchWay.POINTER,),
     ProxyKind.TRAEFIK: (SwitchWay.POINTER,),
 }

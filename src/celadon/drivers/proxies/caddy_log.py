@@ -23,7 +23,7 @@ def ensure_log_writable(log: Path, *, listen: TcpAddress) -> None:
     """The log's directory exists and, with a log that is there already, belongs to who listens. Idempotent. Only root
     can give; others make the directory and find it given by a person."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    owner = _find_owner(listen) if os.geteuid() == 0 else None
+    owner = find_owner(listen) if os.geteuid() == 0 else None
     if owner is not None:
         _give(log.parent, owner)
         _give(log, owner)
@@ -44,9 +44,9 @@ def check_log(log: Path, *, listen: TcpAddress) -> Iterator[Finding]:
         yield _problem(text, fix=f"mkdir -p {log.parent} && sudo chown {name}: {log.parent}")
 
 
-def _find_owner(listen: TcpAddress) -> ProcessOwner | None:
-    """None where root alone listens, who may write anywhere, and where several others do. systemd holds a socket that
-    it has opened for Caddy too, so root among others is not asked."""
+def find_owner(listen: TcpAddress) -> ProcessOwner | None:
+    """Whom Caddy runs as. None where root alone listens, who may write anywhere, and where several others do. systemd
+    holds a socket that it has opened for Caddy too, so root among others is not asked."""
     pids = KernelSockets().listening_pids(listen) or ()
     owners = {owner for owner in map(read_owner, pids) if owner is not None and owner.uid != 0}
     return owners.pop() if len(owners) == 1 else None

@@ -1,16 +1,21 @@
-"""The snippet that Caddy reads of an app, from typed values only. Pure.
+"""The snippets that Caddy reads of an app, from typed values only. Pure.
 
-The user's site block imports it. In the pointer way the upstream holds a placeholder that reads a file at each
-request: the port, or the socket's path. Pooled connections, which Caddy keeps by address, so never stick to the slot
-that was left. (The Caddyfile adapter takes a slash inside a placeholder for the end of a network's name and appends
-`:80`, unless the network is named: hence `tcp/`.)
+The user's site block imports them. In the pointer way a `file` matcher looks at each request whether the pointer's
+directory holds green's mark: two upstreams with fixed addresses, one `lstat` between them. Pooled connections, which
+Caddy keeps by address, so never stick to the slot that was left. A share is a pool of a hundred places, each of which
+reads its slot's address from a file (`{file.…}`): Caddy chooses the place by a hash of the client's address.
+
+What Caddy before 2.8 lacks (`log NAME`, `log_append`, `{file.…}`, `stream_close_delay`) is written otherwise there or
+left out: our fields travel in the one field of its access log that a `map` can fill, `user_id`.
 """
 
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
-from celadon.drivers.proxies.headers import LOOK_HEADER
+from celadon.drivers.proxies.headers import OURS, PREVIEW_COOKIE, PREVIEW_HEADER
 from celadon.drivers.proxies.sealed import digest, seal
 from celadon.model.address import Address, SocketAddress
 from celadon.model.names import AppName, Slot
@@ -18,38 +23,64 @@ from celadon.model.names import AppName, Slot
 _IDLE_S = 1
 """Idle connections to a slot that was left end after this long; the drain waits for them. Caddy's own default of two
 minutes would make every drain run into its timeout."""
+PLACES_COUNT = 100
+"""Of a share: one for each hundredth."""
+GREEN_MARK = "green"
+ON_GREEN_MARK = "on-green"
+SHARE_MARK = "share"
+ROUTE_FILE = "route"
+"""Files in a route's directory: all goes to green; green is the route; it is a share; the route's name."""
+_HOSTILE = re.compile(r"[\x00-\x20\x7f{}`\"\\#$]|\s")
+"""What Caddy's lexer or replacer would take for more than itself. A state directory has none of it."""
+_SOURCES = ("preview-header", "preview-cookie")
+_UPSTREAM = "{http.reverse_proxy.upstream.hostport}"
 
 
 class SnippetText(Struct, frozen=True, kw_only=True):
-    """`fixed` False: the pointer way, where `live` names the directory that holds the file `upstream`; of `upstream`
-    only the kind counts then. `keep_streams_s`: how long WebSockets outlive a reload, in the way that reloads."""
+    """`fixed` None: the pointer way, where `live` names the directory that is asked. `options`: a file of
+    subdirectives of `reverse_proxy` that the site's owner keeps. `keep_streams_s`: how long WebSockets outlive a
+    reload, in the way that reloads. `secret`: of the preview; empty without one. `recent`: see caddy_version."""
 
     app: AppName
     live: Path
     access_log: Path
-    upstream: Address
-    fixed: bool
+    blue: Address
+    green: Address
+    fixed: Slot | None = None
+    options: Path | None = None
     keep_streams_s: int = 0
+    shares: bool = False
+    secret: str = ""
+    recent: bool = True
+
+    def address(self, slot: Slot) -> Address:
+        return self.blue if slot is Slot.BLUE else self.green
 
 
-def render_snippet(text: SnippetText) -> str:
-    """Ends with a newline, begins with the line by which a hand edit is found."""
-    return seal(_render_body(text, generation=render_generation(text)), app=text.app)
+def render_route(text: SnippetText) -> str:
+    """The handlers, for wherever in a site the route stands. Ends with a newline, begins with the lines by which a hand
+    edit is found."""
+    return seal(_render_route_body(text, generation=render_generation(text)), app=text.app)
+
+
+def render_log(text: SnippetText) -> str:
+    """The access log, which Caddy takes at a site's own level only."""
+    return seal("\n".join([*_render_log(text), ""]), app=text.app)
+
+
+def render_snippet(text: SnippetText, *, log: Path, route: Path) -> str:
+    """Both, for a site whose route stands at its own level."""
+    return seal(f"import {_word(log)}\nimport {_word(route)}\n", app=text.app)
 
 
 def render_generation(text: SnippetText) -> str:
     """Names this rendering in every log line."""
-    return digest(_render_body(text, generation=""))[:12]
+    return digest("\n".join([*_render_log(text), _render_route_body(text, generation="")]))[:12]
 
 
 def render_dial(address: Address) -> str:
     """As Caddy dials it."""
-    return f"unix/{address.path}" if isinstance(address, SocketAddress) else str(address)
-
-
-def render_pointed(address: Address) -> str:
-    """What the file `upstream` of a slot holds: the part of the address that differs between slots."""
-    return address.path if isinstance(address, SocketAddress) else str(address.port)
+    return f"unix/{_word(address.path)}" if isinstance(address, SocketAddress) else str(address)
 
 
 def render_logged(address: Address) -> str:
@@ -57,40 +88,147 @@ def render_logged(address: Address) -> str:
     return address.path if isinstance(address, SocketAddress) else str(address)
 
 
+def render_place(address: Address) -> str:
+    """What the file of a share's place holds: the part of the address that differs between slots."""
+    return address.path if isinstance(address, SocketAddress) else str(address.port)
+
+
 def parse_slot_of(text: str, *, blue: Address, green: Address) -> Slot | None:
-    """Which slot a snippet of the reload way names."""
+    """Which slot a snippet of the reload way names: its one `reverse_proxy` that stands at no indentation."""
     for slot, address in ((Slot.BLUE, blue), (Slot.GREEN, green)):
-        if f"reverse_proxy {render_dial(address)} {{" in text:
+        if f"\nreverse_proxy {render_dial(address)} {{" in text:
             return slot
     return None
 
 
-def _render_body(text: SnippetText, *, generation: str) -> str:
-    upstream = render_dial(text.upstream) if text.fixed else _render_placeholder(text)
-    return "\n".join(
-        [
-            f"log celadon_{text.app} {{",
-            f"\toutput file {text.access_log} {{",
-            "\t\tmode 0644",
-            "\t\troll_size 64MiB",
-            "\t\troll_keep 2",
-            "\t}",
-            "\tformat json",
-            "}",
-            "log_append celadon_upstream {http.reverse_proxy.upstream.hostport}",
-            f'log_append celadon_generation "{generation}"',
-            f"reverse_proxy {upstream} {{",
-            f"\theader_up -{LOOK_HEADER}",
-            "\ttransport http {",
-            f"\t\tkeepalive {_IDLE_S}s",
-            "\t}",
-            *([f"\tstream_close_delay {text.keep_streams_s}s"] if text.fixed else []),
-            "}",
-            "",
-        ]
-    )
+def _word(value: object) -> str:
+    """One word of a Caddyfile. Raises ValueError."""
+    text = str(value)
+    if not text or _HOSTILE.search(text):
+        raise ValueError(f"{text!r} cannot stand in a Caddyfile")
+    return text
 
 
-def _render_placeholder(text: SnippetText) -> str:
-    pointed = f"{{file.{text.live}/upstream}}"
-    return f"unix/{pointed}" if isinstance(text.upstream, SocketAddress) else f"tcp/{text.upstream.host}:{pointed}"
+def _render_route_body(text: SnippetText, *, generation: str) -> str:
+    """All that Caddy sorts stands in its order. Every upstream is a plain `reverse_proxy`, none in a `route` of ours:
+    what the site answers itself, or sends elsewhere by a path, goes first, as it did before."""
+    lines = [
+        *_render_matchers(text),
+        *_render_fields(text, generation=generation),
+        *_render_previews(text),
+        *_render_share(text),
+        *_render_slots(text),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _render_log(text: SnippetText) -> Iterable[str]:
+    yield f"log celadon_{text.app} {{" if text.recent else "log {"
+    yield f"\toutput file {_word(text.access_log)} {{"
+    if text.recent:
+        yield "\t\tmode 0644"
+    yield from ("\t\troll_size 64MiB", "\t\troll_keep 2", "\t}")
+    yield from _render_format(text)
+    yield "}"
+
+
+def _render_format(text: SnippetText) -> Sequence[str]:
+    """The log can be read by others, so it must not hold the secret of the preview."""
+    if not text.secret:
+        return ["\tformat json"]
+    deletion = f"request>headers>{PREVIEW_HEADER} delete"
+    return ["\tformat filter {", "\t\twrap json", "\t\tfields {", f"\t\t\t{deletion}", "\t\t}", "\t}"]
+
+
+def _render_fields(text: SnippetText, *, generation: str) -> Iterable[str]:
+    previews = [f"@{_matcher(text, source)}" for source in _SOURCES] if text.secret else []
+    if text.recent:
+        yield f"log_append celadon_upstream {_UPSTREAM}"
+        yield f'log_append celadon_generation "{generation}"'
+        yield from (f"log_append {preview} celadon_preview yes" for preview in previews)
+        if text.shares:
+            yield f"log_append @{_matcher(text, SHARE_MARK)} celadon_route {{file.{_word(text.live)}/{ROUTE_FILE}}}"
+    else:
+        yield from (f"vars {preview} celadon_preview yes" for preview in previews)
+        told = f"celadon {generation} {_UPSTREAM} {{http.vars.celadon_preview}}"
+        yield from ("map {http.request.method} {http.auth.user.id} {", f'\tdefault "{told}"', "}")
+
+
+def _render_matchers(text: SnippetText) -> Iterable[str]:
+    pointed = text.fixed is None
+    if pointed:
+        yield from _render_matcher(text, GREEN_MARK, _file(text, GREEN_MARK))
+    for source in _SOURCES if text.secret else ():
+        asks = _asks_preview(text, source)
+        yield from _render_matcher(text, source, [asks])
+        if pointed:
+            yield from _render_matcher(text, f"{source}-{ON_GREEN_MARK}", [asks, *_file(text, ON_GREEN_MARK)])
+    if text.shares:
+        yield from _render_matcher(text, SHARE_MARK, _file(text, SHARE_MARK))
+
+
+def _asks_preview(text: SnippetText, source: str) -> str:
+    if source == _SOURCES[0]:
+        return f"header {PREVIEW_HEADER} {text.secret}"
+    return rf"header_regexp Cookie `(?:^|;\s*){PREVIEW_COOKIE}={text.secret}\s*(?:;|$)`"
+
+
+def _file(text: SnippetText, mark: str) -> Sequence[str]:
+    return ["file {", f"\troot {_word(text.live)}", f"\ttry_files {mark}", "}"]
+
+
+def _render_matcher(text: SnippetText, name: str, lines: Sequence[str]) -> Sequence[str]:
+    return [f"@{_matcher(text, name)} {{", *_indent(lines), "}"]
+
+
+def _matcher(text: SnippetText, name: str) -> str:
+    return f"celadon-{text.app}-{name}"
+
+
+def _render_previews(text: SnippetText) -> Iterable[str]:
+    for source in _SOURCES if text.secret else ():
+        if text.fixed is None:
+            on_green = _matcher(text, f"{source}-{ON_GREEN_MARK}")
+            yield from _render_proxy(text, f"@{on_green} {render_dial(text.blue)}")
+        idle = render_dial(text.address((text.fixed or Slot.BLUE).other))
+        yield from _render_proxy(text, f"@{_matcher(text, source)} {idle}")
+
+
+def _render_share(text: SnippetText) -> Iterable[str]:
+    if text.shares:
+        places = " ".join(_render_placeholder(text, name) for name in place_names())
+        yield from _render_proxy(text, f"@{_matcher(text, SHARE_MARK)} {places}", "lb_policy client_ip_hash")
+
+
+def place_names() -> Sequence[str]:
+    return [f"{index:02d}" for index in range(PLACES_COUNT)]
+
+
+def _render_placeholder(text: SnippetText, name: str) -> str:
+    """The Caddyfile adapter takes a slash inside a placeholder for the end of a network's name and appends `:80`,
+    unless the network is named: hence `tcp/`."""
+    pointed = f"{{file.{_word(text.live)}/{name}}}"
+    return f"unix/{pointed}" if isinstance(text.blue, SocketAddress) else f"tcp/{text.blue.host}:{pointed}"
+
+
+def _render_slots(text: SnippetText) -> Iterable[str]:
+    if text.fixed is not None:
+        delay = [f"stream_close_delay {text.keep_streams_s}s"] if text.recent else []
+        yield from _render_proxy(text, render_dial(text.address(text.fixed)), *delay)
+    else:
+        yield from _render_proxy(text, f"@{_matcher(text, GREEN_MARK)} {render_dial(text.green)}")
+        yield from _render_proxy(text, render_dial(text.blue))
+
+
+def _render_proxy(text: SnippetText, upstreams: str, *more: str) -> Iterable[str]:
+    yield f"reverse_proxy {upstreams} {{"
+    if text.options is not None:
+        yield f"\timport {_word(text.options)}"
+    yield from (f"\theader_up -{header}" for header in OURS)
+    yield from ("\ttransport http {", f"\t\tkeepalive {_IDLE_S}s", "\t}")
+    yield from _indent(more)
+    yield "}"
+
+
+def _indent(lines: Iterable[str]) -> Iterable[str]:
+    return (f"\t{line}" for line in lines)

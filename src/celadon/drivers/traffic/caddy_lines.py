@@ -1,4 +1,4 @@
-"""Caddy's JSON access log, with the two fields that our snippet appends."""
+"""Caddy's JSON access log, with the fields that our snippet appends; before 2.8, with what it puts into `user_id`."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,9 +6,10 @@ import msgspec
 from msgspec import Struct, field
 
 from celadon.model.names import Slot
-from celadon.model.observed import Hit
+from celadon.model.observed import PREVIEWED, Hit
 
 _ROUTE_LIMIT = 200
+_OURS = "celadon"
 
 
 class CaddyRequest(Struct, frozen=True):
@@ -19,17 +20,39 @@ class CaddyRequest(Struct, frozen=True):
 
 
 class CaddyLine(Struct, frozen=True):
-    """`duration` in seconds. `celadon_upstream` is the address that was asked, empty where none was."""
+    """`duration` in seconds. `user_id`: `celadon <generation> <upstream> <preview>` where Caddy is too old to append
+    fields."""
 
     request: CaddyRequest = CaddyRequest()
     status: int = 0
     duration: float = 0.0
+    user_id: str = ""
     celadon_upstream: str = ""
     celadon_generation: str = ""
+    celadon_route: str = ""
+    celadon_preview: str = ""
 
     @property
     def look(self) -> str:
         return next(iter(self.request.headers.get("X-Celadon-Look", ())), "")
+
+    @property
+    def upstream(self) -> str:
+        """The address that was asked, empty where none was."""
+        return self.celadon_upstream or self._told(2)
+
+    @property
+    def generation(self) -> str:
+        return self.celadon_generation or self._told(1)
+
+    @property
+    def is_preview(self) -> bool:
+        return bool(self.celadon_preview or self._told(3))
+
+    def _told(self, index: int) -> str:
+        """Paths of sockets hold no space: they are ours."""
+        words = self.user_id.split(" ")
+        return words[index] if words[0] == _OURS and index < len(words) else ""
 
 
 _decoder = msgspec.json.Decoder(CaddyLine)
@@ -49,7 +72,7 @@ def make_hit_parser(slots: Mapping[str, Slot]) -> Callable[[bytes], Hit | None]:
         found = parse_caddy_line(line)
         if found is None or not found.request.method:
             return None
-        slot = slots.get(found.celadon_upstream)
+        slot = slots.get(found.upstream)
         return Hit(
             slot=slot,
             status=found.status,
@@ -57,7 +80,12 @@ def make_hit_parser(slots: Mapping[str, Slot]) -> Callable[[bytes], Hit | None]:
             duration_ms=found.duration * 1000,
             client_key=found.request.remote_ip,
             route=f"{found.request.method} {found.request.uri.partition('?')[0]}"[:_ROUTE_LIMIT],
-            look=found.look,
+            look=PREVIEWED if found.is_preview else _unless_forged(found.look),
         )
 
     return parse
+
+
+def _unless_forged(look: str) -> str:
+    """The word is the proxy's; a client's header that says it says nothing."""
+    return "" if look == PREVIEWED else look

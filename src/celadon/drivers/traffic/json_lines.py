@@ -97,7 +97,7 @@ def _parse_upstream_status(text: str) -> int | None:
 
 class JsonLinesTraffic:
     """Implements contracts.traffic.Traffic. `parse` makes a hit of a line, None where it cannot; `mark` is what our own
-    looks begin with."""
+    looks begin with. A line that `parse` calls PREVIEWED is one by the proxy's own word."""
 
     def __init__(self, path: Path, *, mark: str, parse: Callable[[bytes], Hit | None] = parse_hit) -> None:
         self._tail = LineTail(path)

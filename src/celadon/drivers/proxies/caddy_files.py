@@ -1,0 +1,179 @@
+"""An app's snippets and its pointer's directories: what they are to say, which of them names the route."""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from celadon.drivers.proxies.accepted import merge_accepted
+from celadon.drivers.proxies.caddy_log import find_owner
+from celadon.drivers.proxies.caddy_text import (
+    GREEN_MARK,
+    ON_GREEN_MARK,
+    ROUTE_FILE,
+    SHARE_MARK,
+    SnippetText,
+    parse_slot_of,
+    place_names,
+    render_generation,
+    render_log,
+    render_place,
+    render_route,
+    render_snippet,
+)
+from celadon.drivers.proxies.caddy_version import CaddyVersion, read_version, remember_version
+from celadon.host.files import write_atomic
+from celadon.host.layout import Layout
+from celadon.host.look_http import parse_look_target
+from celadon.host.look_mark import ensure_secret, read_secret
+from celadon.host.pointer import live_path, prepare_pointer, read_pointer, route_path
+from celadon.model.address import TcpAddress
+from celadon.model.names import Slot
+from celadon.model.settings import Settings, SwitchWay
+
+_WHOLE = 100
+_NO_SECRET = "0" * 24
+"""Stands in a snippet that is rendered before the first install has made a secret, and is never put in place."""
+
+
+class SnippetFiles:
+    """One app's."""
+
+    def __init__(self, layout: Layout, settings: Settings) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._directory = Path(settings.proxy.directory)
+        target = parse_look_target(site=settings.proxy.site, listen=settings.proxy.listen, path="/")
+        self.listen = TcpAddress(host=target.address[0], port=target.address[1])
+        self._version: CaddyVersion | None = None
+        self.main = Path(settings.proxy.config)
+        self.snippet = self._directory / f"{settings.app}.caddy"
+        self.route = self._directory / f"{settings.app}.route"
+        self.log = self._directory / f"{settings.app}.log"
+        self.options = self._directory / f"{settings.app}.options"
+        self.expects_options = False
+        self.access_log = layout.access_log
+        self.remembered_version = layout.home / "caddy-version"
+        self.pointed = settings.proxy.switch is SwitchWay.POINTER
+        self.shared = self.pointed and any(step < _WHOLE for step in settings.switch.steps)
+
+    @property
+    def version(self) -> CaddyVersion:
+        if self._version is None:
+            self._version = read_version(self._settings.proxy.binary, remembered=self.remembered_version)
+        return self._version
+
+    def render(self, slot: Slot | None = None) -> dict[Path, str]:
+        """With `slot` as the route, in the way that reloads; by default the one on disk. In the order in which they are
+        put in place: what imports comes after what it imports."""
+        text = self._text(slot)
+        rendered = {
+            self.log: render_log(text),
+            self.route: render_route(text),
+            self.snippet: render_snippet(text, log=self.log, route=self.route),
+        }
+        return {path: merge_accepted(self._layout, path, each) for path, each in rendered.items()}
+
+    def generation(self) -> str:
+        return render_generation(self._text(None))
+
+    def read(self) -> dict[Path, str | None]:
+        return {path: read_text(path) for path in (self.log, self.route, self.snippet)}
+
+    def put(self, texts: Mapping[Path, str | None]) -> None:
+        """Write what differs. None: it goes, what imports first."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        present = {path: read_text(path) for path in texts}
+        for path, text in texts.items():
+            if text is not None and text != present[path]:
+                self._write(path, text)
+        for path, text in reversed([*texts.items()]):
+            if text is None:
+                path.unlink(missing_ok=True)
+
+    def _write(self, path: Path, text: str) -> None:
+        """Who may read it: all; where it holds the preview's secret, its owner and Caddy's group."""
+        if path != self.route or not self._settings.proxy.preview:
+            _replace(path, text)
+            return
+        owner = find_owner(self.listen) if os.geteuid() == 0 else None
+        group = owner.gid if owner is not None else _group_of(path)
+        write_atomic(path, text, mode=0o640)
+        os.chown(path, -1, group)
+
+    def read_route(self) -> Slot | None:
+        """In the reload way the snippet names the slot once the pointer was ever set."""
+        pointed = read_pointer(self._layout.pointer)
+        if self.pointed or pointed is None:
+            return pointed
+        web = self._settings.web
+        return parse_slot_of(read_text(self.route) or "", blue=web.blue, green=web.green) or pointed
+
+    def prepare(self) -> None:
+        """What Caddy it is, the secrets, and everything that the pointer can name."""
+        remember_version(self.version, self._settings.proxy.binary, remembered=self.remembered_version)
+        ensure_secret(self._layout.look_mark)
+        if self._settings.proxy.preview:
+            ensure_secret(self._layout.preview_secret)
+        shares = [step for step in self._settings.switch.steps if step < _WHOLE] if self.shared else []
+        prepare_pointer(self._layout.pointer, percents=shares)
+        for slot in Slot:
+            for percent in [*shares, _WHOLE]:
+                self._fill(slot, percent)
+
+    def _fill(self, to: Slot, percent: int) -> None:
+        directory = route_path(self._layout.pointer, to, percent=percent)
+        for name, text in self._content(to, percent).items():
+            path = directory / name
+            if not path.exists() or path.read_text() != text:
+                write_atomic(path, text)
+
+    def _content(self, to: Slot, percent: int) -> Mapping[str, str]:
+        """What the directory of a route holds. Of a share: the lowest places are those of `to`, so that a client keeps
+        its slot while the share grows."""
+        base = to if percent == _WHOLE else to.other
+        marks = {ON_GREEN_MARK: ""} if base is Slot.GREEN else {}
+        if percent == _WHOLE:
+            return marks | ({GREEN_MARK: ""} if to is Slot.GREEN else {})
+        web = self._settings.web
+        ours, others = render_place(web.address(to)), render_place(web.address(to.other))
+        places = {name: ours if int(name) < percent else others for name in place_names()}
+        name = route_path(self._layout.pointer, to, percent=percent).name
+        return marks | places | {SHARE_MARK: "", ROUTE_FILE: name}
+
+    def _text(self, slot: Slot | None) -> SnippetText:
+        settings = self._settings
+        secret = read_secret(self._layout.preview_secret) or _NO_SECRET
+        return SnippetText(
+            app=settings.app,
+            live=live_path(self._layout.pointer),
+            access_log=self._layout.access_log,
+            blue=settings.web.blue,
+            green=settings.web.green,
+            fixed=None if self.pointed else slot or self.read_route() or Slot.BLUE,
+            options=self.options if self.expects_options or self.options.exists() else None,
+            keep_streams_s=math.ceil(settings.observe.window_s + settings.drain.timeout_s),
+            shares=self.shared and self.version.recent,
+            secret=secret if settings.proxy.preview else "",
+            recent=self.version.recent,
+        )
+
+
+def _replace(path: Path, text: str) -> None:
+    """A file that is there stays its owner's, with its mode."""
+    found = path.stat() if path.exists() else None
+    write_atomic(path, text.encode(errors="surrogateescape"), mode=0o644 if found is None else found.st_mode & 0o777)
+    if found is not None and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(path, found.st_uid, found.st_gid)
+
+
+def read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="surrogateescape")
+    except OSError:
+        return None
+
+
+def _group_of(path: Path) -> int:
+    """-1, which changes nothing, where it is not there yet."""
+    return path.stat().st_gid if path.exists() else -1
