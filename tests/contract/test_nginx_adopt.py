@@ -110,7 +110,9 @@ def test_answers_are_the_same_before_during_and_after(open_nginx: Open, way: Swi
     assert proxy.switch(Slot.GREEN, reached=ignore).seen
     assert answers(nginx) == before
     adoption.eject(adoption.propose_eject(Slot.GREEN), live=Slot.GREEN)
+    logged_bytes = nginx.layout.access_log.stat().st_size
     assert answers(nginx) == before
+    assert nginx.layout.access_log.stat().st_size == logged_bytes
     assert not [path for path in (nginx.base / "conf/celadon").rglob("*") if path.is_file()]
     assert "celadon" not in nginx.site.read_text() + nginx.main.read_text()
     nginx.site.write_text(owners[0])

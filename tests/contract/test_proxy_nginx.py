@@ -408,18 +408,23 @@ class TestInstall:
         assert "nonsense" in caught.value.what
         assert not (stage.conf / "celadon" / "shop-one" / "http.conf").exists()
 
-    def test_nginx_takes_what_is_there_after_each_file_of_an_install(self, make_stage: MakeStage) -> None:
-        """Another app's reload, or a reboot, may come between two files: shares come, and go again."""
-        stage = make_stage()
+    @pytest.mark.parametrize("way", [SwitchWay.POINTER, SwitchWay.SYMLINK, SwitchWay.INCLUDE])
+    def test_nginx_takes_what_is_there_after_each_file_of_an_install(
+        self, make_stage: MakeStage, way: SwitchWay
+    ) -> None:
+        """Another app's reload, or a reboot, may come between two files: shares and previews come, and go again."""
+        stage = make_stage(way)
         stage.proxy.install()
-        stepped = structs.replace(stage.settings, switch=SwitchSettings(steps=STEPS))
-        paths = [stage.conf / "celadon" / "shop-one" / name for name in ("http.conf", "route.conf")]
-        with _Recording(paths) as seen:
-            for settings in (stepped, stage.settings) * 2:
+        stage.proxy.switch(Slot.BLUE, reached=ignore)
+        proxy = structs.replace(stage.settings.proxy, preview=True)
+        steps = STEPS if way is SwitchWay.POINTER else (100,)
+        more = structs.replace(stage.settings, proxy=proxy, switch=SwitchSettings(steps=steps))
+        with _Recording(sorted((stage.conf / "celadon" / "shop-one").glob("*.conf"))) as seen:
+            for settings in (more, stage.settings):
                 assert NginxProxy(stage.layout, settings).install() is True
-        assert len(seen.pairs) == 3
-        for pair in seen.pairs:
-            instead = dict(zip(paths, pair, strict=True))
+        assert len(seen.states) > 2
+        for state in seen.states:
+            instead = dict(zip(seen.paths, state, strict=True))
             judged = judge_staged(NGINX, stage.main, instead=instead, scratch=stage.layout.home)
             assert judged.ok, judged.said
 
@@ -552,13 +557,13 @@ class TestCheck:
 
 
 class _Recording:
-    """All the states of two files that were there together, as a reader finds them."""
+    """All the states of some files that were there together, as a reader finds them."""
 
     def __init__(self, paths: list[Path]) -> None:
-        self._paths = paths
+        self.paths = paths
+        self.states: set[tuple[str, ...]] = set()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._record)
-        self.pairs: set[tuple[str, ...]] = set()
 
     def __enter__(self) -> "_Recording":
         self._thread.start()
@@ -568,12 +573,14 @@ class _Recording:
         self._done.set()
         self._thread.join()
 
+    def _read(self) -> tuple[str, ...]:
+        return tuple(path.read_text() for path in self.paths)
+
     def _record(self) -> None:
-        first, second = self._paths
         while not self._done.is_set():
-            pair = first.read_text(), second.read_text()
-            if first.read_text() == pair[0]:
-                self.pairs.add(pair)
+            state = self._read()
+            if self._read() == state:
+                self.states.add(state)
 
 
 class Death(BaseException):

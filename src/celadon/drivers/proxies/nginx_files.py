@@ -117,20 +117,32 @@ class RouteFiles:
         """Write `changed`, so that what nginx would read is valid after each file: another app's reload may come in
         between, or a death. What was there before, for `restore`."""
         before = {path: read_text(path) for path in changed}
-        named = [path for path in self._pair() if path in changed]
-        for path in changed:
-            if path not in named:
-                write_atomic(path, changed[path])
-        if self._way is SwitchWay.SYMLINK and not (self.directory / "current.conf").is_symlink():
-            self.place(self.read_route())
-        if len(named) > 1 and before[named[1]] is not None and not self._is_valid({named[0]: changed[named[0]]}):
-            named.reverse()
-        for path in named:
+        ordered = [path for path in changed if path not in self._named()]
+        for path in self._order([*ordered, *(path for path in self._named() if path in changed)], changed):
+            if path in self._named():
+                self._ensure_link()
             write_atomic(path, changed[path], mode=self._mode(changed[path]))
+        self._ensure_link()
         return before
 
-    def _pair(self) -> tuple[Path, Path]:
+    def _named(self) -> tuple[Path, Path]:
+        """The files that the owner's include, which read the others."""
         return self.directory / "http.conf", self.directory / "route.conf"
+
+    def _ensure_link(self) -> None:
+        if self._way is SwitchWay.SYMLINK and not (self.directory / "current.conf").is_symlink():
+            self.place(self.read_route())
+
+    def _order(self, paths: list[Path], changed: Mapping[Path, str]) -> list[Path]:
+        """As given the first time; upon earlier files always the first of which nginx says yes. 5 to 80 ms a question,
+        only where the text changes."""
+        ordered: list[Path] = []
+        while len(paths) > 1 and self._named()[1].exists():
+            there = {path: changed[path] for path in ordered}
+            next_one = next((path for path in paths if self._is_valid({**there, path: changed[path]})), paths[0])
+            paths = [path for path in paths if path != next_one]
+            ordered.append(next_one)
+        return [*ordered, *paths]
 
     def _is_valid(self, instead: Mapping[Path, str]) -> bool:
         """In the place of what is there now."""
