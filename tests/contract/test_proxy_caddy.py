@@ -144,6 +144,17 @@ class TestPreview(PreviewPromises):
         return make_stage(SwitchWay(way), caddy=caddy, preview=True)
 
 
+@pytest.mark.parametrize("caddy", CADDIES)
+@pytest.mark.parametrize("guarded", [False, True])
+def test_an_admin_socket_is_spoken_to_with_and_without_enforce_origin(
+    make_stage: MakeStage, caddy: str, *, guarded: bool
+) -> None:
+    """The one asks for an Origin, the other refuses any."""
+    stage = make_stage(caddy=caddy, guarded=guarded)
+    assert stage.proxy.install() is True
+    assert stage.proxy.observe().seen
+
+
 def test_a_configuration_broken_by_others_moves_nothing(make_stage: MakeStage) -> None:
     """Caddy judges the whole before anything is moved in."""
     stage = make_stage(SwitchWay.RELOAD)
