@@ -95,11 +95,12 @@ def hold_configuration(proxy: ProxySettings) -> Iterator[None]:
 
 
 def _render_load(proxy: ProxySettings, body: bytes, *, origin: str = "") -> bytes:
-    """An Origin is refused where none was asked for, and asked for under `enforce_origin`. Else as `caddy reload --force` posts it; the source lets a SIGUSR1 of the owner's reload the same file."""
+    """A name and an Origin are refused where none was asked for (2.6, 2.11), and asked for under `enforce_origin`. Else
+    as `caddy reload --force` posts it; the source lets a SIGUSR1 of the owner's reload the same file."""
     adapter = "" if is_json(Path(proxy.config)) else "Caddy-Config-Source-Adapter: caddyfile\r\n"
-    said = f"Origin: {origin}\r\n" if origin else ""
+    said = f"Host: 127.0.0.1\r\nOrigin: {origin}" if origin else "Host:"
     head = (
-        f"POST /load HTTP/1.1\r\nHost: 127.0.0.1\r\n{said}Content-Type: application/json\r\n"
+        f"POST /load HTTP/1.1\r\n{said}\r\nContent-Type: application/json\r\n"
         f"Cache-Control: must-revalidate\r\nCaddy-Config-Source-File: {proxy.config}\r\n{adapter}"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
