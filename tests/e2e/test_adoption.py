@@ -19,7 +19,7 @@ from tests.e2e.site_proxies import NGINX
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 
-PROXIES = ("nginx", "caddy")
+PROXIES = ("nginx",)
 
 
 class RunningSite(Site):
