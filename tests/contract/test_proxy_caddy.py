@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.drivers.proxies.caddy import CaddyProxy
+from celadon.drivers.proxies.caddy_admin import hold_configuration
 from celadon.drivers.proxies.caddy_log import ensure_log_writable
 from celadon.drivers.proxies.headers import PREVIEW_HEADER
 from celadon.host.layout import Layout
@@ -356,6 +359,24 @@ def test_two_apps_behind_one_caddy_switch_at_once(make_stage: MakeStage) -> None
             switching = [pool.submit(each.switch, to, reached=ignore) for each in (stage.proxy, other.proxy)]
             assert [each.result().seen for each in switching] == [True, True]
         assert [each.observe().slot for each in (stage.proxy, other.proxy)] == [to, to]
+
+
+def test_nothing_is_loaded_while_another_app_holds_the_configuration(make_stage: MakeStage) -> None:
+    """Else what the one has adapted would be loaded after what the other has adapted later."""
+    stage = make_stage(SwitchWay.RELOAD)
+    stage.proxy.install()
+    stage.proxy.switch(Slot.BLUE, reached=ignore)
+    before = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        with hold_configuration(stage.settings.proxy):
+            switching = pool.submit(
+                stage.proxy.switch, Slot.GREEN, reached=lambda point: before.set() if point == "before_reload" else None
+            )
+            assert before.wait(20)
+            until = time.monotonic() + 1
+            while time.monotonic() < until:
+                assert stage.ask("127.0.5.5") == (200, "blue")
+        assert switching.result().seen
 
 
 def test_a_refusal_of_one_app_does_not_undo_what_another_has_changed(make_stage: MakeStage) -> None:
