@@ -46,11 +46,13 @@ class CaddyStage:
         caddy: str = "2.11",
         steps: tuple[int, ...] = (100,),
         preview: bool = False,
+        guarded: bool = True,
     ) -> None:
         self.base = base
         self.binary = CADDIES[caddy]
         self.steps = steps
         self.preview = preview
+        self.guarded = guarded
         self.user = pwd.getpwnam(user) if user is not None else None
         # Its old server resets what the kernel has queued for it: 23 of 103,560 requests in 22 reloads.
         self.reloads = self.loses = way is not SwitchWay.POINTER
@@ -93,7 +95,7 @@ class CaddyStage:
     def write_main(self, *, neighbour: str = "", imported: bool = True) -> None:
         """`neighbour` is another site's block."""
         line = "\timport celadon/shop-one*.caddy\n" if imported else "\trespond nothing\n"
-        guard = "origins http://127.0.0.1\n\t\tenforce_origin"
+        guard = "origins http://127.0.0.1\n\t\tenforce_origin" if self.guarded else ""
         self.main.write_text(
             f"{{\n\tadmin {self._admin} {{\n\t\t{guard}\n\t}}\n\tauto_https off\n}}\n\n"
             f"http://127.0.0.1:{self.port} {{\n{line}}}\n{neighbour}"

@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.drivers.proxies.caddy import CaddyProxy
+from celadon.drivers.proxies.caddy_admin import hold_configuration
 from celadon.drivers.proxies.caddy_log import ensure_log_writable
 from celadon.drivers.proxies.headers import PREVIEW_HEADER
 from celadon.host.layout import Layout
@@ -142,6 +145,17 @@ class TestPreview(PreviewPromises):
     def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> CaddyStage:
         caddy, _, way = request.param.partition(" ")
         return make_stage(SwitchWay(way), caddy=caddy, preview=True)
+
+
+@pytest.mark.parametrize("caddy", CADDIES)
+@pytest.mark.parametrize("guarded", [False, True])
+def test_an_admin_socket_is_spoken_to_with_and_without_enforce_origin(
+    make_stage: MakeStage, caddy: str, *, guarded: bool
+) -> None:
+    """The one asks for an Origin, the other refuses any."""
+    stage = make_stage(caddy=caddy, guarded=guarded)
+    assert stage.proxy.install() is True
+    assert stage.proxy.observe().seen
 
 
 def test_a_configuration_broken_by_others_moves_nothing(make_stage: MakeStage) -> None:
@@ -347,6 +361,24 @@ def test_two_apps_behind_one_caddy_switch_at_once(make_stage: MakeStage) -> None
         assert [each.observe().slot for each in (stage.proxy, other.proxy)] == [to, to]
 
 
+def test_nothing_is_loaded_while_another_app_holds_the_configuration(make_stage: MakeStage) -> None:
+    """Else what the one has adapted would be loaded after what the other has adapted later."""
+    stage = make_stage(SwitchWay.RELOAD)
+    stage.proxy.install()
+    stage.proxy.switch(Slot.BLUE, reached=ignore)
+    before = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        with hold_configuration(stage.settings.proxy):
+            switching = pool.submit(
+                stage.proxy.switch, Slot.GREEN, reached=lambda point: before.set() if point == "before_reload" else None
+            )
+            assert before.wait(20)
+            until = time.monotonic() + 1
+            while time.monotonic() < until:
+                assert stage.ask("127.0.5.5") == (200, "blue")
+        assert switching.result().seen
+
+
 def test_a_refusal_of_one_app_does_not_undo_what_another_has_changed(make_stage: MakeStage) -> None:
     """What is put back is its own."""
     stage = make_stage(SwitchWay.RELOAD)
@@ -403,6 +435,15 @@ class TestCheck:
         assert [(each.subject, "admin unix//run/caddy/admin.sock" in each.fix) for each in found] == [("admin", True)]
         assert "localhost:2019" in found[0].text
         assert head
+
+    def test_a_configuration_in_json_is_refused_with_the_reason(self, make_stage: MakeStage) -> None:
+        """It has no import; nothing is guessed."""
+        stage = make_stage()
+        main = stage.conf / "caddy.json"
+        main.write_text("{}")
+        settings = replace(stage.settings, proxy=replace(stage.settings.proxy, config=str(main)))
+        found = CaddyProxy(stage.layout, settings).check()
+        assert [(each.level, "JSON" in each.text) for each in found] == [(FindingLevel.PROBLEM, True)]
 
     def test_the_way_that_reloads_tells_what_it_loses(self, make_stage: MakeStage) -> None:
         """Measured, as a number."""

@@ -80,7 +80,7 @@ class CaddyAdoption:
             options = [edit for edit in edits if edit.path == self._files.options]
             users = [edit for edit in edits if edit.path != self._files.options]
             texts = {**_after(options), **self._files.render(live), **_after(users)}
-            generation = self._files.generation()
+            generation = self._files.generation(live)
             with self._put(texts, edits=edits):
                 self._require(self._looks.await_generation(generation) and self._looks.watch(live).held)
 

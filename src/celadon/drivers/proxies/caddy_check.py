@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator, Sequence
 
 from celadon.contracts.proxy import RenderedFile
-from celadon.drivers.proxies.caddy_command import last_words
+from celadon.drivers.proxies.caddy_command import is_json, last_words
 from celadon.drivers.proxies.caddy_config import CaddyConfig, read_config
 from celadon.drivers.proxies.caddy_files import SnippetFiles, read_text
 from celadon.drivers.proxies.caddy_log import check_log
@@ -19,6 +19,7 @@ from celadon.model.address import TcpAddress
 from celadon.model.observed import Finding, FindingLevel
 from celadon.model.settings import Settings, SwitchWay
 
+_FROM_JSON = "name the Caddyfile that it was adapted from, or import the app's route in one"
 _NO_PROGRAM = (126, 127)
 _ADMIN = "unix//run/caddy/admin.sock"
 _RELOAD_COST = "23 of 103,560 requests failed in 22 reloads; keep-alive connections are closed"
@@ -28,6 +29,8 @@ def check_caddy(
     *, layout: Layout, settings: Settings, files: SnippetFiles, looks: CaddyLooks, listen: TcpAddress
 ) -> Sequence[Finding]:
     """All findings at once; only a missing program or a broken configuration hide the rest."""
+    if is_json(files.main):
+        return [_problem("config", f"{files.main} is JSON, into which Celadon writes nothing", fix=_FROM_JSON)]
     rendered = files.render()
     judged = judge_staged(settings.proxy, rendered, scratch=layout.home)
     if judged.exit_code in _NO_PROGRAM:

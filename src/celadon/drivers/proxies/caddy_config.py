@@ -1,6 +1,7 @@
 """Every file that a Caddyfile reads by `import`, as Caddy reads them. Reads only."""
 
 import glob
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def read_config(main: Path, *, instead: Mapping[Path, str] | None = None) -> Cad
 
 def import_pattern(directive: Directive) -> str:
     """Relative names are meant from the file's own directory."""
-    return str((directive.file.parent / directive.args[0]).absolute())
+    return os.path.normpath(directive.file.parent.absolute() / directive.args[0])
 
 
 def is_snippet_import(directive: Directive, snippets: Mapping[str, Directive]) -> bool:

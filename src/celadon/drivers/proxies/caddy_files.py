@@ -66,16 +66,20 @@ class SnippetFiles:
     def render(self, slot: Slot | None = None) -> dict[Path, str]:
         """With `slot` as the route, in the way that reloads; by default the one on disk. In the order in which they are
         put in place: what imports comes after what it imports."""
+        return self._render(slot, generation=self.generation(slot))
+
+    def generation(self, slot: Slot | None = None) -> str:
+        """Names the texts that `render` gives, accepted edits among them."""
+        return render_generation(self._render(slot, generation="").values())
+
+    def _render(self, slot: Slot | None, *, generation: str) -> dict[Path, str]:
         text = self._text(slot)
         rendered = {
             self.log: render_log(text),
-            self.route: render_route(text),
+            self.route: render_route(text, generation=generation),
             self.snippet: render_snippet(text, log=self.log, route=self.route),
         }
         return {path: merge_accepted(self._layout, path, each) for path, each in rendered.items()}
-
-    def generation(self) -> str:
-        return render_generation(self._text(None))
 
     def read(self) -> dict[Path, str | None]:
         return {path: read_text(path) for path in (self.log, self.route, self.snippet)}

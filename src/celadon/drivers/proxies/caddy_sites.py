@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from celadon.contracts.adoption import FoundSite
-from celadon.drivers.proxies.caddy_command import adapt, last_words
+from celadon.drivers.proxies.caddy_command import adapt, is_json, last_words
 from celadon.drivers.proxies.caddy_config import CaddyConfig, read_config
 from celadon.drivers.proxies.caddy_tokens import CaddyfileError, Directive
 from celadon.drivers.proxies.caddy_walk import Place, find_global_options, find_places
@@ -32,6 +32,8 @@ class CaddySites:
         self._binary = binary
 
     def find_sites(self) -> Sequence[FoundSite]:
+        if is_json(self._config):
+            raise StepError(f"{self._config} is JSON", code="proxy_config_unread", next_command="celadon init")
         adapted = adapt(self._binary, self._config)
         if not adapted.ok:
             raise StepError(last_words(adapted), code="proxy_config_refused", next_command="celadon init")

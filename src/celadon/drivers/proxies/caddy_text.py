@@ -57,10 +57,10 @@ class SnippetText(Struct, frozen=True, kw_only=True):
         return self.blue if slot is Slot.BLUE else self.green
 
 
-def render_route(text: SnippetText) -> str:
+def render_route(text: SnippetText, *, generation: str) -> str:
     """The handlers, for wherever in a site the route stands. Ends with a newline, begins with the lines by which a hand
-    edit is found."""
-    return seal(_render_route_body(text, generation=render_generation(text)), app=text.app)
+    edit is found. `generation` names the text in every log line."""
+    return seal(_render_route_body(text, generation=generation), app=text.app)
 
 
 def render_log(text: SnippetText) -> str:
@@ -73,9 +73,9 @@ def render_snippet(text: SnippetText, *, log: Path, route: Path) -> str:
     return seal(f"import {_word(log)}\nimport {_word(route)}\n", app=text.app)
 
 
-def render_generation(text: SnippetText) -> str:
-    """Names this rendering in every log line."""
-    return digest("\n".join([*_render_log(text), _render_route_body(text, generation="")]))[:12]
+def render_generation(texts: Iterable[str]) -> str:
+    """Of what is put in place, rendered with an empty generation."""
+    return digest("\n".join(texts))[:12]
 
 
 def render_dial(address: Address) -> str:
