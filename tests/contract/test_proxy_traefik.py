@@ -305,6 +305,14 @@ class TestChecks:
         stage.access_log.rename(stage.access_log.with_suffix(".1"))
         assert "left no line" in " ".join(each.text for each in stage.proxy.check())
 
+    def test_a_log_that_lies_elsewhere_on_this_machine_is_read_there(self, make_stage: MakeStage) -> None:
+        """As that of a Traefik in a container, which names a path of its own."""
+        stage = begin(make_stage())
+        stage.write_main(access_log=False, more="accessLog: {filePath: /inside/access.log}\n")
+        named = replace(stage.settings.proxy, access_log=str(stage.access_log))
+        proxy = TraefikProxy(stage.layout, replace(stage.settings, proxy=named))
+        assert [each.level for each in proxy.check()] == [FindingLevel.OK]
+
     def test_another_directory_than_the_watched_one_is_told(self, make_stage: MakeStage) -> None:
         """Nothing put there would ever be read."""
         stage = make_stage()

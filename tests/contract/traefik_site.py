@@ -52,7 +52,7 @@ class TraefikSite:
         upstream = self.slots[Slot.BLUE].address
         return [site for site in self.find() if site.upstream == upstream and not site.reason]
 
-    def settings_for(self, site: FoundSite, *, seen_timeout_s: float = 8.0) -> Settings:
+    def settings_for(self, site: FoundSite, *, seen_timeout_s: float = 30.0) -> Settings:
         web = WebSettings(command="app", blue=self.slots[Slot.BLUE].address, green=self.slots[Slot.GREEN].address)
         proxy = ProxySettings(
             kind=ProxyKind.TRAEFIK,
@@ -65,7 +65,7 @@ class TraefikSite:
         )
         return Settings(app=self.layout.app, source=SourceSettings(path="/srv/shop"), web=web, proxy=proxy)
 
-    def adoption(self, site: FoundSite, *, seen_timeout_s: float = 8.0) -> TraefikAdoption:
+    def adoption(self, site: FoundSite, *, seen_timeout_s: float = 30.0) -> TraefikAdoption:
         return TraefikAdoption(self.layout, self.settings_for(site, seen_timeout_s=seen_timeout_s))
 
     def proxy(self, site: FoundSite) -> TraefikProxy:

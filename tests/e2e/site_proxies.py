@@ -8,6 +8,7 @@ from typing import Protocol
 
 NGINX = "/usr/sbin/nginx"
 CADDY = str(Path(sys.executable).parent / "caddy")
+TRAEFIK = str(Path(sys.executable).parent / "traefik")
 
 
 class SiteProxy(Protocol):
@@ -101,6 +102,47 @@ class CaddyOfSite:
         )
 
 
+class TraefikOfSite:
+    """Its file provider watches `directory`, where the owner's own file lies too."""
+
+    def __init__(self, base: Path, *, port: int) -> None:
+        self.conf = base / "traefik"
+        self.main = self.conf / "traefik.yml"
+        self.directory = self.conf / "dynamic"
+        self.binary = TRAEFIK
+        self.admin = f"unix/{base}/admin.sock"
+        self.variables: Mapping[str, str] = {}
+        self._port = port
+
+    def write_routed(self) -> None:
+        self._write("middlewares: [celadon-shop]\n      service: celadon-shop")
+
+    def write_plain(self, upstream: int) -> None:
+        server = f"{{url: 'http://127.0.0.1:{upstream}'}}"
+        self._write(f"service: shop\n  services:\n    shop: {{loadBalancer: {{servers: [{server}]}}}}")
+
+    def argv(self) -> list[str]:
+        return [TRAEFIK, f"--configFile={self.main}"]
+
+    def _write(self, route: str) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.main.write_text(
+            f"""\
+global: {{checkNewVersion: false, sendAnonymousUsage: false}}
+entryPoints: {{web: {{address: "127.0.0.1:{self._port}"}}}}
+accessLog: {{filePath: {self.conf}/access.log, format: json}}
+providers:
+  providersThrottleDuration: 10ms
+  file: {{directory: {self.directory}}}
+"""
+        )
+        (self.directory / "site.yml").write_text(
+            f"http:\n  routers:\n    shop:\n      rule: Host(`shop.example`)\n      {route}\n"
+        )
+
+
 Make = Callable[..., SiteProxy]
-SITE_PROXIES: Mapping[str, Make] = MappingProxyType({"nginx": NginxOfSite, "caddy": CaddyOfSite})
+SITE_PROXIES: Mapping[str, Make] = MappingProxyType(
+    {"nginx": NginxOfSite, "caddy": CaddyOfSite, "traefik": TraefikOfSite}
+)
 """By proxy.type."""

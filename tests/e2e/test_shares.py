@@ -21,7 +21,7 @@ from tests.e2e.site_proxies import NGINX
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 
-PROXIES = ("nginx",)
+PROXIES = ("nginx", "traefik")
 BY_STEPS = '\n[switch]\nsteps = ["5%", "50%", "100%"]\nhold = "700ms"\n'
 CLIENTS = [f"127.0.{index // 200 + 1}.{index % 200 + 1}" for index in range(300)]
 

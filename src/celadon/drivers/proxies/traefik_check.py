@@ -45,10 +45,12 @@ def read_running_static(settings: Settings) -> StaticConfig:
 
 
 def find_access_log(settings: Settings, *, listen: TcpAddress) -> Path | None:
-    """Where Traefik writes it, None where it writes none that can be read. A path that is not absolute is one of the
-    running Traefik's own directory."""
+    """Where Traefik writes it, by `proxy.access_log` or by its own configuration; None where it writes none that can
+    be read. A path that is not absolute is one of the running Traefik's own directory."""
     from celadon.host.processes import read_directory
 
+    if settings.proxy.access_log is not None:
+        return Path(settings.proxy.access_log)
     try:
         log = read_running_static(settings).access_log
     except StepError:

@@ -27,8 +27,8 @@ from msgspec import Struct
 from celadon.drivers.proxies.headers import SLOT_HEADER
 from celadon.drivers.proxies.look import wait_until
 
-_START_S = 15.0
-_TAKE_S = 5.0
+_START_S = 30.0
+_TAKE_S = 15.0
 _ASK_S = 2.0
 _FOREIGN = re.compile(r"@(?!file\b)[a-z]+|unknown plugin type|plugin|certificate resolver|does not exist: tls options")
 _REFUSED = ("Cannot start the provider", "Error occurred during watcher callback")
