@@ -44,7 +44,7 @@ class HaproxyCheck:
         if judged is not None:
             return [judged]
         try:
-            sections = self._files.read_sections(self._process)
+            sections = self._files.read_sections()
         except OSError as error:
             return [_problem("config", f"{error.filename}: {error.strerror}")]
         found = [
@@ -62,7 +62,7 @@ class HaproxyCheck:
     def _judge(self, rendered: Mapping[Path, str]) -> Finding | None:
         """With our text in place: a site that says `default_backend` with our name is not valid before the first
         install."""
-        judged = self._files.judge(rendered, self._process)
+        judged = self._files.judge(rendered)
         if judged.exit_code == 127:
             text = f"{self._proxy.binary} could not be run: {judged.output}"
             return _problem("haproxy", text, fix="apt install haproxy")
@@ -88,7 +88,7 @@ class HaproxyCheck:
             yield _problem("haproxy", "it runs without a master and cannot be reloaded", fix="run it with -Ws")
 
     def _check_loaded(self) -> Iterator[Finding]:
-        if self._files.find_holding() or self._files.is_loaded(self._process):
+        if self._files.find_holding() or self._files.is_loaded():
             return
         yield _problem(
             "haproxy",

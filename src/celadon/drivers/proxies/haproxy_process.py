@@ -7,6 +7,8 @@ import socket
 from pathlib import Path
 
 from celadon.host.children import read_children, read_title
+from celadon.host.sockets import KernelSockets
+from celadon.model.address import TcpAddress
 
 _ANSWER_LIMIT_BYTES = 8 << 20
 _PROC = Path("/proc")
@@ -93,6 +95,11 @@ class HaproxyProcess:
                     index += 1
             index += 1
         return given
+
+    def takes_new(self, worker: int, port: int) -> bool:
+        """Whether a worker still listens there: in a reload the old one does for a moment beside the new one. Where we
+        may not look, it is taken not to."""
+        return worker in (KernelSockets().listening_pids(TcpAddress(port=port)) or ())
 
     def is_own(self, pid: int) -> bool:
         """Whether it is the master or one of its workers."""
