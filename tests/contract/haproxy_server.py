@@ -108,15 +108,11 @@ class HaproxyStage:
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                # a master that has not begun to wait for signals loses them
-                if "worker" in ask_runtime(f"{self.base}/m.sock", "show proc", timeout_s=1) and self._serves():
-                    return
+                ask_runtime(self.admin, "show info")
+                return
             except OSError:
                 time.sleep(0.01)
         raise TimeoutError((self.base / "haproxy.log").read_text())
-
-    def _serves(self) -> bool:
-        return HaproxyProcess(self.admin).read_worker_pid() is not None
 
     def _address(self, slot: Slot, *, sockets: bool) -> Address:
         if sockets:
@@ -148,6 +144,7 @@ class HaproxyStage:
         while time.monotonic() < deadline:
             if process.read_worker_pid() not in {old, None} and not process.takes_new(old, self.port):
                 return
+            process.nudge()
             time.sleep(0.005)
 
     def stop(self) -> None:

@@ -41,7 +41,6 @@ ADDRESSES: st.SearchStrategy[Address] = st.one_of(
 )
 ROUTES = st.builds(
     RouteText,
-    make_text,
     app=APPS,
     map=st.just(Path("/var/lib/celadon/pointer/live/haproxy.map")),
     look_mark=st.just(Path("/var/lib/celadon/look-mark")),

@@ -42,8 +42,11 @@ class Reloading:
         def settled() -> bool:
             nonlocal refused
             worker = self._process.read_worker_pid()
+            if worker not in {None, old}:
+                return not (old and self._process.takes_new(old, port))
+            self._process.nudge()
             refused = (self._process.read_failed_count() or 0) > failed_count
-            return refused or (worker not in {None, old} and not (old and self._process.takes_new(old, port)))
+            return refused
 
         deadline_s = time.monotonic() + self._proxy.seen_timeout_s
         held = wait_until(settled, timeout_s=deadline_s - time.monotonic(), pause_s=_PAUSE_S)
