@@ -11,6 +11,7 @@ from celadon.drivers.proxies.haproxy import HaproxyProxy
 from celadon.drivers.proxies.haproxy_adopt import HaproxyAdoption
 from celadon.drivers.proxies.haproxy_process import ask_runtime
 from celadon.drivers.proxies.haproxy_sites import HaproxySites
+from celadon.drivers.proxies.sealed import is_sealed
 from celadon.host.pointer import move_pointer
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
@@ -225,7 +226,8 @@ def test_a_site_is_adopted_and_ejected_under_load(make_stage: MakeStage) -> None
     """Without a restart; no request fails, and afterwards the file is what it was."""
     stage = make_stage()
     stage.write_plain()
-    stage.reload()
+    stage.stop()
+    stage.start()
     plain = stage.main.read_bytes()
     adoption = HaproxyAdoption(stage.layout, stage.settings)
     (found,) = HaproxySites(stage.main, HAPROXY).find_sites()
@@ -245,18 +247,21 @@ def test_a_site_is_adopted_and_ejected_under_load(make_stage: MakeStage) -> None
         load.await_more(20)
     assert (load.failures, load.lost) == ([], [])
     assert stage.main.read_bytes() == plain
+    assert list((stage.conf / "celadon").iterdir()) == []
 
 
 def test_a_hand_edit_within_an_adopted_file_is_refused(make_stage: MakeStage) -> None:
     """Only our lines are ours: what the owner writes around them is not."""
     stage = make_stage()
     stage.write_plain()
-    stage.reload()
+    stage.stop()
+    stage.start()
     adoption = HaproxyAdoption(stage.layout, stage.settings)
     adoption.adopt(adoption.propose(HaproxySites(stage.main, HAPROXY).find_sites()), live=Slot.BLUE)
     proxy = HaproxyProxy(stage.layout, stage.settings)
     stage.main.write_text(stage.main.read_text().replace("timeout server 50s", "timeout server 40s"))
     assert [each.level for each in proxy.check()] == [FindingLevel.OK]
+    assert all(is_sealed(file.text) and file.path.read_text() == file.text for file in proxy.render())
     stage.main.write_text(stage.main.read_text().replace("retries 1", "retries 9"))
     assert [each.subject for each in proxy.check()] == ["hand edit"]
     with pytest.raises(StepError, match="edited by hand"):

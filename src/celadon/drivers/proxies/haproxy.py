@@ -54,7 +54,7 @@ class HaproxyProxy:
         return check.find(self._files.render(), traffic=self.traffic if ensure_prepared else None)
 
     def render(self) -> Sequence[RenderedFile]:
-        return [RenderedFile(path=path, text=text) for path, text in self._files.render().items()]
+        return [RenderedFile(path=path, text=text) for path, text in self._files.render_owned().items()]
 
     def install(self) -> bool:
         rendered = self._files.render()
@@ -74,6 +74,8 @@ class HaproxyProxy:
                 next_command="celadon check",
             )
         self._put_and_load(changed, generation=generation)
+        for path, text in self._files.render_owned().items():
+            write_atomic(path, text)
         return True
 
     def observe(self) -> RouteView:

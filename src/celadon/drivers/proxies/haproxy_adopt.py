@@ -59,6 +59,9 @@ class HaproxyAdoption:
         if not watched.held:
             self._take_back(edits)
             self._refuse(f"the route was not seen: {watched.last.detail}")
+        self._files.directory.mkdir(parents=True, exist_ok=True)
+        for path, text in self._files.render_owned().items():
+            write_atomic(path, text)
 
     def propose_eject(self, live: Slot) -> Sequence[Edit]:
         address = self._settings.web.address(live)
@@ -82,6 +85,7 @@ class HaproxyAdoption:
         if not wait_until(gone, timeout_s=self._settings.proxy.seen_timeout_s, pause_s=0.01):
             self._take_back(edits)
             self._refuse("the site was not seen to answer without the route")
+        self._files.copy.unlink(missing_ok=True)
 
     def _propose_plain(self, own: str, address: Address, *, among: Sequence[Edit]) -> list[Edit]:
         """Not adopted: the frontends name our backend and our ring, so both stay, in the main file, as plain text."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from celadon.contracts.traffic import Traffic
+from celadon.drivers.proxies.edited import WAYS_ON
 from celadon.drivers.proxies.haproxy_config import Section, find_chroot
 from celadon.drivers.proxies.haproxy_files import HaproxyFiles, last_words, read_text
 from celadon.drivers.proxies.haproxy_look import HaproxyLooks
@@ -113,7 +114,7 @@ class HaproxyCheck:
         for path in self._files.find_edited(rendered):
             difference = render_diff(path, read_text(path) or "", rendered[path])
             text = f"{path} was edited by hand; celadon would write:\n{difference}"
-            yield _problem("hand edit", text, fix=f"rm {path}" if path == self._files.own else "celadon proxy restore")
+            yield _problem("hand edit", text, fix=WAYS_ON if path == self._files.own else f"undo it in {path}")
 
     def _check_chroot(self, sections: Sequence[Section]) -> Iterator[Finding]:
         """The path of a Unix socket is looked up at each connection, when HAProxy sees its chroot only."""

@@ -25,7 +25,7 @@ from celadon.drivers.proxies.haproxy_text import (
     render_lines,
     render_ring,
 )
-from celadon.drivers.proxies.sealed import is_sealed
+from celadon.drivers.proxies.sealed import is_sealed, seal
 from celadon.host.commands import Completed, run_command
 from celadon.host.layout import Layout
 from celadon.model.settings import Settings
@@ -41,6 +41,7 @@ class HaproxyFiles:
         self.main = Path(settings.proxy.config)
         self.directory = Path(settings.proxy.directory)
         self.own = self.directory / f"{settings.app}.cfg"
+        self.copy = self.directory / f"{settings.app}.adopted"
         self.process = HaproxyProcess(self._find_admin())
 
     def generation(self) -> str:
@@ -81,7 +82,15 @@ class HaproxyFiles:
                 path: refresh_regions(text, app=self._text.app, lines=self.render_for, ring=ring)
                 for path, text in holding.items()
             }
-        return {self.own: merge_accepted(self._layout, self.own, render_file(self._text))}
+        return self.render_owned()
+
+    def render_owned(self) -> dict[Path, str]:
+        """The file that is ours alone. Where our lines stand in a file of the user's it is a copy of them, which
+        HAProxy does not load: for the record of what we wrote."""
+        if not self.find_holding():
+            return {self.own: merge_accepted(self._layout, self.own, render_file(self._text))}
+        body = f"{render_ring(self._text.app)}\n{render_lines(self._text)}"
+        return {self.copy: seal(body, app=self._text.app)}
 
     def render_for(self, was: str) -> str:
         """The lines that take the place of a server's line, with what of it they keep."""
@@ -97,8 +106,7 @@ class HaproxyFiles:
         holding = self.find_holding()
         if holding:
             return [path for path, text in rendered.items() if not _is_unedited(holding[path], app=self._text.app)]
-        present = read_text(self.own)
-        return [self.own] if present and not is_sealed(present) else []
+        return [path for path in rendered if (present := read_text(path)) and not is_sealed(present)]
 
     def judge(self, instead: Mapping[Path, str | None]) -> Completed:
         """HAProxy's own checker, on copies of the files that it loads with `instead` in their places, in its order,
