@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from celadon.drivers.proxies.haproxy import HaproxyProxy
-from celadon.drivers.proxies.haproxy_process import ask_runtime
+from celadon.drivers.proxies.haproxy_process import HaproxyProcess, ask_runtime
+from celadon.drivers.proxies.haproxy_text import render_address
 from celadon.host.children import read_children
 from celadon.host.layout import Layout
 from celadon.model.address import Address, SocketAddress, TcpAddress
@@ -86,6 +87,15 @@ class HaproxyStage:
             f"frontend web\n    bind 127.0.0.1:{self.port}\n    {site}\n{neighbour}"
         )
 
+    def write_plain(self) -> None:
+        """As its owner wrote it: the running app is where blue is to be."""
+        self.main.write_text(
+            f"global\n    stats socket {self.admin} mode 600 level admin\n\n"
+            "defaults\n    mode http\n    timeout connect 5s\n    timeout client 50s\n    timeout server 50s\n\n"
+            f"frontend web\n    bind 127.0.0.1:{self.port}\n    default_backend app\n\n"
+            f"backend app\n    server app {render_address(self.slots[Slot.BLUE].address)} check maxconn 100\n"
+        )
+
     def start(self) -> None:
         with (self.base / "haproxy.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -124,6 +134,18 @@ class HaproxyStage:
     def reload_count(self) -> int:
         """Workers that the master has forked."""
         return (self.base / "haproxy.log").read_text().count("New worker")
+
+    def reload(self) -> None:
+        """By its service, and nobody of ours: returns when a new worker alone takes connections."""
+        process = HaproxyProcess(self.admin)
+        old = process.read_worker_pid() or 0
+        process.reload()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if process.read_worker_pid() not in {old, None} and not process.takes_new(old, self.port):
+                return
+            process.nudge()
+            time.sleep(0.005)
 
     def stop(self) -> None:
         self._process.terminate()

@@ -31,7 +31,8 @@ class SlotServer:
 
         class Answer(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = isinstance(address, TcpAddress)  # head and body are two writes: 40 ms a request behind a kept connection
+            # head and body are two writes: 40 ms a request behind a kept connection; a Unix socket refuses the option
+            disable_nagle_algorithm = isinstance(address, TcpAddress)
 
             def do_GET(self) -> None:
                 outer.headers |= {name.lower() for name in self.headers}

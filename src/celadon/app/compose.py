@@ -76,6 +76,18 @@ def _caddy_adoption(layout: Layout, settings: Settings) -> Adoption:
     return CaddyAdoption(layout, settings)
 
 
+def _haproxy_sites(config: Path, binary: str) -> SiteFinder:
+    from celadon.drivers.proxies.haproxy_sites import HaproxySites
+
+    return HaproxySites(config, binary)
+
+
+def _haproxy_adoption(layout: Layout, settings: Settings) -> Adoption:
+    from celadon.drivers.proxies.haproxy_adopt import HaproxyAdoption
+
+    return HaproxyAdoption(layout, settings)
+
+
 def _process(layout: Layout, settings: Settings) -> Runner:
     from celadon.drivers.runners.process import ProcessRunner
 
@@ -97,11 +109,21 @@ PROXIES: Mapping[ProxyKind, Callable[[Layout, Settings], Proxy]] = MappingProxyT
     }
 )
 FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = MappingProxyType(
-    {ProxyKind.NGINX: _nginx_sites, ProxyKind.CADDY: _caddy_sites, ProxyKind.TRAEFIK: _traefik_sites}
+    {
+        ProxyKind.NGINX: _nginx_sites,
+        ProxyKind.CADDY: _caddy_sites,
+        ProxyKind.HAPROXY: _haproxy_sites,
+        ProxyKind.TRAEFIK: _traefik_sites,
+    }
 )
 """By kind: given the main configuration file and the program."""
 ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingProxyType(
-    {ProxyKind.NGINX: _nginx_adoption, ProxyKind.CADDY: _caddy_adoption, ProxyKind.TRAEFIK: _traefik_adoption}
+    {
+        ProxyKind.NGINX: _nginx_adoption,
+        ProxyKind.CADDY: _caddy_adoption,
+        ProxyKind.HAPROXY: _haproxy_adoption,
+        ProxyKind.TRAEFIK: _traefik_adoption,
+    }
 )
 RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProxyType(
     {RunnerKind.PROCESS: _process, RunnerKind.SYSTEMD: _systemd}

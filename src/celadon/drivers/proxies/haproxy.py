@@ -13,10 +13,10 @@ from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
 from celadon.drivers.proxies.haproxy_files import HaproxyFiles, last_words, read_text
 from celadon.drivers.proxies.haproxy_look import HaproxyLooks
-from celadon.drivers.proxies.haproxy_process import HaproxyProcess
 from celadon.drivers.proxies.haproxy_reload import Reloading
 from celadon.drivers.proxies.haproxy_route import prepare_route, read_value, tell_disagreement
 from celadon.drivers.proxies.haproxy_text import KEY, MAP, parse_value, render_value, ring_name, server_name
+from celadon.drivers.proxies.look import wait_until
 from celadon.drivers.proxies.seen import say_at_rest, say_switched
 from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
 from celadon.drivers.traffic.haproxy_log import FileTraffic
@@ -31,6 +31,8 @@ from celadon.model.observed import Effect, Finding, RouteView, Split, Switched
 from celadon.model.settings import Settings, SwitchWay
 
 _WHOLE = 100
+_ENDS_S = 1.0
+"""A HAProxy that is being stopped closes its runtime socket before its last worker has gone."""
 
 
 class HaproxyProxy:
@@ -41,7 +43,7 @@ class HaproxyProxy:
         self._settings = settings
         self._files = HaproxyFiles(layout, settings)
         self._looks = HaproxyLooks(layout, settings.proxy)
-        self._process = HaproxyProcess(self._files.find_admin())
+        self._process = self._files.process
         self._reloading = Reloading(settings.proxy, process=self._process, files=self._files, looks=self._looks)
 
     def check(self) -> Sequence[Finding]:
@@ -52,7 +54,7 @@ class HaproxyProxy:
         return check.find(self._files.render(), traffic=self.traffic if ensure_prepared else None)
 
     def render(self) -> Sequence[RenderedFile]:
-        return [RenderedFile(path=path, text=text) for path, text in self._files.render().items()]
+        return [RenderedFile(path=path, text=text) for path, text in self._files.render_owned().items()]
 
     def install(self) -> bool:
         rendered = self._files.render()
@@ -64,7 +66,7 @@ class HaproxyProxy:
         changed = {path: text for path, text in rendered.items() if read_text(path) != text}
         if not changed and self._looks.look().sight.config == generation:
             return False
-        judged = self._files.judge(rendered, self._process)
+        judged = self._files.judge(rendered)
         if not judged.ok:
             raise StepError(
                 f"haproxy refuses the configuration: {last_words(judged)}",
@@ -72,6 +74,8 @@ class HaproxyProxy:
                 next_command="celadon check",
             )
         self._put_and_load(changed, generation=generation)
+        for path, text in self._files.render_owned().items():
+            write_atomic(path, text)
         return True
 
     def observe(self) -> RouteView:
@@ -98,7 +102,7 @@ class HaproxyProxy:
         if reload:
             if is_pointed(self._layout.pointer, to) and self._looks.watch(to, percent=_WHOLE, timeout_s=0.0).held:
                 return self._say_seen(to, percent=percent, started_at_s=started_at_s, moved_at_s=started_at_s)
-            judged = self._files.judge({}, self._process)
+            judged = self._files.judge({})
             if not judged.ok:
                 return Switched(to=to, seen=False, effect=Effect.NONE, reason=last_words(judged))
             reached("validated")
@@ -115,6 +119,8 @@ class HaproxyProxy:
             return say_at_rest(to, moved_ms=(time.monotonic() - started_at_s) * 1000)
         refused = self._reloading.load(reached=reached) if reload else self._set_route(render_value(to, percent))
         moved_at_s = time.monotonic()
+        if refused and not self._process.read_worker_pid() and wait_until(self._looks.is_refused, timeout_s=_ENDS_S):
+            return say_at_rest(to, moved_ms=(moved_at_s - started_at_s) * 1000)
         if refused:
             return self._put_back(to, before=before, reason=refused)
         return self._say_seen(to, percent=percent, started_at_s=started_at_s, moved_at_s=moved_at_s)

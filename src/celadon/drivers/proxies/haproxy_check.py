@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from celadon.contracts.traffic import Traffic
+from celadon.drivers.proxies.edited import WAYS_ON
 from celadon.drivers.proxies.haproxy_config import Section, find_chroot
 from celadon.drivers.proxies.haproxy_files import HaproxyFiles, last_words, read_text
 from celadon.drivers.proxies.haproxy_look import HaproxyLooks
@@ -44,7 +45,7 @@ class HaproxyCheck:
         if judged is not None:
             return [judged]
         try:
-            sections = self._files.read_sections(self._process)
+            sections = self._files.read_sections()
         except OSError as error:
             return [_problem("config", f"{error.filename}: {error.strerror}")]
         found = [
@@ -62,7 +63,7 @@ class HaproxyCheck:
     def _judge(self, rendered: Mapping[Path, str]) -> Finding | None:
         """With our text in place: a site that says `default_backend` with our name is not valid before the first
         install."""
-        judged = self._files.judge(rendered, self._process)
+        judged = self._files.judge(rendered)
         if judged.exit_code == 127:
             text = f"{self._proxy.binary} could not be run: {judged.output}"
             return _problem("haproxy", text, fix="apt install haproxy")
@@ -88,7 +89,7 @@ class HaproxyCheck:
             yield _problem("haproxy", "it runs without a master and cannot be reloaded", fix="run it with -Ws")
 
     def _check_loaded(self) -> Iterator[Finding]:
-        if self._files.find_holding() or self._files.is_loaded(self._process):
+        if self._files.find_holding() or self._files.is_loaded():
             return
         yield _problem(
             "haproxy",
@@ -113,7 +114,7 @@ class HaproxyCheck:
         for path in self._files.find_edited(rendered):
             difference = render_diff(path, read_text(path) or "", rendered[path])
             text = f"{path} was edited by hand; celadon would write:\n{difference}"
-            yield _problem("hand edit", text, fix=f"rm {path}" if path == self._files.own else "celadon proxy restore")
+            yield _problem("hand edit", text, fix=WAYS_ON if path == self._files.own else f"undo it in {path}")
 
     def _check_chroot(self, sections: Sequence[Section]) -> Iterator[Finding]:
         """The path of a Unix socket is looked up at each connection, when HAProxy sees its chroot only."""

@@ -9,10 +9,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from celadon.drivers.proxies.accepted import merge_accepted
-from celadon.drivers.proxies.haproxy_config import Section, find_admin, list_files, read_config
+from celadon.drivers.proxies.haproxy_config import Section, find_admin, list_files, read_config, split_words
 from celadon.drivers.proxies.haproxy_process import HaproxyProcess
 from celadon.drivers.proxies.haproxy_regions import has_regions, refresh_regions
+from celadon.drivers.proxies.haproxy_servers import parse_kept
 from celadon.drivers.proxies.haproxy_text import (
     KEY,
     UNSET,
@@ -22,7 +25,7 @@ from celadon.drivers.proxies.haproxy_text import (
     render_lines,
     render_ring,
 )
-from celadon.drivers.proxies.sealed import is_sealed
+from celadon.drivers.proxies.sealed import is_sealed, seal
 from celadon.host.commands import Completed, run_command
 from celadon.host.layout import Layout
 from celadon.model.settings import Settings
@@ -38,11 +41,13 @@ class HaproxyFiles:
         self.main = Path(settings.proxy.config)
         self.directory = Path(settings.proxy.directory)
         self.own = self.directory / f"{settings.app}.cfg"
+        self.copy = self.directory / f"{settings.app}.adopted"
+        self.process = HaproxyProcess(self._find_admin())
 
     def generation(self) -> str:
         return render_generation(self._text)
 
-    def find_admin(self) -> str:
+    def _find_admin(self) -> str:
         """Empty where neither the settings nor the configuration name a runtime socket."""
         if self._proxy.admin is not None:
             return self._proxy.admin.removeprefix("unix@").removeprefix("unix/")
@@ -54,34 +59,46 @@ class HaproxyFiles:
     def list_configured(self) -> list[Path]:
         return list_files([self.main, self.directory] if self.directory.is_dir() else [self.main])
 
-    def list_loaded(self, process: HaproxyProcess) -> list[Path]:
+    def list_loaded(self) -> list[Path]:
         """What the running process was told to load, as it would load it now; what is configured where none runs."""
-        places = process.read_places()
+        places = self.process.read_places()
         return list_files(places) if places else self.list_configured()
 
-    def is_loaded(self, process: HaproxyProcess) -> bool:
+    def is_loaded(self) -> bool:
         """Whether the running process would load our own file."""
-        places = process.read_places() or [self.main, self.directory]
+        places = self.process.read_places() or [self.main, self.directory]
         return self.own in places or self.directory in places
 
-    def read_sections(self, process: HaproxyProcess) -> list[Section]:
+    def read_sections(self) -> list[Section]:
         """Raises OSError."""
-        return read_config(self.list_loaded(process))
+        return read_config(self.list_loaded())
 
     def render(self) -> dict[Path, str]:
         """Our file; or the files of the user's that hold our lines, with those renewed."""
         holding = self.find_holding()
         if holding:
-            lines, ring = render_lines(self._text), render_ring(self._text.app)
+            ring = render_ring(self._text.app)
             return {
-                path: refresh_regions(text, app=self._text.app, lines=lines, ring=ring)
+                path: refresh_regions(text, app=self._text.app, lines=self.render_for, ring=ring)
                 for path, text in holding.items()
             }
-        return {self.own: merge_accepted(self._layout, self.own, render_file(self._text))}
+        return self.render_owned()
+
+    def render_owned(self) -> dict[Path, str]:
+        """The file that is ours alone. Where our lines stand in a file of the user's it is a copy of them, which
+        HAProxy does not load: for the record of what we wrote."""
+        if not self.find_holding():
+            return {self.own: merge_accepted(self._layout, self.own, render_file(self._text))}
+        body = f"{render_ring(self._text.app)}\n{render_lines(self._text)}"
+        return {self.copy: seal(body, app=self._text.app)}
+
+    def render_for(self, was: str) -> str:
+        """The lines that take the place of a server's line, with what of it they keep."""
+        return render_lines(replace(self._text, extra=parse_kept(split_words(was))))
 
     def find_holding(self) -> dict[Path, str]:
         """The user's files in which our lines stand."""
-        texts = {path: read_text(path) for path in list_files([self.main]) if path != self.own}
+        texts = {path: read_text(path) for path in self.list_loaded() if path != self.own}
         return {path: text for path, text in texts.items() if text and has_regions(text, app=self._text.app)}
 
     def find_edited(self, rendered: Mapping[Path, str]) -> list[Path]:
@@ -89,22 +106,24 @@ class HaproxyFiles:
         holding = self.find_holding()
         if holding:
             return [path for path, text in rendered.items() if not _is_unedited(holding[path], app=self._text.app)]
-        present = read_text(self.own)
-        return [self.own] if present and not is_sealed(present) else []
+        return [path for path in rendered if (present := read_text(path)) and not is_sealed(present)]
 
-    def judge(self, instead: Mapping[Path, str], process: HaproxyProcess) -> Completed:
+    def judge(self, instead: Mapping[Path, str | None]) -> Completed:
         """HAProxy's own checker, on copies of the files that it loads with `instead` in their places, in its order,
         from where it was started. 30 ms."""
-        files = self.list_loaded(process)
+        files = self.list_loaded()
         files += [path for path in instead if path not in files]
+        files = [path for path in files if instead.get(path, "") is not None]
         with tempfile.TemporaryDirectory(prefix="celadon-") as scratch:
-            argv = [self._proxy.binary, "-c", "-q"]
+            argv = [self._proxy.binary, "-c"]
             for index, path in enumerate(files):
                 copy = Path(scratch) / f"{index:03}-{path.name}"
-                text = instead[path] if path in instead else (read_text(path) or "")
+                text = instead.get(path) or (read_text(path) or "" if path not in instead else "")
                 copy.write_text(self._fill_missing(text, Path(scratch)), errors="surrogateescape")
                 argv += ["-f", str(copy)]
-            done = run_command(argv, timeout_s=_JUDGE_TIMEOUT_S, cwd=self.main.parent, env=process.read_environment())
+            done = run_command(
+                argv, timeout_s=_JUDGE_TIMEOUT_S, cwd=self.main.parent, env=self.process.read_environment()
+            )
         said = done.stderr
         for index, path in enumerate(files):
             said = said.replace(str(Path(scratch) / f"{index:03}-{path.name}"), str(path))

@@ -53,12 +53,12 @@ def are_sealed(text: str, *, app: str) -> bool:
     return all(found) and len(found) == text.count(f"# celadon {app} begins")
 
 
-def refresh_regions(text: str, *, app: str, lines: str, ring: str) -> str:
+def refresh_regions(text: str, *, app: str, lines: Callable[[str], str], ring: str) -> str:
     """`text` with the present rendering in the regions of the route and of the ring; the log line stays."""
 
     def renew(region: Region, whole: str) -> str:
-        body = ring if region.body.startswith("ring ") else lines if region.was else region.body
         was = region.was[0].rstrip("\n") if region.was else ""
+        body = ring if region.body.startswith("ring ") else lines(was) if was else region.body
         indent = whole[: len(whole) - len(whole.lstrip())]
         return render_region(body, app=app, was=was, indent=indent)
 

@@ -27,7 +27,8 @@ class Reloading:
         self._looks = looks
 
     def load(self, *, reached: Callable[[str], None]) -> str:
-        """Returns when another worker takes new connections. Empty then, else why not."""
+        """Returns when another worker takes new connections and the one before it none. Empty then, else why not."""
+        port = int(self._proxy.listen.rpartition(":")[2])
         old = self._process.read_worker_pid()
         failed_count = self._process.read_failed_count() or 0
         reached("before_reload")
@@ -41,8 +42,11 @@ class Reloading:
         def settled() -> bool:
             nonlocal refused
             worker = self._process.read_worker_pid()
+            if worker not in {None, old}:
+                return not (old and self._process.takes_new(old, port))
+            self._process.nudge()
             refused = (self._process.read_failed_count() or 0) > failed_count
-            return refused or worker not in {None, old}
+            return refused
 
         deadline_s = time.monotonic() + self._proxy.seen_timeout_s
         held = wait_until(settled, timeout_s=deadline_s - time.monotonic(), pause_s=_PAUSE_S)
@@ -63,7 +67,7 @@ class Reloading:
         from celadon.host.sockets import KernelSockets
 
         try:
-            sections = self._files.read_sections(self._process)
+            sections = self._files.read_sections()
         except OSError:
             return ""
         for line in (line for section in sections for line in section.find("bind")):

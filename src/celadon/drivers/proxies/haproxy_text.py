@@ -5,20 +5,24 @@ one command on the runtime socket changes: of 100,000 buckets of clients those b
 exact, a client stays where it is while the share grows, and the same move ends it. The last digit tells which slot is
 the route while the traffic is shared; it moves a hundred-thousandth of the clients.
 
-No server has a weight: a request goes where the route says or nowhere. No health check, no redispatch and no server
-put into maintenance by hand can send a visitor to the other slot. What a slot may have begun to work on is not sent
-again (`retry-on conn-failure`): an order would be placed twice.
+No server has a weight, and of the rules for visitors one alone holds: HAProxy passes over a `use-server` whose server
+is in maintenance, to the next that holds. So a request goes where the route says or nowhere. No health check, no
+redispatch and no server put into maintenance by hand can send a visitor to the other slot. What a slot may have begun
+to work on is not sent again (`retry-on conn-failure`): an order would be placed twice.
 """
 
+import re
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from celadon.drivers.proxies.headers import LOOK_HEADER, OURS, PREVIEW_COOKIE, PREVIEW_HEADER, SLOT_HEADER
 from celadon.drivers.proxies.sealed import digest, seal
 from celadon.host.layout import Layout
 from celadon.host.pointer import live_path
 from celadon.model.address import Address, SocketAddress
+from celadon.model.errors import StepError
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import Split
 from celadon.model.settings import Settings
@@ -29,6 +33,7 @@ MAP = "haproxy.map"
 KEY = "green"
 LOGGED = "logged"
 """Begins the rest of a look, after the mark, that is to be logged: it goes by the server `aside`."""
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._+@-]*\Z")
 _BUCKETS = 100_000
 _BLUE_IS_ROUTE, _GREEN_IS_ROUTE = 1, 2
 
@@ -54,6 +59,15 @@ class Told(Struct, frozen=True, kw_only=True):
 
 
 def make_text(layout: Layout, settings: Settings) -> RouteText:
+    """Raises StepError for a path that would be more than one word of a configuration."""
+    sockets = [slot.path for slot in (settings.web.blue, settings.web.green) if isinstance(slot, SocketAddress)]
+    for path in (str(layout.home), *sockets):
+        if not _PLAIN_PATH.match(path):
+            raise StepError(
+                f"{path!r} cannot stand in haproxy's configuration: letters, digits and /._+@- only",
+                code="proxy_path_refused",
+                next_command="celadon check",
+            )
     return RouteText(
         app=layout.app,
         map=live_path(layout.pointer) / MAP,
@@ -82,7 +96,7 @@ def render_lines(text: RouteText) -> str:
 
 def render_generation(text: RouteText) -> str:
     """Names this rendering in every answer to a look."""
-    return digest("\n".join(_lines(text, generation="")))[:12]
+    return digest("\n".join(_lines(replace(text, extra=""), generation="")))[:12]
 
 
 def render_value(to: Slot, percent: int) -> int:
@@ -156,7 +170,7 @@ def _lines(text: RouteText, *, generation: str) -> list[str]:
         *_aside_lines(text.app, at=at),
         f"use-server {blue} if {{ {at} eq 0 }}",
         f"use-server {green} if {{ {at} gt 0 }} {{ {below} }}",
-        f"use-server {blue} if {{ {at} gt 0 }}",
+        f"use-server {blue} if {{ {at} gt 0 }} !{{ {below} }}",
         *_server_lines(text),
     ]
 

@@ -20,7 +20,7 @@ _LINE = re.compile(
     rb"\+?\d+/\+?\d+/\+?\d+/\+?\d+/\+?\d+ \+?\d+/\+?\d+ (?P<rest>.*)",
     re.DOTALL,
 )
-_SYSLOG = re.compile(rb"(?:<\d+>)?[^\"{}\[\]]*?\[\d+\]: ")
+_SYSLOG = re.compile(rb"(?:<\d+>)?(?:[^\"{}\[\]]*?\[\d+\]: )?")
 _REQUEST = re.compile(rb'"(?P<method>[A-Z-]+) (?P<uri>[^ "]*)')
 
 
