@@ -1,0 +1,45 @@
+"""Whether a share of the traffic is the share that was asked for."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tests.contract.single_visit import make_clients, visit_as
+
+from bench.proxies.families import Family
+from bench.proxies.stand import Stand, StandError, open_stand
+from bench.tables import Table
+from celadon.config.table import SHARES
+from celadon.model.names import Slot
+
+_PERCENTS = (1, 5, 10, 25, 50)
+_TOLERANCE = 1.0
+
+
+def measure_shares(families: Sequence[Family], *, requests: int) -> Table:
+    rows = []
+    for family in families:
+        with open_stand(family.open, steps=(*_PERCENTS, 100)) as stand:
+            if stand.settings.proxy.switch in SHARES.get(family.proxy, ()):
+                rows.append((family.name, *_measure(stand, requests=requests)))
+    head = ("proxy, way", *(f"asked {percent} %" for percent in _PERCENTS), f"all within {_TOLERANCE:g} point")
+    note = f"{requests:,} requests for each share, each of another client address: how many per cent the candidate answered."
+    return Table(title="Shares of the traffic", head=head, rows=rows, note=note)
+
+
+def _measure(stand: Stand, *, requests: int) -> tuple[object, ...]:
+    seen = []
+    for percent in _PERCENTS:
+        stand.switch(Slot.GREEN, percent=percent)
+        seen.append(_ask_all(stand, make_clients(requests)))
+    within = all(abs(got - asked) <= _TOLERANCE for got, asked in zip(seen, _PERCENTS, strict=True))
+    return *(f"{share:.2f}" for share in seen), "met" if within else "missed"
+
+
+def _ask_all(stand: Stand, clients: Sequence[str]) -> float:
+    counted: Counter[str] = Counter()
+    for client in clients:
+        status, who = visit_as(stand.stage.port, client=client, host=stand.site)
+        if status != 200:
+            raise StandError(f"{client} got {status}")
+        counted[who] += 1
+    return 100 * counted[Slot.GREEN.value] / len(clients)
