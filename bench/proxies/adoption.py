@@ -29,8 +29,8 @@ def measure_adoption(families: Sequence[Family], *, times: int) -> Table:
                 rows.append((family.name, times, *_measure(family, stand, times=times)))
     head = ("proxy, way", "times", "requests", "failed", "closed", "cut", "writes lost / doubled", "adopt / eject ms")
     note = (
-        "Adopted, switched there and back, ejected, so many times. The proxy reloads twice for it, once each way, "
-        "which is what closes connections; the switches between do not."
+        "Adopted, switched there and back, ejected, so many times. The proxy reloads twice for it, once each way,"
+        " which is what closes connections; the switches between do not."
     )
     return Table(title="Adoption and ejection under load", head=head, rows=rows, note=note)
 

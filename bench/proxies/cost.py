@@ -39,9 +39,9 @@ def measure_cost(families: Sequence[Family], *, rounds: int, requests: int) -> T
     )
     note = (
         f"CPU of all the proxy's processes, user and system, per request; median of {rounds} rounds of at least "
-        f"{requests:,} requests, in which the sites take turns. *Plain*: the site as its owner wrote it, with its own "
-        "access log. *+ log line*: the same with what our route logs beside it. *Route*: the site with our route, both logs on. "
-        "Ratios are medians of the rounds' ratios, with the least and the largest."
+        f"{requests:,} requests, in which the sites take turns. *Plain*: the site as its owner wrote it, with its "
+        "own access log. *+ log line*: the same with what our route logs beside it. *Route*: the site with our "
+        "route, both logs on. Ratios are medians of the rounds' ratios, with the least and the largest."
     )
     return Table(title="What the route costs", head=head, rows=rows, note=note)
 

@@ -43,9 +43,10 @@ def measure_distance(families: Sequence[Family], *, switches: int) -> Table:
     )
     kept = _LOAD["keepalive"] + _LOAD["posts"]
     note = (
-        f"Clients behind a relay that delays bytes, ends and resets by {_ROUND_TRIP_MS // 2} ms each way; "
-        f"{kept} keep-alive connections of GETs and POSTs, {_THINK_MS} ms between two requests on average. *Of all "
-        "connection-switches*: closed under a request, by the number of these connections times that of the switches."
+        f"Clients behind a relay that delays bytes, ends and resets by {_ROUND_TRIP_MS // 2} ms each way; {kept} "
+        f"keep-alive connections of GETs and POSTs, {_THINK_MS} ms between two requests on average. *Of all "
+        "connection-switches*: closed under a request, by the number of these connections times that of the "
+        "switches."
     )
     return Table(title=f"The same at a round trip of {_ROUND_TRIP_MS} ms", head=head, rows=rows, note=note)
 

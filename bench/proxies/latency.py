@@ -31,9 +31,10 @@ def measure_latency(families: Sequence[Family], *, switches: int) -> Table:
         "ratio",
     )
     note = (
-        "Median / maximum, from the decision to the first answer of the new slot, and to the last request sent that "
-        "the old one still answered; asked on one fresh connection after the other. *Bare*: the operation alone, by hand, "
-        "every second pair of switches of the same run. A driver's reload has its check before it."
+        "Median / maximum, from the decision to the first answer of the new slot, and to the last request sent "
+        "that the old one still answered; asked on one fresh connection after the other. *Bare*: the operation "
+        "alone, by hand, every second pair of switches of the same run. A driver's reload has its check before "
+        "it."
     )
     return Table(title=f"How long a switch takes ({switches} each)", head=head, rows=rows, note=note)
 

@@ -22,7 +22,7 @@ def measure_shares(families: Sequence[Family], *, requests: int) -> Table:
             if stand.settings.proxy.switch in SHARES.get(family.proxy, ()):
                 rows.append((family.name, *_measure(stand, requests=requests)))
     head = ("proxy, way", *(f"asked {percent} %" for percent in _PERCENTS), f"all within {_TOLERANCE:g} point")
-    note = f"{requests:,} requests for each share, each of another client address: how many per cent the candidate answered."
+    note = f"{requests:,} requests a share, each from another client address: the candidate's answers in per cent."
     return Table(title="Shares of the traffic", head=head, rows=rows, note=note)
 
 

@@ -22,10 +22,10 @@ def measure_zero(families: Sequence[Family], *, requests: int, switches: int) ->
             rows.append((family.name, *_measure(stand, requests=requests, switches=switches)))
     head = ("proxy, way", "switches", "requests", "failed", "closed", "cut", "writes lost / doubled", "requests/s")
     note = (
-        "Keep-alive and one-connection-a-request GETs, keep-alive POSTs with ids, WebSockets and downloads of two "
-        "seconds; nobody retries. *failed*: refused, reset, empty, broken, non-2xx, or none in 30 s. *closed*: a "
-        "reused connection that was closed under a request. *cut*: WebSockets and downloads that ended before their end, by a "
-        "close frame or without."
+        "Keep-alive and one-connection-a-request GETs, keep-alive POSTs with ids, WebSockets and downloads of two"
+        " seconds; nobody retries. *failed*: refused, reset, empty, broken, non-2xx, or none in 30 s. *closed*: a"
+        " reused connection that was closed under a request. *cut*: WebSockets and downloads that ended before "
+        "their end, by a close frame or without."
     )
     return Table(title="What switches break under load", head=head, rows=rows, note=note)
 
