@@ -10,10 +10,11 @@ from bench.load.connection import END, Answer, BrokenAnswerError, EndedError, Ov
 
 
 class OneShot:
-    """As a Connection that is asked once, with `Connection: close`."""
+    """As a Connection that is asked once, with `Connection: close`. `client` is the address that it comes from."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], *, client: str = "") -> None:
         self._address = address
+        self._client = client
         self._overdue = False
         self.used = False
         self.ended = ""
@@ -24,6 +25,8 @@ class OneShot:
         family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
         self._stream = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
+            if self._client:
+                self._stream.bind((self._client, 0))
             code = self._stream.connect_ex(self._address)
             if code not in {0, errno.EINPROGRESS}:
                 raise OSError(code, os.strerror(code))

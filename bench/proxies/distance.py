@@ -21,7 +21,7 @@ _ROUND_TRIP_MS = 50
 _THINK_MS = 150
 """With the round trip 200 ms a turn: a reload catches a quarter of the connections with a request on the way."""
 _LOAD = {"keepalive": 192, "oneshot": 32, "posts": 96, "websockets": 16, "streams": 4}
-_APART_S = 0.4
+_APART_S = 0.3
 _WARM_COUNT = 2000
 """Requests after which the clients, who all began at once, are out of step."""
 

@@ -21,6 +21,12 @@ from bench.proxies.zero import measure_zero
 from bench.tables import Table
 
 _BEGIN, _END = "<!-- measured: begin (written by `./run bench proxies --write`) -->", "<!-- measured: end -->"
+_INTRODUCTION = """\
+# What each proxy does under a switch
+
+Each proxy and way runs as on a server, privately, with two slots behind it; everything below is of one run, in which they
+take their turns on the same machine. `./run bench proxies` measures yours.
+"""
 
 MEASURES: dict[str, Callable[[Sequence[Family], bool], Table]] = {
     "zero": lambda families, quick: measure_zero(
@@ -53,7 +59,7 @@ def run(*, quick: bool, measures: Sequence[str] = (), only: str = "", page: Path
 
 def write_page(page: Path, tables: Sequence[Table]) -> None:
     """Between the two comment lines of `page`; the rest of it stays."""
-    text = page.read_text() if page.exists() else f"# What each proxy does\n\n{_BEGIN}\n{_END}\n"
+    text = page.read_text() if page.exists() else f"{_INTRODUCTION}\n{_BEGIN}\n{_END}\n"
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     body = "\n".join([f"Measured on {describe_machine()}.\n", *(table.markdown() for table in tables)])

@@ -10,7 +10,7 @@ from bench.proxies.stand import Stand, open_stand
 from bench.tables import Table
 from celadon.model.names import Slot
 
-_LOAD = {"keepalive": 10, "oneshot": 4, "posts": 6, "websockets": 8, "streams": 4}
+_LOAD = {"keepalive": 12, "oneshot": 3, "posts": 6, "websockets": 8, "streams": 4}
 _BETWEEN_S = 0.05
 _LONGEST_S = 180.0
 
