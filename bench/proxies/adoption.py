@@ -1,22 +1,16 @@
 """A running site handed to Celadon and taken back, under load."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.proxies.families import Family
 from bench.proxies.stand import Stand, StandError, open_stand
 from bench.proxies.zero import compare_orders
 from bench.tables import Table
-from celadon.app import compose
-from celadon.contracts.adoption import Adoption, SiteFinder
-from celadon.host.layout import Layout
+from celadon.app.compose import ADOPTIONS, FINDERS
 from celadon.model.names import Slot
-from celadon.model.settings import ProxyKind, Settings
 
-_FINDERS: Mapping[ProxyKind, Callable[[Path, str], SiteFinder]] = vars(compose).get("FINDERS", {})
-_ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = vars(compose).get("ADOPTIONS", {})
-"""By name, since a proxy's driver may be there before its adoption."""
 _LOAD = {"keepalive": 6, "oneshot": 3, "posts": 3, "websockets": 4, "streams": 2}
 _PAUSE_S = 0.3
 
@@ -24,7 +18,7 @@ _PAUSE_S = 0.3
 def measure_adoption(families: Sequence[Family], *, times: int) -> Table:
     rows = []
     for family in families:
-        if family.owned is not None and family.proxy in _ADOPTIONS:
+        if family.owned is not None and family.proxy in ADOPTIONS:
             with open_stand(family.open, prepare=family.owned, installs=False) as stand:
                 rows.append((family.name, times, *_measure(family, stand, times=times)))
     head = ("proxy, way", "times", "requests", "failed", "closed", "cut", "writes lost / doubled", "adopt / eject ms")
@@ -59,17 +53,17 @@ def _adopt(family: Family, stand: Stand) -> float:
     began = time.monotonic()
     proxy = stand.settings.proxy
     blue = stand.settings.web.address(Slot.BLUE)
-    sites = _FINDERS[family.proxy](Path(proxy.config), proxy.binary).find_sites()
+    sites = FINDERS[family.proxy](Path(proxy.config), proxy.binary).find_sites()
     found = [site for site in sites if site.upstream == blue and not site.reason]
     if len(found) != 1:
         raise StandError(f"one site to adopt was there; found: {sites}")
-    adoption = _ADOPTIONS[family.proxy](stand.stage.layout, stand.settings)
-    adoption.adopt(adoption.propose(found[0]), live=Slot.BLUE)
+    adoption = ADOPTIONS[family.proxy](stand.stage.layout, stand.settings)
+    adoption.adopt(adoption.propose(found), live=Slot.BLUE)
     return time.monotonic() - began
 
 
 def _eject(family: Family, stand: Stand) -> float:
     began = time.monotonic()
-    adoption = _ADOPTIONS[family.proxy](stand.stage.layout, stand.settings)
+    adoption = ADOPTIONS[family.proxy](stand.stage.layout, stand.settings)
     adoption.eject(adoption.propose_eject(Slot.BLUE), live=Slot.BLUE)
     return time.monotonic() - began

@@ -16,8 +16,7 @@ from celadon.model.names import Slot
 
 _CONNECTIONS = 8
 _TURNS_COUNT = 4
-"""In a round. Each has connections of its own, which fall to the proxy's workers anew, and a busy neighbour hits all sites
-alike."""
+"""In a round. Each has connections of its own, which the workers share anew; a busy neighbour hits all sites alike."""
 _CPUCLOCK_SCHED = 2
 _PLAIN, _LOGGED, _ROUTE = "plain", "logged", "route"
 _KINDS = (("keepalive", "keep-alive"), ("oneshot", "one-shot"))
