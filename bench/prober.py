@@ -85,6 +85,10 @@ class DistantProber:
         words = [sys.executable, "-m", "bench.prober", address, site, str(self._stop), str(self._output)]
         self._process = subprocess.Popen(words, cwd=_ROOT)
 
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> Seen:
         self._stop.touch()
         if self._process.wait(timeout=30) != 0:

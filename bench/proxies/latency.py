@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from bench.prober import DistantProber, Seen
+from bench.prober import Seen
 from bench.proxies.families import MARKS, Family
 from bench.proxies.stand import Stand, StandError, open_stand
 from bench.tables import Table, spread
@@ -44,7 +44,7 @@ def measure_latency(families: Sequence[Family], *, switches: int) -> Table:
 def _measure(family: Family, stand: Stand, *, switches: int) -> tuple[Seen, list[_Move], list[_Move]]:
     move_bare = family.bare.prepare(stand)
     stand.switch(Slot.BLUE)
-    prober = DistantProber(stand.address, stand.site, scratch=stand.stage.layout.home)
+    prober = stand.start_prober()
     apart_s = _RELOADS_APART_S if family.reloads else _APART_S
     ours: list[_Move] = []
     bare: list[_Move] = []

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from msgspec import structs
 from tests.contract.slot_server import SlotServer
 
 from bench.load.running import RunningLoad, start_load
+from bench.prober import DistantProber
 from celadon.app.compose import make_proxy
 from celadon.contracts.proxy import Proxy
 from celadon.host.layout import Layout
@@ -46,17 +47,22 @@ class Stage(Protocol):
     def close(self) -> None: ...
 
 
+class Killable(Protocol):
+    def kill(self) -> None: ...
+
+
 class StandError(Exception):
     """What is to be measured did not do its part."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stand:
-    """`site` is the Host that visitors ask for."""
+    """`site` is the Host that visitors ask for. `started` are who must not outlive it, whatever is raised."""
 
     stage: Stage
     proxy: Proxy
     settings: Settings
+    started: list[Killable] = field(default_factory=list)
 
     @property
     def site(self) -> str:
@@ -76,7 +82,14 @@ class Stand:
     def start_load(self, *, port: int = 0, think_ms: float = 2.0, **counts: int) -> RunningLoad:
         """Of the kinds that `counts` does not name there are none. `port`: through a relay, or to another site."""
         kinds = {"keepalive": 0, "oneshot": 0, "posts": 0, "websockets": 0, "streams": 0} | counts
-        return start_load(f"127.0.0.1:{port or self.stage.port}", site=self.site, think_ms=think_ms, **kinds)
+        load = start_load(f"127.0.0.1:{port or self.stage.port}", site=self.site, think_ms=think_ms, **kinds)
+        self.started.append(load)
+        return load
+
+    def start_prober(self) -> DistantProber:
+        prober = DistantProber(self.address, self.site, scratch=self.stage.layout.home)
+        self.started.append(prober)
+        return prober
 
     def read_orders(self) -> Counter[str]:
         """How often each POST was kept, asked of the slots themselves."""
@@ -101,33 +114,40 @@ def open_stand(
     """Blue is live. `prepare` writes the site's configuration before the route is installed."""
     with tempfile.TemporaryDirectory(prefix="celadon-bench-") as base:
         Path(base).chmod(0o755)
+        started: list[Killable] = []
         stage = open_stage(Path(base))
-        slots = _replace_slots(stage)
         try:
+            _replace_slots(stage, started)
             if prepare is not None:
                 prepare(stage)
             settings = structs.replace(stage.settings, switch=SwitchSettings(steps=steps))
-            stand = Stand(stage=stage, proxy=make_proxy(stage.layout, settings), settings=settings)
+            stand = Stand(stage=stage, proxy=make_proxy(stage.layout, settings), settings=settings, started=started)
             if installs:
                 stand.proxy.install()
                 stand.switch(Slot.BLUE)
             yield stand
         finally:
+            for each in started:
+                each.kill()
             stage.close()
-            for process in slots:
-                process.kill()
-                process.wait()
 
 
-def _replace_slots(stage: Stage) -> "list[subprocess.Popen[bytes]]":
-    started = []
+class _RunningSlot:
+    def __init__(self, slot: Slot, address: Address) -> None:
+        words = [sys.executable, "-m", "bench.load.slot", slot.value, _place(address)]
+        self._process = subprocess.Popen(words, cwd=_ROOT)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def _replace_slots(stage: Stage, started: list[Killable]) -> None:
     for slot, server in stage.slots.items():
         server.close()
-        words = [sys.executable, "-m", "bench.load.slot", slot.value, _place(server.address)]
-        started.append(subprocess.Popen(words, cwd=_ROOT))
+        started.append(_RunningSlot(slot, server.address))
     for server in stage.slots.values():
         await_listening(server.address)
-    return started
 
 
 def _place(address: Address) -> str:
