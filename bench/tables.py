@@ -25,7 +25,7 @@ class Table:
 
 
 def render_table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    texts = [[str(cell) for cell in row] for row in rows]
+    texts = [[str(cell) for cell in row] + [""] * (len(head) - len(row)) for row in rows]
     widths = [max(len(line[index]) for line in [list(head), *texts]) for index in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [head, *texts]]
     return "\n".join([f"\n{title}\n", lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

@@ -1,10 +1,11 @@
 """A running site handed to Celadon and taken back, under load."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.proxies.families import Family
+from bench.proxies.rows import Row, measure_rows
 from bench.proxies.stand import Stand, StandError, open_stand
 from bench.proxies.zero import compare_orders
 from bench.tables import Table
@@ -16,17 +17,17 @@ _PAUSE_S = 0.3
 
 
 def measure_adoption(families: Sequence[Family], *, times: int) -> Table:
-    rows = []
-    for family in families:
+    def measure(family: Family) -> Iterator[Row]:
         if family.owned is not None and family.proxy in ADOPTIONS:
             with open_stand(family.open, prepare=family.owned, installs=False) as stand:
-                rows.append((family.name, times, *_measure(family, stand, times=times)))
+                yield times, *_measure(family, stand, times=times)
+
     head = ("proxy, way", "times", "requests", "failed", "closed", "cut", "writes lost / doubled", "adopt / eject ms")
     note = (
         "Adopted, switched there and back, ejected, so many times. The proxy reloads twice for it, once each way,"
         " which is what closes connections; the switches between do not."
     )
-    return Table(title="Adoption and ejection under load", head=head, rows=rows, note=note)
+    return Table(title="Adoption and ejection under load", head=head, rows=measure_rows(families, measure), note=note)
 
 
 def _measure(family: Family, stand: Stand, *, times: int) -> tuple[object, ...]:

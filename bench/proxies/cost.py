@@ -10,12 +10,13 @@ from statistics import fmean, median
 
 from bench.proxies.families import MARKS, Family
 from bench.proxies.plain import PlainSites
+from bench.proxies.rows import Row, measure_rows
 from bench.proxies.stand import Stage, Stand, StandError, open_stand
 from bench.tables import Table
 from celadon.model.names import Slot
 
 _CONNECTIONS = 8
-_TURNS_COUNT = 4
+_TURNS_COUNT = 3
 """In a round. Each has connections of its own, which the workers share anew; a busy neighbour hits all sites alike."""
 _CPUCLOCK_SCHED = 2
 _PLAIN, _LOGGED, _ROUTE = "plain", "logged", "route"
@@ -24,10 +25,10 @@ _KINDS = (("keepalive", "keep-alive"), ("oneshot", "one-shot"))
 
 def measure_cost(families: Sequence[Family], *, rounds: int, requests: int) -> Table:
     """`requests` of a round, shared by its sites and both kinds."""
-    rows: list[tuple[object, ...]] = []
-    for family in families:
-        if family.plain is not None:
-            rows += _rows(family, rounds=rounds, requests=requests)
+
+    def measure(family: Family) -> Sequence[Row]:
+        return _rows(family, rounds=rounds, requests=requests) if family.plain is not None else []
+
     head = (
         "proxy",
         "requests",
@@ -45,7 +46,7 @@ def measure_cost(families: Sequence[Family], *, rounds: int, requests: int) -> T
         "own access log. *+ log line*: the same with what our route logs beside it. *Route*: the site with our "
         "route, both logs on. Ratios are medians of the rounds' ratios, with the least and the largest."
     )
-    return Table(title="What the route costs", head=head, rows=rows, note=note)
+    return Table(title="What the route costs", head=head, rows=measure_rows(families, measure), note=note)
 
 
 def _rows(family: Family, *, rounds: int, requests: int) -> list[tuple[object, ...]]:
@@ -62,7 +63,7 @@ def _rows(family: Family, *, rounds: int, requests: int) -> list[tuple[object, .
         each = requests // len(ports) // len(_KINDS) // _TURNS_COUNT + 1
         _run_turn(stand, ports, each=each)
         measured = [_run_round(stand, ports, each=each) for _ in range(rounds)]
-    return [(family.name, word, *_row(family, [took[kind] for took in measured])) for kind, word in _KINDS]
+    return [(word, *_row(family, [took[kind] for took in measured])) for kind, word in _KINDS]
 
 
 def _turn(ports: dict[str, int], number: int) -> dict[str, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.contract.slot_server import free_port
 
 from bench.proxies.families import Family
+from bench.proxies.rows import Row, measure_rows
 from bench.proxies.stand import Stand, await_listening, open_stand
 from bench.proxies.zero import compare_orders
 from bench.tables import Table
@@ -27,10 +28,10 @@ _WARM_COUNT = 2000
 
 
 def measure_distance(families: Sequence[Family], *, switches: int) -> Table:
-    rows = []
-    for family in families:
+    def measure(family: Family) -> Iterator[Row]:
         with open_stand(family.open) as stand:
-            rows.append((family.name, *_measure(stand, switches=switches)))
+            yield _measure(stand, switches=switches)
+
     head = (
         "proxy, way",
         "switches",
@@ -48,7 +49,12 @@ def measure_distance(families: Sequence[Family], *, switches: int) -> Table:
         "connection-switches*: closed under a request, by the number of these connections times that of the "
         "switches."
     )
-    return Table(title=f"The same at a round trip of {_ROUND_TRIP_MS} ms", head=head, rows=rows, note=note)
+    return Table(
+        title=f"The same at a round trip of {_ROUND_TRIP_MS} ms",
+        head=head,
+        rows=measure_rows(families, measure),
+        note=note,
+    )
 
 
 def _measure(stand: Stand, *, switches: int) -> tuple[object, ...]:

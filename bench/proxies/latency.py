@@ -1,11 +1,12 @@
 """How long a switch takes to be seen, beside the bare operation, turn by turn in one run."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
 from bench.prober import Seen
 from bench.proxies.families import MARKS, Family
+from bench.proxies.rows import Row, measure_rows
 from bench.proxies.stand import Stand, StandError, open_stand
 from bench.tables import Table, spread
 from celadon.model.names import Slot
@@ -16,11 +17,11 @@ _Move = tuple[Slot, float]
 
 
 def measure_latency(families: Sequence[Family], *, switches: int) -> Table:
-    rows = []
-    for family in families:
+    def measure(family: Family) -> Iterator[Row]:
         with open_stand(family.open) as stand:
             few = switches // 2 if family.reloads else switches
-            rows.append(_row(family, *_measure(family, stand, switches=few)))
+            yield _row(family, *_measure(family, stand, switches=few))
+
     head = (
         "proxy, way",
         "first new ms",
@@ -38,7 +39,7 @@ def measure_latency(families: Sequence[Family], *, switches: int) -> Table:
         "alone, by hand, every second pair of switches of the same run. A driver's reload has its check before "
         "it."
     )
-    return Table(title="How long a switch takes", head=head, rows=rows, note=note)
+    return Table(title="How long a switch takes", head=head, rows=measure_rows(families, measure), note=note)
 
 
 def _measure(family: Family, stand: Stand, *, switches: int) -> tuple[Seen, list[_Move], list[_Move]]:
@@ -64,14 +65,14 @@ def _move(move: Callable[[Slot], object], to: Slot, *, apart_s: float) -> _Move:
 
 def _row(family: Family, seen: Seen, ours: list[_Move], bare: list[_Move]) -> tuple[object, ...]:
     if any(not who for _, _, who in seen.answers) and not family.reloads:
-        raise StandError(f"{family.name}: a request failed")
+        raise StandError("a request failed")
     starts = sorted(at for _, at in ours + bare)
     new, old = _judge(seen, ours, starts)
     bare_new, bare_old = _judge(seen, bare, starts)
     mark = MARKS[family.proxy.value].first_new_ms
     verdict = "-" if family.reloads else f"<= {mark:g}: {'met' if median(new) <= mark else 'missed'}"
     ratio = f"{median(new) / median(bare_new):.2f}"
-    return family.name, spread(new), verdict, spread(old), family.bare.name, spread(bare_new), spread(bare_old), ratio
+    return spread(new), verdict, spread(old), family.bare.name, spread(bare_new), spread(bare_old), ratio
 
 
 def _judge(seen: Seen, moves: list[_Move], starts: list[float]) -> tuple[list[float], list[float]]:

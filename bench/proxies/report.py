@@ -34,7 +34,7 @@ MEASURES: dict[str, Callable[[Sequence[Family], bool], Table]] = {
     ),
     "latency": lambda families, quick: measure_latency(families, switches=8 if quick else 50),
     "cost": lambda families, quick: measure_cost(
-        families, rounds=2 if quick else 4, requests=12_000 if quick else 50_000
+        families, rounds=1 if quick else 4, requests=12_000 if quick else 50_000
     ),
     "distance": lambda families, quick: measure_distance(families, switches=5 if quick else 20),
     "shares": lambda families, quick: measure_shares(families, requests=1_000 if quick else 20_000),

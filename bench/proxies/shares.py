@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tests.contract.single_visit import make_clients
 
 from bench.load.oneshot import OneShot
 from bench.proxies.families import Family
+from bench.proxies.rows import Row, measure_rows
 from bench.proxies.stand import Stand, StandError, open_stand
 from bench.tables import Table
 from celadon.config.table import SHARES
@@ -19,14 +20,14 @@ _AT_ONCE, _TIMEOUT_S = 8, 30.0
 
 
 def measure_shares(families: Sequence[Family], *, requests: int) -> Table:
-    rows = []
-    for family in families:
+    def measure(family: Family) -> Iterator[Row]:
         with open_stand(family.open, steps=(*_PERCENTS, 100)) as stand:
             if stand.settings.proxy.switch in SHARES.get(family.proxy, ()):
-                rows.append((family.name, *_measure(stand, requests=requests)))
+                yield _measure(stand, requests=requests)
+
     head = ("proxy, way", *(f"asked {percent} %" for percent in _PERCENTS), f"all within {_TOLERANCE:g} point")
     note = f"{requests:,} requests a share, each from another client address: the candidate's answers in per cent."
-    return Table(title="Shares of the traffic", head=head, rows=rows, note=note)
+    return Table(title="Shares of the traffic", head=head, rows=measure_rows(families, measure), note=note)
 
 
 def _measure(stand: Stand, *, requests: int) -> tuple[object, ...]:

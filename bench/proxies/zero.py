@@ -2,10 +2,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bench.load.client import Tally
 from bench.proxies.families import Family
+from bench.proxies.rows import Row, measure_rows
 from bench.proxies.stand import Stand, open_stand
 from bench.tables import Table
 from celadon.model.names import Slot
@@ -16,10 +17,10 @@ _LONGEST_S = 180.0
 
 
 def measure_zero(families: Sequence[Family], *, requests: int, switches: int) -> Table:
-    rows = []
-    for family in families:
+    def measure(family: Family) -> Iterator[Row]:
         with open_stand(family.open) as stand:
-            rows.append((family.name, *_measure(stand, requests=requests, switches=switches)))
+            yield _measure(stand, requests=requests, switches=switches)
+
     head = ("proxy, way", "switches", "requests", "failed", "closed", "cut", "writes lost / doubled", "requests/s")
     note = (
         "Keep-alive and one-connection-a-request GETs, keep-alive POSTs with ids, WebSockets and downloads of two"
@@ -27,7 +28,7 @@ def measure_zero(families: Sequence[Family], *, requests: int, switches: int) ->
         " reused connection that was closed under a request. *cut*: WebSockets and downloads that ended before "
         "their end, by a close frame or without."
     )
-    return Table(title="What switches break under load", head=head, rows=rows, note=note)
+    return Table(title="What switches break under load", head=head, rows=measure_rows(families, measure), note=note)
 
 
 def _measure(stand: Stand, *, requests: int, switches: int) -> tuple[object, ...]:
