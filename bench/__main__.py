@@ -1,6 +1,7 @@
 """`./run bench [switching|commands|proxies] [--quick]`: measure here, print tables. Needs root for nginx's `user`."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--only", default="", metavar="NAME", help="of proxies: those whose name has it")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="of proxies: put the tables into this page too")
     options = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     scale = 0.1 if options.quick else 1.0
     if options.part in {None, "switching"}:
         sys.stdout.write(switching.run(switches=int(200 * scale)) + "\n")
