@@ -56,12 +56,12 @@ def read_request(stream: socket.socket) -> bytes:
 
 
 def load(port: int, *, limit: int = 0, think_s: float = 0.0, **counts: int) -> Tally:
-    """Until `limit` requests, or the first part of a second."""
+    """Until `limit` requests; without, for the first part of a second."""
 
     async def run() -> Tally:
         chosen = {"keepalive": 0, "oneshot": 0, "posts": 0, "websockets": 0, "streams": 0} | counts
         running = Load("127.0.0.1", port, site="shop.example", think_s=think_s, limit=limit)
-        asyncio.get_running_loop().call_later(0.3, running.stop.set)
+        asyncio.get_running_loop().call_later(20.0 if limit else 0.3, running.stop.set)
         return await running.run(**chosen)
 
     return asyncio.run(run())
