@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.proxies.stand import Stand
+from bench.proxies.stand import Stand, StandError
+from celadon.drivers.proxies.haproxy_process import HaproxyProcess, ask_runtime
+from celadon.drivers.proxies.haproxy_text import KEY, MAP, render_value
 from celadon.drivers.proxies.nginx_files import RouteFiles
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.host.files import write_atomic
-from celadon.host.pointer import move_pointer
+from celadon.host.pointer import live_path, move_pointer
 from celadon.model.names import Slot
 
 
@@ -54,6 +56,30 @@ def _prepare_caddy_reload(stand: Stand) -> Callable[[Slot], None]:
     return move
 
 
+def _prepare_haproxy_command(stand: Stand) -> Callable[[Slot], None]:
+    """The pointer stays behind, which says nothing of how fast HAProxy is; the driver's next switch moves it again."""
+    runtime = str(stand.settings.proxy.admin)
+    path = live_path(stand.stage.layout.pointer) / MAP
+
+    def move(to: Slot) -> None:
+        if said := ask_runtime(runtime, f"set map {path} {KEY} {render_value(to, 100)}").strip():
+            raise StandError(said)
+
+    return move
+
+
+def _prepare_haproxy_reload(stand: Stand) -> Callable[[Slot], None]:
+    process = HaproxyProcess(str(stand.settings.proxy.admin))
+
+    def move(to: Slot) -> None:
+        move_pointer(stand.stage.layout.pointer, to)
+        process.reload()
+
+    return move
+
+
 RENAME = Bare(name="rename", prepare=_prepare_rename)
 NGINX_RELOAD = Bare(name="rename, SIGHUP", prepare=_prepare_nginx_reload, reloads=True)
 CADDY_RELOAD = Bare(name="rename, `caddy reload`", prepare=_prepare_caddy_reload, reloads=True)
+HAPROXY_COMMAND = Bare(name="`set map`", prepare=_prepare_haproxy_command)
+HAPROXY_RELOAD = Bare(name="rename, SIGUSR2", prepare=_prepare_haproxy_reload, reloads=True)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.contract.caddy_server import CaddyStage
+from tests.contract.haproxy_server import HaproxyStage
 from tests.contract.nginx_server import NginxStage
 
-from bench.proxies.bare import CADDY_RELOAD, NGINX_RELOAD, RENAME, Bare
-from bench.proxies.owned import write_owned_caddy, write_owned_nginx
-from bench.proxies.plain import Plain, write_plain_caddy, write_plain_nginx
+from bench.proxies.bare import CADDY_RELOAD, HAPROXY_COMMAND, HAPROXY_RELOAD, NGINX_RELOAD, RENAME, Bare
+from bench.proxies.owned import write_owned_caddy, write_owned_haproxy, write_owned_nginx
+from bench.proxies.plain import Plain, write_plain_caddy, write_plain_haproxy, write_plain_nginx
 from bench.proxies.stand import Stage
 from celadon.model.settings import ProxyKind, SwitchWay
 
@@ -56,7 +57,11 @@ def _caddy(way: SwitchWay, *, sockets: bool = False) -> Callable[[Path], Stage]:
     return lambda base: CaddyStage(base, way=way, sockets=sockets)
 
 
-_NGINX, _CADDY = ProxyKind.NGINX, ProxyKind.CADDY
+def _haproxy(way: SwitchWay, *, sockets: bool = False) -> Callable[[Path], Stage]:
+    return lambda base: HaproxyStage(base, way=way, sockets=sockets)
+
+
+_NGINX, _CADDY, _HAPROXY = ProxyKind.NGINX, ProxyKind.CADDY, ProxyKind.HAPROXY
 _POINTER, _SYMLINK, _INCLUDE, _RELOAD = SwitchWay.POINTER, SwitchWay.SYMLINK, SwitchWay.INCLUDE, SwitchWay.RELOAD
 
 FAMILIES = (
@@ -67,4 +72,7 @@ FAMILIES = (
     Family("Caddy pointer", _CADDY, _caddy(_POINTER), RENAME, plain=write_plain_caddy, owned=write_owned_caddy),
     Family("Caddy pointer, sockets", _CADDY, _caddy(_POINTER, sockets=True), RENAME),
     Family("Caddy reload", _CADDY, _caddy(_RELOAD), CADDY_RELOAD),
+    Family("HAProxy map", _HAPROXY, _haproxy(_POINTER), HAPROXY_COMMAND, write_plain_haproxy, write_owned_haproxy),
+    Family("HAProxy map, sockets", _HAPROXY, _haproxy(_POINTER, sockets=True), HAPROXY_COMMAND),
+    Family("HAProxy reload", _HAPROXY, _haproxy(_RELOAD), HAPROXY_RELOAD),
 )

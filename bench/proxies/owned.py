@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.contract.haproxy_server import HaproxyStage
 from tests.contract.nginx_server import NginxStage
 
 from bench.proxies.stand import Stage
@@ -33,3 +34,9 @@ def write_owned_caddy(stage: Stage) -> None:
     lines = [line for line in main.read_text().splitlines() if not line.startswith("\timport ")]
     lines.insert(lines.index(f"http://127.0.0.1:{stage.port} {{") + 1, f"\treverse_proxy {stage.settings.web.blue}")
     main.write_text("\n".join(lines) + "\n")
+
+
+def write_owned_haproxy(stage: Stage) -> None:
+    assert isinstance(stage, HaproxyStage)
+    stage.write_main(neighbour=f"\nbackend shop\n    server app {stage.settings.web.blue}\n", log="option httplog")
+    stage.main.write_text(stage.main.read_text().replace("default_backend celadon_shop-one", "default_backend shop"))

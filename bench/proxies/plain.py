@@ -80,3 +80,21 @@ def write_plain_caddy(stage: Stage) -> PlainSites:
 def _owner_log(name: str, directory: Path) -> str:
     """Caddy wants a name a site."""
     return f"\tlog {name} {{\n\t\toutput file {directory}/owner.log\n\t\tformat json\n\t}}\n"
+
+
+def write_plain_haproxy(stage: Stage) -> PlainSites:
+    """All log into rings, as ours does; nobody reads them meanwhile."""
+    from tests.contract.haproxy_server import HaproxyStage
+
+    assert isinstance(stage, HaproxyStage)
+    sites = PlainSites(plain=free_port(), logged=free_port())
+    own, ours = "log ring@owner local0", f"log ring@celadon_{stage.settings.app} local0"
+    neighbour = (
+        f"\nbackend plain\n    server app {stage.settings.web.blue}\n\nring owner\n    format raw\n    maxlen 8192\n"
+    )
+    neighbour += "    size 1048576\n"
+    for port, logs in ((sites.plain, [own]), (sites.logged, [own, ours])):
+        lines = ["mode http", f"bind 127.0.0.1:{port}", "option httplog", *logs, "default_backend plain"]
+        neighbour += f"\nfrontend site{port}\n" + "".join(f"    {line}\n" for line in lines)
+    stage.write_main(neighbour=neighbour, log=f"option httplog\n    {own}\n    {ours}")
+    return sites
