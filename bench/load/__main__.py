@@ -1,4 +1,5 @@
-"""`python -m bench.load`: run load until the stop file appears (or the seconds are over), then write the tally."""
+"""`python -m bench.load`: run load until the stop file appears, the seconds are over, or the requests are made; then
+write the tally. A file beside the tally holds the number of requests so far."""
 
 import argparse
 import asyncio
@@ -14,6 +15,7 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--address", required=True, help="host:port of the proxy")
     parser.add_argument("--site", required=True, help="the Host header")
     parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--requests", type=int, default=0, help="stop after so many; 0: never")
     parser.add_argument("--think-ms", type=float, default=2.0, help="between the requests of a client")
     parser.add_argument("--stop-file", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
@@ -24,9 +26,9 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
 
 async def run(options: argparse.Namespace) -> int:
     host, _, port = options.address.rpartition(":")
-    load = Load(host, int(port), site=options.site, think_s=options.think_ms / 1000)
+    load = Load(host, int(port), site=options.site, think_s=options.think_ms / 1000, limit=options.requests)
     asyncio.get_running_loop().call_later(options.seconds, load.stop.set)
-    watcher = asyncio.create_task(_watch(options.stop_file, load.stop))
+    watcher = asyncio.create_task(_watch(options, load))
     tally = await load.run(
         keepalive=options.keepalive,
         oneshot=options.oneshot,
@@ -41,10 +43,12 @@ async def run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _watch(path: Path, stop: asyncio.Event) -> None:
-    while not path.exists():  # noqa: ASYNC110, ASYNC240  another process tells, by a file
+async def _watch(options: argparse.Namespace, load: Load) -> None:
+    progress = options.output.with_name("progress")
+    while not options.stop_file.exists():  # another process tells, by a file
+        progress.write_text(str(load.tally.requests))
         await asyncio.sleep(0.02)
-    stop.set()
+    load.stop.set()
 
 
 if __name__ == "__main__":

@@ -1,18 +1,25 @@
 """Load that counts: every request exactly once, no retries, failures by kind.
 
-*failed* is a refused, reset, empty or non-2xx answer on a fresh connection; *closed* a reused keep-alive connection
-that the proxy closed under a request (a browser repeats a GET; a POST surfaces); *cut* a WebSocket or download that
-broke before its end.
+*failed* is a refused, reset, empty, broken or non-2xx answer, or none in time; *closed* a kept connection
+closed under a request, before any of its answer (a browser repeats a GET; a POST surfaces); *idle_closed*
+one that it closed between two, which nobody notices; *cut* a WebSocket or download that broke before its end;
+*parted* a WebSocket that was ended by a close frame, as the protocol asks: an app that leaves does so, and so does a
+proxy that reloads (Caddy).
 """
 
 import asyncio
 import base64
 import itertools
 import os
+import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
+from typing import TypeVar
+
+from bench.load.connection import BrokenAnswerError, Connection, EndedError, OverdueError
+from bench.load.oneshot import OneShot
 
 _TIMEOUT_S = 30.0
 _CLOSE = 8
@@ -26,7 +33,9 @@ class Tally:
     requests: int = 0
     failed: int = 0
     closed: int = 0
+    idle_closed: int = 0
     cut: int = 0
+    parted: int = 0
     websockets: int = 0
     streams: int = 0
     acknowledged: list[str] = field(default_factory=list)
@@ -49,70 +58,27 @@ class Tally:
         self.faults[f"{kind}: {what}"] += 1
 
 
-class BrokenAnswerError(Exception):
-    """The connection gave less than an answer."""
-
-
 class GoingAwayError(Exception):
     """The server closed a WebSocket as the protocol asks: with a close frame."""
 
 
-class Connection:
-    """One HTTP/1.1 connection."""
-
-    def __init__(self, host: str, port: int, *, site: str) -> None:
-        self._address = (host, port)
-        self._site = site
-        self.used = False
-
-    async def open(self) -> None:
-        self.reader, self.writer = await asyncio.open_connection(*self._address)
-        self.used = False
-
-    def close(self) -> None:
-        self.writer.close()
-
-    async def ask(self, method: str, path: str, *, body: bytes = b"", headers: str = "") -> tuple[int, dict[str, str]]:
-        """Status and headers; the body is read and dropped. Raises OSError or BrokenAnswerError."""
-        length = f"Content-Length: {len(body)}\r\n" if body else ""
-        head = f"{method} {path} HTTP/1.1\r\nHost: {self._site}\r\n{length}{headers}\r\n"
-        self.writer.write(head.encode() + body)
-        status, found = await self.read_head()
-        remaining = int(found.get("content-length", "0"))
-        if "content-length" not in found and found.get("transfer-encoding") == "chunked":
-            await self._read_chunks()
-        elif len(await self.reader.readexactly(remaining)) != remaining:
-            raise BrokenAnswerError("short body")
-        self.used = True
-        return status, found
-
-    async def read_head(self) -> tuple[int, dict[str, str]]:
-        raw = await self.reader.readuntil(b"\r\n\r\n")
-        lines = raw.decode("latin-1").split("\r\n")
-        words = lines[0].split(None, 2)
-        if len(words) < 2 or not words[1].isdigit():
-            raise BrokenAnswerError(f"no status line: {lines[0]!r}")
-        pairs = (line.partition(":") for line in lines[1:] if ":" in line)
-        return int(words[1]), {name.strip().lower(): value.strip().lower() for name, _, value in pairs}
-
-    async def _read_chunks(self) -> None:
-        while True:
-            size = int((await self.reader.readline()).split(b";")[0], 16)
-            await self.reader.readexactly(size + 2)
-            if size == 0:
-                return
+_Any = TypeVar("_Any", Connection, OneShot)
+_Broken = (EndedError, BrokenAnswerError, OverdueError)
 
 
 class Load:
-    """Clients against one site, until `stop` is set."""
+    """Clients against one site, until `stop` is set or `limit` requests were made, plus what was in flight then."""
 
-    def __init__(self, host: str, port: int, *, site: str, think_s: float = 0.002) -> None:
+    def __init__(self, host: str, port: int, *, site: str, think_s: float = 0.002, limit: int = 0) -> None:
         self._think_s = think_s
+        self._limit = limit
         self.tally = Tally()
         self.stop = asyncio.Event()
-        self._where = (host, port, site)
+        self._address = (host, port)
+        self._host = f" HTTP/1.1\r\nHost: {site}\r\n".encode()
         self._ids = itertools.count()
         self._run = os.urandom(4).hex()
+        self._connections: set[Connection | OneShot] = set()
 
     async def run(self, *, keepalive: int, oneshot: int, posts: int, websockets: int, streams: int) -> Tally:
         plans = (
@@ -122,81 +88,103 @@ class Load:
             (websockets, self._websocket),
             (streams, self._stream),
         )
+        watch = asyncio.create_task(self._end_overdue())
         await asyncio.gather(*(self._repeat(client) for count, client in plans for _ in range(count)))
+        watch.cancel()
         return self.tally
 
-    def _connection(self) -> Connection:
-        host, port, site = self._where
-        return Connection(host, port, site=site)
+    async def _end_overdue(self) -> None:
+        while True:
+            await asyncio.sleep(_TIMEOUT_S / 10)
+            since = time.monotonic() - _TIMEOUT_S
+            for each in [each for each in self._connections if (each.waits_since or since) < since]:
+                each.abort()
 
     async def _repeat(self, client: Callable[[], Awaitable[None]]) -> None:
         while not self.stop.is_set():
             await client()
 
+    async def _think(self) -> None:
+        """Half to one and a half times as long as asked: clients in step would all be caught by a switch, or none."""
+        if self._think_s:
+            await asyncio.sleep(self._think_s * (0.5 + random.random()))
+
     async def _keepalive(self) -> None:
         """Many requests on one connection."""
-        connection = self._connection()
-        if not await self._open(connection):
-            return
-        while not self.stop.is_set():
-            if not await self._request(connection, "GET", "/"):
+        connection = await self._open()
+        request = b"GET /" + self._host + b"\r\n"
+        while connection and not self.stop.is_set() and not self._left_idle(connection):
+            if not await self._request(connection, request):
                 break
-            await asyncio.sleep(self._think_s)
-        connection.close()
+            await self._think()
+        self._close(connection)
 
     async def _oneshot(self) -> None:
-        connection = self._connection()
-        if await self._open(connection):
-            await self._request(connection, "GET", "/", headers="Connection: close\r\n")
-            connection.close()
-        await asyncio.sleep(self._think_s)
+        connection = await self._open(OneShot)
+        if connection:
+            await self._request(connection, b"GET /" + self._host + b"Connection: close\r\n\r\n")
+        self._close(connection)
+        await self._think()
 
     async def _post(self) -> None:
         """Unique ids on one keep-alive connection; acknowledged only by a 2xx."""
-        connection = self._connection()
-        if not await self._open(connection):
-            return
-        while not self.stop.is_set():
+        connection = await self._open()
+        while connection and not self.stop.is_set() and not self._left_idle(connection):
             order = f"{self._run}-{next(self._ids)}"
-            if not await self._request(connection, "POST", "/orders", body=order.encode()):
+            request = b"POST /orders" + self._host + f"Content-Length: {len(order)}\r\n\r\n{order}".encode()
+            if not await self._request(connection, request, order=order):
                 break
-            self.tally.acknowledged.append(order)
-            await asyncio.sleep(self._think_s)
-        connection.close()
+            await self._think()
+        self._close(connection)
 
-    async def _open(self, connection: Connection) -> bool:
+    async def _open(self, kind: type[_Any] = Connection) -> _Any | None:  # type: ignore[assignment]
+        connection = kind(self._address)
         try:
-            await asyncio.wait_for(connection.open(), _TIMEOUT_S)
-        except (OSError, TimeoutError) as error:
+            await connection.open(timeout_s=_TIMEOUT_S)
+        except OSError as error:
             self.tally.requests += 1
             self.tally.fault("failed", f"connect: {type(error).__name__}")
             await asyncio.sleep(0.01)
-            return False
-        return True
+            return None
+        self._connections.add(connection)
+        return connection
 
-    async def _request(
-        self, connection: Connection, method: str, path: str, *, body: bytes = b"", headers: str = ""
-    ) -> bool:
+    def _close(self, connection: Connection | OneShot | None) -> None:
+        if connection:
+            self._connections.discard(connection)
+            connection.close()
+
+    def _left_idle(self, connection: Connection) -> bool:
+        if connection.ended and connection.used:
+            self.tally.idle_closed += 1
+            return True
+        return False
+
+    async def _request(self, connection: Connection | OneShot, request: bytes, *, order: str = "") -> bool:
         """Counts one request. False: the connection is of no more use, or the answer was a failure."""
         sent_at = time.monotonic()
         reused = connection.used
         self.tally.requests += 1
+        if self.tally.requests == self._limit:
+            self.stop.set()
         try:
-            status, found = await asyncio.wait_for(connection.ask(method, path, body=body, headers=headers), _TIMEOUT_S)
-        except (OSError, EOFError, BrokenAnswerError, TimeoutError) as error:
-            lost = reused and isinstance(error, OSError | asyncio.IncompleteReadError)
-            self.tally.fault("closed" if lost else "failed", f"{method} {type(error).__name__}")
+            status, version, closes = await connection.ask(request)
+        except _Broken as error:
+            lost = reused and isinstance(error, EndedError) and not error.began
+            self.tally.fault("closed" if lost else "failed", f"{_verb(request)} {_say(error)}")
             return False
-        self.tally.answered(found.get("x-version", "?"), time.monotonic(), sent_at=sent_at)
+        self.tally.answered(version, time.monotonic(), sent_at=sent_at)
         if not 200 <= status < 300:
-            self.tally.fault("failed", f"{method} {path} {status}")
+            self.tally.fault("failed", f"{_verb(request)} {status}")
             return False
-        return found.get("connection") != "close"
+        if order:
+            self.tally.acknowledged.append(order)
+        return not closes
 
     async def _websocket(self) -> None:
         """An echo every 20 ms on a connection that lives as long as the run."""
-        connection = self._connection()
-        if not await self._open(connection):
+        connection = await self._open()
+        if not connection:
             return
         self.tally.websockets += 1
         try:
@@ -207,19 +195,15 @@ class Load:
                 await self._echo(connection, f"m{number}".encode())
                 await asyncio.sleep(0.02)
         except GoingAwayError:
-            pass
-        except (OSError, EOFError, BrokenAnswerError, TimeoutError) as error:
-            self.tally.fault("cut", f"websocket {type(error).__name__}")
-        connection.close()
+            self.tally.parted += 1
+        except _Broken as error:
+            self.tally.fault("cut", f"websocket {_say(error)}")
+        self._close(connection)
 
     async def _upgrade(self, connection: Connection) -> None:
-        key = base64.b64encode(os.urandom(16)).decode()
-        site = self._where[2]
-        connection.writer.write(
-            f"GET /ws HTTP/1.1\r\nHost: {site}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
-        status, _ = await asyncio.wait_for(connection.read_head(), _TIMEOUT_S)
+        key = base64.b64encode(os.urandom(16))
+        upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+        status, _, _ = await connection.ask(b"GET /ws" + self._host + upgrade + key + b"\r\n\r\n")
         if status != 101:
             raise BrokenAnswerError(f"upgrade answered {status}")
 
@@ -227,9 +211,10 @@ class Load:
     async def _echo(connection: Connection, text: bytes) -> None:
         mask = os.urandom(4)
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(text))
-        connection.writer.write(bytes([0x81, 0x80 | len(text)]) + mask + masked)
-        start = await asyncio.wait_for(connection.reader.readexactly(2), _TIMEOUT_S)
-        answer = await connection.reader.readexactly(start[1] & 0x7F)
+        connection.send(bytes([0x81, 0x80 | len(text)]) + mask + masked)
+        start = await connection.read_exactly(2)
+        answer = await connection.read_exactly(start[1] & 0x7F)
+        connection.waits_since = None
         if start[0] & 0x0F == _CLOSE:
             raise GoingAwayError
         if answer != text:
@@ -237,16 +222,22 @@ class Load:
 
     async def _stream(self) -> None:
         """A download of two seconds, to its last byte."""
-        connection = self._connection()
-        if not await self._open(connection):
+        connection = await self._open()
+        if not connection:
             return
         self.tally.streams += 1
         try:
-            status, _ = await asyncio.wait_for(
-                connection.ask("GET", "/stream", headers="Connection: close\r\n"), _TIMEOUT_S
-            )
+            status, _, _ = await connection.ask(b"GET /stream" + self._host + b"Connection: close\r\n\r\n")
             if status != 200:
                 raise BrokenAnswerError(f"stream answered {status}")
-        except (OSError, EOFError, BrokenAnswerError, TimeoutError) as error:
-            self.tally.fault("cut", f"stream {type(error).__name__}")
-        connection.close()
+        except _Broken as error:
+            self.tally.fault("cut", f"stream {_say(error)}")
+        self._close(connection)
+
+
+def _verb(request: bytes) -> str:
+    return request.split(b" ", 1)[0].decode()
+
+
+def _say(error: Exception) -> str:
+    return str(error) or type(error).__name__

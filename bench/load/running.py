@@ -17,10 +17,21 @@ class RunningLoad:
         self._process = process
         self._directory = directory
 
+    def count(self) -> int:
+        """Requests so far, 20 ms ago at most."""
+        try:
+            return int((self._directory / "progress").read_text() or 0)
+        except FileNotFoundError:
+            return 0
+
     def stop(self) -> Tally:
         """Ends the load after what is in flight; blocks for the slowest download, about 2 s."""
         (self._directory / "stop").touch()
-        if self._process.wait(timeout=60.0) != 0:
+        return self.await_end(timeout_s=60.0)
+
+    def await_end(self, *, timeout_s: float) -> Tally:
+        """Of a load that was given a number of requests."""
+        if self._process.wait(timeout=timeout_s) != 0:
             raise RuntimeError(f"the load client exited with {self._process.returncode}")
         found = json.loads((self._directory / "tally.json").read_text())
         return Tally(**{**found, "versions": Counter(found["versions"]), "faults": Counter(found["faults"])})
@@ -31,7 +42,7 @@ class RunningLoad:
 
 
 def start_load(address: str, *, site: str, think_ms: float = 2.0, **counts: int) -> RunningLoad:
-    """`counts`: keepalive, oneshot, posts, websockets, streams."""
+    """`counts`: keepalive, oneshot, posts, websockets, streams; `requests` ends it by itself."""
     directory = Path(tempfile.mkdtemp(prefix="celadon-load-"))
     words = [f"--{kind}={count}" for kind, count in counts.items()]
     process = subprocess.Popen(
