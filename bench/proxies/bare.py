@@ -1,5 +1,6 @@
 """The operation that a switch cannot do without, by hand: no check, no look, nothing durable but what it must be."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,8 +79,20 @@ def _prepare_haproxy_reload(stand: Stand) -> Callable[[Slot], None]:
     return move
 
 
+def _prepare_traefik_rename(stand: Stand) -> Callable[[Slot], None]:
+    """Traefik watches the directory of a link to the pointer; touching the link makes it look."""
+    link = Path(stand.settings.proxy.directory) / f"celadon-{stand.settings.app}.yml"
+
+    def move(to: Slot) -> None:
+        move_pointer(stand.stage.layout.pointer, to)
+        os.utime(link, follow_symlinks=False)
+
+    return move
+
+
 RENAME = Bare(name="rename", prepare=_prepare_rename)
 NGINX_RELOAD = Bare(name="rename, SIGHUP", prepare=_prepare_nginx_reload, reloads=True)
 CADDY_RELOAD = Bare(name="rename, `caddy reload`", prepare=_prepare_caddy_reload, reloads=True)
 HAPROXY_COMMAND = Bare(name="`set map`", prepare=_prepare_haproxy_command)
 HAPROXY_RELOAD = Bare(name="rename, SIGUSR2", prepare=_prepare_haproxy_reload, reloads=True)
+TRAEFIK_RENAME = Bare(name="rename, touch", prepare=_prepare_traefik_rename)

@@ -7,9 +7,10 @@ from pathlib import Path
 from tests.contract.caddy_server import CaddyStage
 from tests.contract.haproxy_server import HaproxyStage
 from tests.contract.nginx_server import NginxStage
+from tests.contract.traefik_server import TraefikStage
 
-from bench.proxies.bare import CADDY_RELOAD, HAPROXY_COMMAND, HAPROXY_RELOAD, NGINX_RELOAD, RENAME, Bare
-from bench.proxies.owned import write_owned_caddy, write_owned_haproxy, write_owned_nginx
+from bench.proxies.bare import CADDY_RELOAD, HAPROXY_COMMAND, HAPROXY_RELOAD, NGINX_RELOAD, RENAME, TRAEFIK_RENAME, Bare
+from bench.proxies.owned import write_owned_caddy, write_owned_haproxy, write_owned_nginx, write_owned_traefik
 from bench.proxies.plain import Plain, write_plain_caddy, write_plain_haproxy, write_plain_nginx
 from bench.proxies.stand import Stage
 from celadon.model.settings import ProxyKind, SwitchWay
@@ -75,4 +76,5 @@ FAMILIES = (
     Family("HAProxy map", _HAPROXY, _haproxy(_POINTER), HAPROXY_COMMAND, write_plain_haproxy, write_owned_haproxy),
     Family("HAProxy map, sockets", _HAPROXY, _haproxy(_POINTER, sockets=True), HAPROXY_COMMAND),
     Family("HAProxy reload", _HAPROXY, _haproxy(_RELOAD), HAPROXY_RELOAD),
+    Family("Traefik file", ProxyKind.TRAEFIK, TraefikStage, TRAEFIK_RENAME, owned=write_owned_traefik),
 )

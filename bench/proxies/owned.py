@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.contract.haproxy_server import HaproxyStage
 from tests.contract.nginx_server import NginxStage
+from tests.contract.traefik_server import TraefikStage
 
 from bench.proxies.stand import Stage
 from celadon.model.names import Slot
@@ -40,3 +41,20 @@ def write_owned_haproxy(stage: Stage) -> None:
     assert isinstance(stage, HaproxyStage)
     stage.write_main(neighbour=f"\nbackend shop\n    server app {stage.settings.web.blue}\n", log="option httplog")
     stage.main.write_text(stage.main.read_text().replace("default_backend celadon_shop-one", "default_backend shop"))
+
+
+def write_owned_traefik(stage: Stage) -> None:
+    assert isinstance(stage, TraefikStage)
+    stage.site.write_text(
+        "http:\n"
+        "  routers:\n"
+        "    shop:\n"
+        "      rule: Host(`shop.example`)\n"
+        "      entryPoints: [web]\n"
+        "      service: shop\n"
+        "  services:\n"
+        "    shop:\n"
+        "      loadBalancer:\n"
+        "        servers:\n"
+        f"          - url: http://{stage.settings.web.blue}\n"
+    )
