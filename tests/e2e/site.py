@@ -74,13 +74,13 @@ class Site:
         self.app = base / "shop"
         # a socket's path has at most 107 bytes, and pytest's directories are deep
         self.state = Path(tempfile.mkdtemp(prefix="celadon-"))
-        self._proxy = SITE_PROXIES[proxy](base, port=self.port)
+        self._proxy = SITE_PROXIES[proxy](base, port=self.port, sockets=self.state)
         self._process: subprocess.Popen[bytes] | None = None
         self._proxy.directory.mkdir(parents=True)
         self.state.chmod(0o755)
         shutil.copytree(REPOSITORY / "examples" / "shop", self.app)
         self._write_config(way, "sockets = true" if sockets else f"ports = [{blue}, {green}]", extra)
-        self._proxy.write_routed()
+        self._proxy.write_first()
         base.chmod(0o755)
         for parent in base.parents:
             if parent != Path("/"):
@@ -110,7 +110,7 @@ listen = "127.0.0.1:{self.port}"
 directory = "{self._proxy.directory}"
 config = "{self.main}"
 binary = "{self._proxy.binary}"
-admin = "{self._proxy.admin}"
+{f'admin = "{self._proxy.admin}"' if self._proxy.admin else ""}
 [observe]
 window = "400ms"
 interval = "50ms"
@@ -130,6 +130,19 @@ stop_timeout = "5s"
     @property
     def main(self) -> Path:
         return self._proxy.main
+
+    @property
+    def own(self) -> Path:
+        """Where the site's owner says where it goes."""
+        return self._proxy.own
+
+    def judge(self) -> list[str] | None:
+        """The proxy's own checker of its files as they lie there."""
+        return self._proxy.judge()
+
+    def route(self) -> None:
+        """The owner has the site go through celadon's route: in force with the first deploy."""
+        self._proxy.write_routed()
 
     @property
     def conf(self) -> Path:
@@ -205,7 +218,7 @@ stop_timeout = "5s"
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
             answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-        version = re.search(r"X-Version: (\S+)", answer)
+        version = re.search(r"(?i)X-Version: (\S+)", answer)
         return int(answer.split()[1]), version.group(1) if version else ""
 
     def start_load(self, **knobs: Any) -> RunningLoad:
@@ -243,6 +256,7 @@ def open_site(base: Path, **knobs: Any) -> Iterator[Site]:
     """Proxy running, first release live."""
     site = Site(base, **knobs)
     site.start_proxy()
+    site.route()
     try:
         first = site.deploy("v1")
         assert first.code == 0, first.output

@@ -21,7 +21,7 @@ from tests.e2e.site_proxies import NGINX
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 
-PROXIES = ("nginx", "traefik")
+PROXIES = ("nginx", "caddy", "haproxy", "traefik")
 BY_STEPS = '\n[switch]\nsteps = ["5%", "50%", "100%"]\nhold = "700ms"\n'
 CLIENTS = [f"127.0.{index // 200 + 1}.{index % 200 + 1}" for index in range(300)]
 
@@ -37,7 +37,7 @@ def ask(site: Site, client: str, *, headers: str = "") -> str:
     with socket.create_connection(("127.0.0.1", site.port), timeout=5, source_address=(client, 0)) as connection:
         connection.sendall(f"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{headers}\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-    found = re.search(r"X-Version: (\S+)", answer)
+    found = re.search(r"(?i)X-Version: (\S+)", answer)
     return found.group(1) if found else answer[:40]
 
 
