@@ -1,6 +1,7 @@
 """A site that runs already: taken over without a restart, deployed to, given back. Visitors come all the while."""
 
 import contextlib
+import json
 import os
 import re
 import socket
@@ -76,7 +77,7 @@ def test_a_running_site_is_taken_over_and_nobody_notices(site: RunningSite) -> N
     """No request fails, no process is restarted, every answer is as it was; what runs is r1 in blue."""
     before, running = site.answer(), identify(site.shop.pid)
     load = site.start_load()
-    done = site.celadon("adopt", "-y")
+    done = site.celadon("adopt", "-y", "--lead", "ada")
     tally = load.stop()
     assert done.code == 0, done.output
     assert "r1 in blue" in done.output
@@ -86,6 +87,8 @@ def test_a_running_site_is_taken_over_and_nobody_notices(site: RunningSite) -> N
     status = site.status()
     assert (status["route"]["slot"], status["route"]["seen"]) == ("blue", True)
     assert [slot["view"]["release"] for slot in status["slots"]] == [1, None]
+    [change] = json.loads(f"[{','.join(site.celadon('proxy', 'log', '--json').output.splitlines())}]")
+    assert (change["subject"], change["lead"]) == ("Adopt the site", "ada")
 
 
 def test_the_change_is_shown_and_nothing_happens_without_a_yes(site: RunningSite) -> None:

@@ -10,8 +10,10 @@ from celadon.app.inforce import read_in_force, require_in_force
 from celadon.app.order import Handover
 from celadon.app.status import read_recorded
 from celadon.contracts.adoption import FoundSite
+from celadon.drivers.proxies.edited import mask
 from celadon.host.layout import Layout
 from celadon.host.sockets import KernelSockets
+from celadon.host.text import render_diff
 from celadon.host.units import Keeper, find_keeper
 from celadon.model.address import Address
 from celadon.model.errors import RefusedError
@@ -71,6 +73,11 @@ def require_live(layout: Layout, settings: Settings) -> Slot:
             next_command="celadon check",
         )
     return view.slot
+
+
+def describe_edits(layout: Layout, handover: Handover) -> Sequence[str]:
+    """A diff each, our secrets masked."""
+    return [mask(layout, render_diff(edit.path, edit.before or "", edit.after or "")) for edit in handover.edits]
 
 
 def refuse_adopted(layout: Layout) -> None:

@@ -1,6 +1,5 @@
 """One operation from lock to outcome: recover what is open, check, plan, drive, say how it ended."""
 
-import contextlib
 import os
 import sys
 import time
@@ -13,7 +12,9 @@ from celadon.app.aside import begin_turn, commit_aside
 from celadon.app.compose import make_ports, make_proxy
 from celadon.app.inforce import merge_in_force, read_in_force, write_in_force
 from celadon.app.order import Order
+from celadon.app.plans import Plans
 from celadon.app.record import Record, RecordedJournal, note_installed
+from celadon.app.refusals import check_first, refuse_when_unblessed
 from celadon.app.targets import choose_target
 from celadon.contracts.proxy import Proxy
 from celadon.deploy.invariants import confirm
@@ -40,7 +41,7 @@ from celadon.model.errors import (
     UsageError,
 )
 from celadon.model.names import ReleaseNumber, Slot, render_release_label
-from celadon.model.observed import FindingLevel, RouteView
+from celadon.model.observed import RouteView
 from celadon.model.plan import OperationKind, Outcome, Plan
 from celadon.model.settings import Settings
 from celadon.store.journal import SqliteJournal, open_journal
@@ -113,6 +114,7 @@ class _Operator:
         self.journal: SqliteJournal = open_journal(layout.journal, app=order.app, operation=order.operation)
         self.in_force = read_in_force(layout)
         self.ledger: Ledger = read_ledger(self.journal.read())
+        self.plans = Plans(order, self.ledger)
         self.proxy: Proxy | None = None
         self.record = Record(layout, lead=order.lead, operation=order.operation, reason=_describe(order))
         self.turn: int | None = None
@@ -157,35 +159,16 @@ class _Operator:
         settings = self.order.settings
         if settings is None:
             raise UsageError("a deploy needs settings", code="order_incomplete", next_command="celadon deploy")
-        self._refuse_when_unblessed()
+        refuse_when_unblessed(self.ledger)
         ports = self._ports(settings, candidate=Slot.GREEN)
-        self._check(ports)
+        check_first(self.layout, ports, journal=self.journal)
         write_in_force(self.layout, settings)
         self.in_force = settings
         number = ReleaseNumber(max([*ports.releases.numbers(), self.ledger.highest_release], default=0) + 1)
         self._install(ports, release=number)
         route = ports.proxy.observe()
-        plan = self._plan(settings, route, ports=ports, release=number)
+        plan = self.plans.make(settings, route, ports=ports, release=number)
         return self._drive(plan, route=route)
-
-    def _check(self, ports: Ports) -> None:
-        """Nothing was touched yet: any problem refuses."""
-        from celadon.app.committing import check_repository
-
-        try:
-            findings = [*ports.runner.check(), *ports.proxy.check(), *check_repository(self.layout)]
-        except StepError as error:
-            raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
-        for found in findings:
-            if found.level is not FindingLevel.OK:
-                self.journal.append(
-                    CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix)
-                )
-        problems = [found for found in findings if found.level is FindingLevel.PROBLEM]
-        if problems:
-            text = "; ".join(f"{found.subject}: {found.text}" for found in problems)
-            edits = [found.fix for found in problems if found.subject == "hand edit"]
-            raise RefusedError(text, code="check_failed", next_command=edits[0] if edits else "celadon check")
 
     def _install(self, ports: Ports, *, release: ReleaseNumber) -> None:
         try:
@@ -197,14 +180,14 @@ class _Operator:
     def _roll_back(self) -> tuple[Run, Outcome]:
         open_deploy = self.ledger.unblessed
         if open_deploy is not None and open_deploy.live is not None and not open_deploy.blessed:
-            return self._drive(self._plan_of(open_deploy, kind=OperationKind.ROLLBACK), start=Step.RETURN)
+            return self._drive(self._plan_again(open_deploy, kind=OperationKind.ROLLBACK), start=Step.RETURN)
         in_force = self._require_in_force()
         ports = self._ports(in_force, candidate=Slot.GREEN)
         route = ports.proxy.observe()
-        live = self._live_release(ports, route)
+        live = self.plans.find_live_release(ports, route)
         target = choose_target(ports.releases, self.ledger, wanted=self.order.release, live=live)
         settings = merge_in_force(target.manifest.settings, in_force)
-        return self._drive(self._plan(settings, route, ports=ports, release=target.number), route=route)
+        return self._drive(self.plans.make(settings, route, ports=ports, release=target.number), route=route)
 
     def _finalize(self) -> tuple[Run, Outcome]:
         open_deploy = self.ledger.unblessed
@@ -212,7 +195,7 @@ class _Operator:
             raise RefusedError(
                 "no deploy waits to be finalized", code="nothing_to_finalize", next_command="celadon status"
             )
-        plan = self._plan_of(open_deploy, kind=OperationKind.FINALIZE)
+        plan = self._plan_again(open_deploy, kind=OperationKind.FINALIZE)
         run = self._start(plan)
         if run.ports.proxy.observe().slot is not plan.candidate:
             run.blame(
@@ -236,7 +219,7 @@ class _Operator:
     def _recover(self, interrupted: Account) -> tuple[Run | None, Outcome]:
         if interrupted.candidate is None:
             return None, Outcome.RECOVERED
-        run = self._start(self._plan_of(interrupted, kind=OperationKind.RECOVER))
+        run = self._start(self._plan_again(interrupted, kind=OperationKind.RECOVER))
         return run, recover_interrupted(run, interrupted)
 
     def _settle(self) -> tuple[Run | None, Outcome]:
@@ -249,7 +232,7 @@ class _Operator:
         route = ports.proxy.observe()
         if route.slot is None:
             return None, Outcome.DONE
-        plan = self._plan(self.in_force, route, ports=ports, release=None)
+        plan = self.plans.make(self.in_force, route, ports=ports, release=None)
         run = self._start(plan)
         return run, Outcome.RECOVERED if settle_idle(run) else Outcome.DONE
 
@@ -284,48 +267,10 @@ class _Operator:
         """A rollback of an unblessed deploy goes on with that deploy: it opens no candidate of its own."""
         return plan.kind is OperationKind.ROLLBACK and self.ledger.unblessed is not None
 
-    def _plan(self, settings: Settings, route: RouteView, *, ports: Ports, release: ReleaseNumber | None) -> Plan:
-        live = route.slot
-        return Plan(
-            operation=self.order.operation,
-            kind=self.order.kind,
-            app=self.order.app,
-            lead=self.order.lead,
-            candidate=Slot.BLUE if live is None else live.other,
-            live=live,
-            live_release=self._live_release(ports, route),
-            settings=settings,
-            source=self.order.source,
-            release=release,
-        )
-
-    def _plan_of(self, account: Account, *, kind: OperationKind) -> Plan:
+    def _plan_again(self, account: Account, *, kind: OperationKind) -> Plan:
         in_force = self._require_in_force()
-        settings = in_force
-        if account.release is not None:
-            with contextlib.suppress(StepError):
-                ports = self._ports(in_force, candidate=account.candidate or Slot.GREEN)
-                settings = merge_in_force(ports.releases.read(account.release).manifest.settings, in_force)
-        return Plan(
-            operation=self.order.operation,
-            kind=kind,
-            app=self.order.app,
-            lead=self.order.lead,
-            candidate=account.candidate or Slot.GREEN,
-            live=account.live,
-            live_release=account.live_release,
-            settings=settings,
-            release=account.release,
-        )
-
-    def _live_release(self, ports: Ports, route: RouteView) -> ReleaseNumber | None:
-        """Processes before journal: the slot itself says what it was started with."""
-        if route.slot is None:
-            return None
-        seen = ports.runner.observe(route.slot).release
-        if seen is not None:
-            return seen
-        return self.ledger.blessed[-1] if self.ledger.blessed else None
+        ports = self._ports(in_force, candidate=account.candidate or Slot.GREEN)
+        return self.plans.make_again(account, kind=kind, in_force=in_force, releases=ports.releases)
 
     def _ports(self, settings: Settings, *, candidate: Slot) -> Ports:
         ports = make_ports(
@@ -345,15 +290,6 @@ class _Operator:
                 f"{self.order.app} was never deployed", code="not_deployed", next_command="celadon deploy"
             )
         return self.in_force
-
-    def _refuse_when_unblessed(self) -> None:
-        open_deploy = self.ledger.unblessed
-        if open_deploy is not None and open_deploy.live is not None:
-            raise RefusedError(
-                f"r{open_deploy.release} is live but not blessed, its predecessor still hot",
-                code="unblessed",
-                next_command="celadon finalize  # or: celadon rollback",
-            )
 
     def _note_rebuilt(self) -> None:
         if self.journal.set_aside is None or self.in_force is None:

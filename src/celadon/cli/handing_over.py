@@ -5,14 +5,13 @@ from collections.abc import Sequence
 
 import click
 
-from celadon.app.adoption import propose_adoption, propose_ejection
+from celadon.app.adoption import describe_edits, propose_adoption, propose_ejection
 from celadon.app.order import Handover
 from celadon.app.verbs import find_lead, order_of
 from celadon.cli.context import make_sinks
 from celadon.cli.performing import perform_order
 from celadon.contracts.adoption import FoundSite
 from celadon.host.layout import Layout
-from celadon.host.text import render_diff
 from celadon.model.errors import RefusedError
 from celadon.model.plan import OperationKind
 from celadon.model.settings import Settings
@@ -22,14 +21,14 @@ def adopt(layout: Layout, settings: Settings, *, lead: str | None, yes: bool, as
     proposal = propose_adoption(layout, settings)
     if not as_json:
         click.echo(_describe_sites(proposal.taken, proposal.left))
-    _agree(proposal.handover, yes=yes, as_json=as_json, next_command="celadon adopt")
+    _agree(layout, proposal.handover, yes=yes, as_json=as_json, next_command="celadon adopt")
     order = order_of(layout, OperationKind.ADOPT, lead=find_lead(lead), settings=settings, handover=proposal.handover)
     return perform_order(layout, order, make_sinks(as_json=as_json, quiet=quiet))
 
 
 def eject(layout: Layout, *, lead: str | None, yes: bool, as_json: bool, quiet: bool) -> int:
     handover = propose_ejection(layout)
-    _agree(handover, yes=yes, as_json=as_json, next_command="celadon eject")
+    _agree(layout, handover, yes=yes, as_json=as_json, next_command="celadon eject")
     order = order_of(layout, OperationKind.EJECT, lead=find_lead(lead), handover=handover)
     return perform_order(layout, order, make_sinks(as_json=as_json, quiet=quiet))
 
@@ -44,11 +43,10 @@ def _name(site: FoundSite) -> str:
     return f"{', '.join(site.names) or 'any host'} {site.path}"
 
 
-def _agree(handover: Handover, *, yes: bool, as_json: bool, next_command: str) -> None:
+def _agree(layout: Layout, handover: Handover, *, yes: bool, as_json: bool, next_command: str) -> None:
     """Raises RefusedError without a yes: nobody's site is edited unseen."""
     if not as_json:
-        diffs = (render_diff(edit.path, edit.before or "", edit.after or "") for edit in handover.edits)
-        click.echo("\n" + "\n".join(diffs))
+        click.echo("\n" + "\n".join(describe_edits(layout, handover)))
     if yes:
         return
     if as_json or not sys.stdin.isatty() or not click.confirm("Put this in place?", default=False):

@@ -1,6 +1,5 @@
 """Files of ours that somebody edited by hand: found, shown, and never lost."""
 
-import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -68,8 +67,8 @@ def list_kept(layout: Layout) -> Sequence[tuple[Path, Path]]:
 
 
 def mask(layout: Layout, text: str) -> str:
-    """The secret of a preview is shown to nobody: what is found is told in the journal and on screens."""
-    with contextlib.suppress(OSError):
-        secret = read_secret(layout.preview_secret)
-        return text.replace(secret, "***") if secret else text
+    """The secrets of previews and looks are shown to nobody: what is found is told in the journal and on screens."""
+    for path in (layout.preview_secret, layout.look_mark):
+        secret = read_secret(path)
+        text = text.replace(secret, "***") if secret else text
     return text

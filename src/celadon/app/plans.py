@@ -1,0 +1,66 @@
+"""What an operation is about to do, put together from what was ordered, what is seen and what the journal remembers."""
+
+import contextlib
+
+from celadon.app.inforce import merge_in_force
+from celadon.app.order import Order
+from celadon.contracts.releases import Releases
+from celadon.deploy.ledger import Account, Ledger
+from celadon.deploy.run import Ports
+from celadon.model.errors import StepError
+from celadon.model.names import ReleaseNumber, Slot
+from celadon.model.observed import RouteView
+from celadon.model.plan import OperationKind, Plan
+from celadon.model.settings import Settings
+
+
+class Plans:
+    """Of one order."""
+
+    def __init__(self, order: Order, ledger: Ledger) -> None:
+        self._order = order
+        self._ledger = ledger
+
+    def make(self, settings: Settings, route: RouteView, *, ports: Ports, release: ReleaseNumber | None) -> Plan:
+        """The candidate goes where the route does not."""
+        live = route.slot
+        return Plan(
+            operation=self._order.operation,
+            kind=self._order.kind,
+            app=self._order.app,
+            lead=self._order.lead,
+            candidate=Slot.BLUE if live is None else live.other,
+            live=live,
+            live_release=self.find_live_release(ports, route),
+            settings=settings,
+            source=self._order.source,
+            release=release,
+        )
+
+    def make_again(self, account: Account, *, kind: OperationKind, in_force: Settings, releases: Releases) -> Plan:
+        """Of an operation that is open, under this order. A release that cannot be read is taken as it would run
+        now."""
+        settings = in_force
+        if account.release is not None:
+            with contextlib.suppress(StepError):
+                settings = merge_in_force(releases.read(account.release).manifest.settings, in_force)
+        return Plan(
+            operation=self._order.operation,
+            kind=kind,
+            app=self._order.app,
+            lead=self._order.lead,
+            candidate=account.candidate or Slot.GREEN,
+            live=account.live,
+            live_release=account.live_release,
+            settings=settings,
+            release=account.release,
+        )
+
+    def find_live_release(self, ports: Ports, route: RouteView) -> ReleaseNumber | None:
+        """Processes before journal: the slot itself says what it was started with."""
+        if route.slot is None:
+            return None
+        seen = ports.runner.observe(route.slot).release
+        if seen is not None:
+            return seen
+        return self._ledger.blessed[-1] if self._ledger.blessed else None

@@ -1,0 +1,36 @@
+"""What stands in the way of a deploy before its first effect."""
+
+from celadon.app.committing import check_repository
+from celadon.contracts.journal import Journal
+from celadon.deploy.ledger import Ledger
+from celadon.deploy.run import Ports
+from celadon.events import CheckFound
+from celadon.host.layout import Layout
+from celadon.model.errors import RefusedError, StepError
+from celadon.model.observed import FindingLevel
+
+
+def refuse_when_unblessed(ledger: Ledger) -> None:
+    open_deploy = ledger.unblessed
+    if open_deploy is not None and open_deploy.live is not None:
+        raise RefusedError(
+            f"r{open_deploy.release} is live but not blessed, its predecessor still hot",
+            code="unblessed",
+            next_command="celadon finalize  # or: celadon rollback",
+        )
+
+
+def check_first(layout: Layout, ports: Ports, *, journal: Journal) -> None:
+    """Nothing was touched yet: any problem refuses. What is found goes into the journal."""
+    try:
+        findings = [*ports.runner.check(), *ports.proxy.check(), *check_repository(layout)]
+    except StepError as error:
+        raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
+    for found in findings:
+        if found.level is not FindingLevel.OK:
+            journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))
+    problems = [found for found in findings if found.level is FindingLevel.PROBLEM]
+    if problems:
+        text = "; ".join(f"{found.subject}: {found.text}" for found in problems)
+        edits = [found.fix for found in problems if found.subject == "hand edit"]
+        raise RefusedError(text, code="check_failed", next_command=edits[0] if edits else "celadon check")
