@@ -1,5 +1,6 @@
 """A private Caddy with two slots behind it: own directories, admin on a Unix socket, ended by pid."""
 
+import json
 import os
 import pwd
 import socket
@@ -35,6 +36,8 @@ class CaddyStage:
     """Implements ProxyStage. `user` is whom Caddy runs as, us by default; then we must be root."""
 
     sticky = True
+    config = "Caddyfile"
+    adapter = ("--adapter", "caddyfile")
 
     def __init__(
         self,
@@ -59,7 +62,7 @@ class CaddyStage:
         self.port = free_port()
         self.conf = base / "conf"
         (self.conf / "celadon").mkdir(parents=True)
-        self.main = self.conf / "Caddyfile"
+        self.main = self.conf / self.config
         self.layout = Layout(base / "state", AppName("shop-one"))
         self.layout.home.mkdir(parents=True)
         self.slots = {slot: SlotServer(slot, address=self._address(slot, sockets=sockets)) for slot in Slot}
@@ -105,7 +108,7 @@ class CaddyStage:
         home = {"XDG_DATA_HOME": str(self.base), "XDG_CONFIG_HOME": str(self.base), "HOME": str(self.base)}
         with (self.base / "caddy.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self.settings.proxy.binary, "run", "--config", str(self.main), "--adapter", "caddyfile"],
+                [self.settings.proxy.binary, "run", "--config", str(self.main), *self.adapter],
                 env=os.environ | home,
                 stdout=log,
                 stderr=log,
@@ -159,3 +162,38 @@ class CaddyStage:
             self.stop()
         for slot in self.slots.values():
             slot.close()
+
+
+class JsonStage(CaddyStage):
+    """The same with a configuration in JSON, made by a person: keys in their own order, their own server beside."""
+
+    config = "caddy.json"
+    adapter = ()
+
+    def write_main(self, *, neighbour: str = "", imported: bool = True) -> None:
+        """`neighbour` is another server's routes."""
+        mark = '{ "@id": "celadon_shop-one",  "handler": "subroute" }' if imported else '{"handler": "static_response"}'
+        routes = self.own_routes(mark)
+        theirs = f',\n        "theirs": {neighbour}' if neighbour else ""
+        self.main.write_text(
+            f"""{{
+  "apps": {{
+    "http": {{
+      "servers": {{
+        "shop": {{
+          "routes": {routes},
+          "listen": ["127.0.0.1:{self.port}"]
+        }}{theirs}
+      }}
+    }}
+  }},
+  "admin": {{ "listen": {json.dumps(self._admin)} }}
+}}
+"""
+        )
+        self.main.chmod(0o640)
+        if self.user is not None:
+            os.chown(self.main, -1, self.user.pw_gid)
+
+    def own_routes(self, handler: str) -> str:
+        return f'[{{"handle": [\n{" " * 12}{handler}\n{" " * 10}]}}]'

@@ -49,10 +49,12 @@ class CaddyProxy:
         )
 
     def render(self) -> Sequence[RenderedFile]:
-        return [RenderedFile(path=path, text=text) for path, text in self._files.render().items()]
+        return [RenderedFile(path=path, text=text) for path, text in self._files.render_own().items()]
 
     def install(self) -> bool:
-        refuse_edits(self._layout, self._files.render())
+        refuse_edits(self._layout, self._files.render_own())
+        if self._files.json is not None:
+            self._files.json.refuse_edits()
         before = self._files.read()
         self._prepare()
         rendered = self._files.render()

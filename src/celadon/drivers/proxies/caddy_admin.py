@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from celadon.drivers.proxies.caddy_command import adapt, is_json, reload_by_command
@@ -24,6 +25,7 @@ _ANSWER_LIMIT_BYTES = 64 * 1024
 _FORBIDDEN = 403
 _ORIGIN = "http://127.0.0.1"
 _UNIX = "unix/"
+_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 
 
 def reload(proxy: ProxySettings) -> Completed:
@@ -83,13 +85,20 @@ def _write_setting(value: str) -> None:
 @contextmanager
 def hold_configuration(proxy: ProxySettings) -> Iterator[None]:
     """No other app's driver reads or loads the configuration meanwhile. The directory itself is the lock: it is never
-    unlinked, and a death lets go of it."""
+    unlinked, and a death lets go of it. Who holds it may hold it again."""
     directory = Path(proxy.directory)
+    if directory in _held.get():
+        yield
+        return
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        token = _held.set(_held.get() | {directory})
+        try:
+            yield
+        finally:
+            _held.reset(token)
     finally:
         os.close(descriptor)
 

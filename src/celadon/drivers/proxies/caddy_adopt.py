@@ -14,6 +14,7 @@ from celadon.contracts.adoption import Edit, FoundSite
 from celadon.drivers.proxies.caddy_admin import hold_configuration, reload_held
 from celadon.drivers.proxies.caddy_command import last_words
 from celadon.drivers.proxies.caddy_config import CaddyConfig, read_config
+from celadon.drivers.proxies.caddy_disk import read_text
 from celadon.drivers.proxies.caddy_edit import (
     Replaced,
     apply_replacements,
@@ -21,7 +22,7 @@ from celadon.drivers.proxies.caddy_edit import (
     render_options,
     take_back,
 )
-from celadon.drivers.proxies.caddy_files import SnippetFiles, read_text
+from celadon.drivers.proxies.caddy_files import SnippetFiles
 from celadon.drivers.proxies.caddy_log import ensure_log_writable
 from celadon.drivers.proxies.caddy_look import CaddyLooks
 from celadon.drivers.proxies.caddy_sites import describe_place

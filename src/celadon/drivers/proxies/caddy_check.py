@@ -2,12 +2,15 @@
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
-from celadon.drivers.proxies.caddy_command import is_json, last_words
+from celadon.drivers.proxies.caddy_command import last_words
 from celadon.drivers.proxies.caddy_config import CaddyConfig, read_config
-from celadon.drivers.proxies.caddy_files import SnippetFiles, read_text
+from celadon.drivers.proxies.caddy_disk import read_text
+from celadon.drivers.proxies.caddy_files import SnippetFiles
+from celadon.drivers.proxies.caddy_json_check import DEFAULT_ADMIN, check_json, read_admin
 from celadon.drivers.proxies.caddy_log import check_log
 from celadon.drivers.proxies.caddy_look import CaddyLooks
 from celadon.drivers.proxies.caddy_stage import judge_staged
@@ -19,7 +22,6 @@ from celadon.model.address import TcpAddress
 from celadon.model.observed import Finding, FindingLevel
 from celadon.model.settings import Settings, SwitchWay
 
-_FROM_JSON = "name the Caddyfile that it was adapted from, or import the app's route in one"
 _NO_PROGRAM = (126, 127)
 _ADMIN = "unix//run/caddy/admin.sock"
 _RELOAD_COST = "23 of 103,560 requests failed in 22 reloads; keep-alive connections are closed"
@@ -29,8 +31,6 @@ def check_caddy(
     *, layout: Layout, settings: Settings, files: SnippetFiles, looks: CaddyLooks, listen: TcpAddress
 ) -> Sequence[Finding]:
     """All findings at once; only a missing program or a broken configuration hide the rest."""
-    if is_json(files.main):
-        return [_problem("config", f"{files.main} is JSON, into which Celadon writes nothing", fix=_FROM_JSON)]
     rendered = files.render()
     judged = judge_staged(settings.proxy, rendered, scratch=layout.home)
     if judged.exit_code in _NO_PROGRAM:
@@ -39,21 +39,32 @@ def check_caddy(
     if not judged.ok:
         fix = f"mend it; {settings.proxy.binary} validate --config {files.main} must pass"
         return [_problem("config", last_words(judged), fix=fix)]
-    config = read_config(files.main, instead=rendered)
+    own = files.render_own()
     found = [
         *_check_running(settings),
-        *_check_included(config, files=files, looks=looks),
-        *find_edits(layout, [RenderedFile(path=path, text=text) for path, text in rendered.items()]),
+        *_check_config(settings, files=files, looks=looks, rendered=rendered),
+        *find_edits(layout, [RenderedFile(path=path, text=text) for path, text in own.items()]),
         *check_log(layout.access_log, listen=listen),
         *_check_share(files),
         *_check_secret(settings, listen=listen),
-        *_check_own_log(config, files),
         *_check_logged(files, looks),
-        *_check_admin(config),
         *_tell_cost(settings),
     ]
     fine = Finding(level=FindingLevel.OK, subject="caddy", text=f"runs; {files.main} is valid")
     return [*found, fine] if all(each.level is FindingLevel.OK for each in found) else found
+
+
+def _check_config(
+    settings: Settings, *, files: SnippetFiles, looks: CaddyLooks, rendered: Mapping[Path, str]
+) -> Iterator[Finding]:
+    if files.json is not None:
+        yield from check_json(files.json, files, app=settings.app)
+        yield from _check_admin(read_admin(files.json), fix=f'"admin": {{"listen": "{_ADMIN}"}}')
+        return
+    config = read_config(files.main, instead=rendered)
+    yield from _check_included(config, files=files, looks=looks)
+    yield from _check_own_log(config, files)
+    yield from _check_admin(_read_admin(config), fix=f"{{\n\tadmin {_ADMIN}\n}}")
 
 
 def _problem(subject: str, text: str, *, fix: str = "") -> Finding:
@@ -133,18 +144,21 @@ def _check_logged(files: SnippetFiles, looks: CaddyLooks) -> Iterator[Finding]:
         )
 
 
-def _check_admin(config: CaddyConfig) -> Iterator[Finding]:
-    """Any web page that a browser on this machine opens can post to a port of it (CVE-2026-27589)."""
+def _read_admin(config: CaddyConfig) -> str:
     options = next((each for each in config.directives[config.main] if not each.words), None)
     admin = next((each for each in (options.block if options else None) or () if each.name == "admin"), None)
-    address = admin.args[0] if admin is not None and admin.args else "localhost:2019"
+    return admin.args[0] if admin is not None and admin.args else DEFAULT_ADMIN
+
+
+def _check_admin(address: str, *, fix: str) -> Iterator[Finding]:
+    """Any web page that a browser on this machine opens can post to a port of it (CVE-2026-27589)."""
     if address == "off" or address.startswith("unix/"):
         return
     yield Finding(
         level=FindingLevel.WARNING,
         subject="admin",
         text=f"Caddy's admin API listens on {address}, which every user and, by a browser, any page can reach",
-        fix=f'{{\n\tadmin {_ADMIN}\n}}\nand in celadon.toml: admin = "{_ADMIN}"',
+        fix=f'{fix}\nand in celadon.toml: admin = "{_ADMIN}"',
     )
 
 

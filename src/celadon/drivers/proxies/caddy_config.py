@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from celadon.drivers.proxies.caddy_disk import read_exactly
 from celadon.drivers.proxies.caddy_tokens import Directive, parse_caddyfile, walk
 
 
@@ -35,7 +36,7 @@ def read_config(main: Path, *, instead: Mapping[Path, str] | None = None) -> Cad
         path = waiting.pop(0)
         if path in texts:
             continue
-        texts[path] = given[path] if path in given else path.read_text(errors="surrogateescape")
+        texts[path] = given[path] if path in given else read_exactly(path)
         found[path] = tuple(parse_caddyfile(texts[path], file=path))
         snippets = dict(_find_snippets(found))
         for directive in walk(found[path]):

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from celadon.drivers.proxies.accepted import merge_accepted
+from celadon.drivers.proxies.caddy_command import is_json
+from celadon.drivers.proxies.caddy_disk import read_text, replace_text
+from celadon.drivers.proxies.caddy_json_files import JsonFiles
 from celadon.drivers.proxies.caddy_log import find_owner
 from celadon.drivers.proxies.caddy_text import (
     GREEN_MARK,
@@ -52,6 +55,7 @@ class SnippetFiles:
         self.log = self._directory / f"{settings.app}.log"
         self.options = self._directory / f"{settings.app}.options"
         self.expects_options = False
+        self.json = JsonFiles(layout, settings) if is_json(self.main) else None
         self.access_log = layout.access_log
         self.remembered_version = layout.home / "caddy-version"
         self.pointed = settings.proxy.switch is SwitchWay.POINTER
@@ -65,12 +69,24 @@ class SnippetFiles:
 
     def render(self, slot: Slot | None = None) -> dict[Path, str]:
         """With `slot` as the route, in the way that reloads; by default the one on disk. In the order in which they are
-        put in place: what imports comes after what it imports."""
+        put in place: what imports comes after what it imports. A configuration in JSON is the last."""
+        own = self.render_own(slot)
+        if self.json is None:
+            return own
+        return own | self.json.render(self.bodies(own), generation=self.generation(slot))
+
+    def render_own(self, slot: Slot | None = None) -> dict[Path, str]:
+        """What lies in our directory."""
         return self._render(slot, generation=self.generation(slot))
+
+    def bodies(self, own: Mapping[Path, str]) -> list[str]:
+        """What a site is given."""
+        return [own[self.log], own[self.route]]
 
     def generation(self, slot: Slot | None = None) -> str:
         """Names the texts that `render` gives, accepted edits among them."""
-        return render_generation(self._render(slot, generation="").values())
+        options = [text] if self.json is not None and (text := self.json.read_options()) else []
+        return render_generation([*self._render(slot, generation="").values(), *options])
 
     def _render(self, slot: Slot | None, *, generation: str) -> dict[Path, str]:
         text = self._text(slot)
@@ -82,7 +98,12 @@ class SnippetFiles:
         return {path: merge_accepted(self._layout, path, each) for path, each in rendered.items()}
 
     def read(self) -> dict[Path, str | None]:
-        return {path: read_text(path) for path in (self.log, self.route, self.snippet)}
+        own: dict[Path, str | None] = {path: read_text(path) for path in (self.log, self.route, self.snippet)}
+        return own if self.json is None else own | {self.main: self.json.read()}
+
+    def is_main_edited(self) -> bool:
+        """Whether somebody has changed our objects in a configuration in JSON."""
+        return self.json is not None and any(self.json.find_edits())
 
     def put(self, texts: Mapping[Path, str | None]) -> None:
         """Write what differs. None: it goes, what imports first."""
@@ -97,8 +118,11 @@ class SnippetFiles:
 
     def _write(self, path: Path, text: str) -> None:
         """Who may read it: all; where it holds the preview's secret, its owner and Caddy's group."""
+        if self.json is not None and path == self.main:
+            self.json.write(text)
+            return
         if path != self.route or not self._settings.proxy.preview:
-            _replace(path, text)
+            replace_text(path, text)
             return
         owner = find_owner(self.listen) if os.geteuid() == 0 else None
         group = owner.gid if owner is not None else _group_of(path)
@@ -110,6 +134,8 @@ class SnippetFiles:
         pointed = read_pointer(self._layout.pointer)
         if self.pointed or pointed is None:
             return pointed
+        if self.json is not None:
+            return self.json.read_route() or pointed
         web = self._settings.web
         return parse_slot_of(read_text(self.route) or "", blue=web.blue, green=web.green) or pointed
 
@@ -119,6 +145,10 @@ class SnippetFiles:
         ensure_secret(self._layout.look_mark)
         if self._settings.proxy.preview:
             ensure_secret(self._layout.preview_secret)
+        if self.json is not None:
+            self.json.refuse_exposed()
+            slots: list[Slot | None] = [None] if self.pointed else [*Slot]
+            self.json.keep({self.generation(slot): self.bodies(self.render_own(slot)) for slot in slots})
         shares = [step for step in self._settings.switch.steps if step < _WHOLE] if self.shared else []
         prepare_pointer(self._layout.pointer, percents=shares)
         for slot in Slot:
@@ -161,21 +191,6 @@ class SnippetFiles:
             secret=secret if settings.proxy.preview else "",
             recent=self.version.recent,
         )
-
-
-def _replace(path: Path, text: str) -> None:
-    """A file that is there stays its owner's, with its mode."""
-    found = path.stat() if path.exists() else None
-    write_atomic(path, text.encode(errors="surrogateescape"), mode=0o644 if found is None else found.st_mode & 0o777)
-    if found is not None and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
-        os.chown(path, found.st_uid, found.st_gid)
-
-
-def read_text(path: Path) -> str | None:
-    try:
-        return path.read_text(errors="surrogateescape")
-    except OSError:
-        return None
 
 
 def _group_of(path: Path) -> int:

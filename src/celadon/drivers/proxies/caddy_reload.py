@@ -44,7 +44,8 @@ class CaddyReloading:
         reached("before_pointer")
         try:
             for path in rendered:
-                keep_edit(self._layout, path)
+                if path != self._files.main or self._files.is_main_edited():
+                    keep_edit(self._layout, path)
             self._files.put(rendered)
             move_pointer(self._layout.pointer, to)
         except OSError as error:

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 from celadon.drivers.proxies.caddy_command import is_json, validate
 from celadon.drivers.proxies.caddy_config import CaddyConfig, import_pattern, is_snippet_import, read_config
+from celadon.drivers.proxies.caddy_disk import read_exactly
 from celadon.drivers.proxies.caddy_tokens import CaddyfileError, walk
 from celadon.host.commands import Completed
 from celadon.model.settings import ProxySettings
@@ -71,7 +72,7 @@ def _staged(directory: Path, path: Path) -> Path:
 
 
 def _copy_json(main: Path, texts: Mapping[Path, str], directory: Path) -> None:
-    text = texts[main] if main in texts else main.read_text()
+    text = texts[main] if main in texts else read_exactly(main)
     _write(_staged(directory, main), _JSON_LOG_FILE.sub(rf'\1"{directory}/staged.log"', text))
 
 
