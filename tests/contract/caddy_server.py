@@ -37,7 +37,7 @@ class CaddyStage:
 
     sticky = True
     config = "Caddyfile"
-    adapter = ("--adapter", "caddyfile")
+    adapter: tuple[str, ...] = ("--adapter", "caddyfile")
 
     def __init__(
         self,

@@ -65,15 +65,20 @@ def _traefik_adoption(layout: Layout, settings: Settings) -> Adoption:
 
 
 def _caddy_sites(config: Path, binary: str) -> SiteFinder:
+    from celadon.drivers.proxies.caddy_command import is_json
+    from celadon.drivers.proxies.caddy_json_sites import JsonSites
     from celadon.drivers.proxies.caddy_sites import CaddySites
 
-    return CaddySites(config, binary)
+    return JsonSites(config, binary) if is_json(config) else CaddySites(config, binary)
 
 
 def _caddy_adoption(layout: Layout, settings: Settings) -> Adoption:
     from celadon.drivers.proxies.caddy_adopt import CaddyAdoption
+    from celadon.drivers.proxies.caddy_command import is_json
+    from celadon.drivers.proxies.caddy_json_adopt import CaddyJsonAdoption
 
-    return CaddyAdoption(layout, settings)
+    adoption = CaddyJsonAdoption if is_json(Path(settings.proxy.config)) else CaddyAdoption
+    return adoption(layout, settings)
 
 
 def _haproxy_sites(config: Path, binary: str) -> SiteFinder:

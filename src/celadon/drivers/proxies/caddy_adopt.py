@@ -4,7 +4,7 @@ The one thing that changes in the owner's file is where `reverse_proxy` stood; w
 our state, so that an ejection puts it back as it was.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,12 +61,7 @@ class CaddyAdoption:
             for path, replaced in _by_file(self._plan(config, places)).items()
         ]
         options = {render_options(place, config.texts[place.directive.file]) for place in places}
-        if len(options) > 1:
-            raise StepError(
-                "the places have different subdirectives of reverse_proxy: one route cannot have them all",
-                code="site_not_understood",
-                next_command="celadon adopt  # when they are alike",
-            )
+        refuse_unlike(options)
         before, after = read_text(self._files.options), next(iter(options), "")
         return [Edit(path=self._files.options, before=before, after=after), *edits] if after else edits
 
@@ -152,9 +147,10 @@ class CaddyAdoption:
         """`texts` judged, in place and loaded; what was there is put back, and loaded, when Caddy refuses or what is
         done meanwhile raises StepError. Files that go do so at the end, when nothing reads them."""
         for edit in edits:
-            if read_text(edit.path) not in {edit.before, edit.after}:
+            if read_text(edit.path) not in {edit.before, edit.after, texts[edit.path]}:
                 raise StepError(f"{edit.path} has changed", code="edit_outdated", next_command="celadon adopt")
         present = {path: text for path, text in texts.items() if text is not None}
+        self._expect(present)
         judged = judge_staged(self._proxy, present, scratch=self._layout.home)
         if not judged.ok:
             raise StepError(last_words(judged), code="proxy_config_refused", next_command="celadon check")
@@ -175,6 +171,10 @@ class CaddyAdoption:
             raise
         self._files.put({path: None for path, text in texts.items() if text is None})
 
+    def _expect(self, texts: Mapping[Path, str]) -> None:
+        if self._files.json is not None and self._files.main in texts:
+            self._files.json.expect(texts[self._files.main])
+
     def _require(self, seen: bool) -> None:  # noqa: FBT001 - what was seen is all that it is about
         if not seen:
             sight = self._looks.look()
@@ -185,6 +185,15 @@ class CaddyAdoption:
     def _is_gone(self) -> bool:
         sight = self._looks.look()
         return sight.status is not None and sight.status < 500 and not sight.config
+
+
+def refuse_unlike(options: Collection[str]) -> None:
+    if len(options) > 1:
+        raise StepError(
+            "the places have different options of reverse_proxy: one route cannot have them all",
+            code="site_not_understood",
+            next_command="celadon adopt  # when they are alike",
+        )
 
 
 def _after(edits: Sequence[Edit]) -> dict[Path, str | None]:

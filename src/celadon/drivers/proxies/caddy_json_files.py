@@ -32,18 +32,17 @@ class JsonFiles:
         self._settings = settings
         self.main = Path(settings.proxy.config)
         self.options = Path(settings.proxy.directory) / f"{settings.app}.options.json"
+        self.expected_options: str | None = None
         self._adapted = layout.home / "caddy-adapted.json"
         self._made: dict[str, JsonRoute] = {}
-        self._known: set[str] = set()
+        self._over: dict[str, str] = {}
 
     def read(self) -> str:
         """Empty where it cannot be."""
         try:
-            text = read_exactly(self.main)
+            return read_exactly(self.main)
         except OSError:
             return ""
-        self._known.add(text)
-        return text
 
     def render(self, bodies: Sequence[str], *, generation: str) -> dict[Path, str]:
         """Nothing where the route has no place in it, or where it is no JSON, as Caddy then says."""
@@ -53,7 +52,9 @@ class JsonFiles:
                 return {}
         except JsonError:
             return {}
-        return {self.main: self.place(text, bodies, generation=generation)}
+        rendered = self.place(text, bodies, generation=generation)
+        self._over[rendered] = text
+        return {self.main: rendered}
 
     def place(self, text: str, bodies: Sequence[str], *, generation: str) -> str:
         return place(text, self._route(bodies, generation=generation), app=self._settings.app)
@@ -81,7 +82,7 @@ class JsonFiles:
             return {}
 
     def read_options(self) -> str:
-        return read_text(self.options) or ""
+        return self.expected_options or read_text(self.options) or ""
 
     def read_route(self) -> Slot | None:
         """Which slot the handler names, in the way that reloads."""
@@ -92,17 +93,21 @@ class JsonFiles:
         except JsonError:
             return None
 
+    def expect(self, text: str) -> None:
+        """`text` was made of what the file says now, and may replace it whole."""
+        self._over[text] = self.read()
+
     def write(self, text: str) -> None:
-        """Whole where the file is as it was read, else our objects alone. Its owner and mode stay."""
-        known = {*self._known, text}
+        """Whole where the file is what `text` was made of or replaced by; else our objects alone. Its owner and mode
+        stay."""
         with hold_configuration(self._settings.proxy):
             present = self.read()
             if present == text:
                 return
-            if present not in known:
+            if present != self._over.get(text):
                 text = carry(text, present, app=self._settings.app)
             replace_text(self.main, text)
-        self._known.add(text)
+            self._over[present] = text
 
     def find_edits(self) -> Iterator[str]:
         """Objects that somebody has changed by hand."""

@@ -17,6 +17,7 @@ from celadon.drivers.proxies.caddy_json_route import (
     is_route_id,
     log_name,
     logger_of,
+    read_route,
     render_handler,
 )
 from celadon.drivers.proxies.caddy_json_text import (
@@ -81,9 +82,9 @@ def place(text: str, route: JsonRoute, *, app: AppName) -> str:
         return text
     for each in marked:
         text = _ensure_logged(text, each, app=app)
-    for index, each in enumerate(marked):
+    for each in marked:
         loggers = _name_loggers(value_of(text, parse_json(text).get(*each.logs)), each.hosts, app=app)
-        handler = render_handler(route, app=app, index=index, loggers=loggers)
+        handler = render_handler(route, name=each.id, loggers=loggers)
         text = _set(text, each.path, handler)
     text = _set(text, (*_LOGS, log_name(app)), route.log)
     return _exclude(text, app)
@@ -96,13 +97,13 @@ def find_log_reasons(text: str, app: AppName, *, recent: bool) -> Iterator[str]:
         server = each.logs[3]
         if not isinstance(logs, dict):
             continue
-        loggers = {tuple(_owners(logs, host)) for host in each.hosts or ("",)}
+        loggers = {tuple(_owners(logs, host)) if _is_logged(logs, host) else (log_name(app),) for host in each.hosts}
         if len(loggers) > 1:
-            yield f"the hosts of {each.id} have different loggers in {server}"
+            yield f"{', '.join(each.hosts)} have different access logs in server {server}"
         elif not each.hosts and logs.get("skip_unmapped_hosts"):
-            yield f"{server} logs named hosts only, and the route of {each.id} names none"
+            yield f"server {server} logs named hosts only, and the route names none"
         elif not recent and _name_loggers(logs, each.hosts, app=app):
-            yield f"{server} has a log of its own, and Caddy before 2.8 keeps one a request"
+            yield f"server {server} has an access log of its own, and Caddy before 2.8 keeps one a request"
 
 
 def find_json_edits(text: str, app: AppName) -> list[str]:
@@ -132,10 +133,10 @@ def take_out(text: str, originals: Mapping[str, str], *, plain: str, app: AppNam
     return text
 
 
-def find_had(text: str, app: AppName) -> list[Path]:
-    """Which of the objects that we might add to are there."""
+def find_had(text: str, marked: Sequence[Marked]) -> list[Path]:
+    """Which of the objects that we add to for `marked` are in `text`."""
     root = parse_json(text)
-    places = [(*_DEFAULT, "exclude"), _DEFAULT, _LOGS, _LOGS[:1], *_logs_paths(find_marked(text, app))]
+    places = [(*_DEFAULT, "exclude"), _DEFAULT, _LOGS, _LOGS[:1], *_logs_paths(marked)]
     return [path for path in places if root.get(*path) is not None]
 
 
@@ -233,14 +234,16 @@ def _remove(text: str, path: Path) -> str:
 
 
 def carry(source: str, text: str, *, app: AppName) -> str:
-    """`text` with our objects as they are in `source`. Raises JsonError."""
+    """`text` with the route that `source` has. Raises JsonError."""
     root = parse_json(source)
-    theirs = {each.id: value_of(source, root.get(*each.path)) for each in find_marked(source, app)}
-    for each in find_marked(text, app):
-        if each.id in theirs:
-            text = _set(text, each.path, theirs[each.id])
     log = value_of(source, root.get(*_LOGS, log_name(app)))
-    return text if log is None else _set(text, (*_LOGS, log_name(app)), log)
+    handlers = [value_of(source, root.get(*each.path)) for each in find_marked(source, app)]
+    route = next((found for each in handlers if (found := read_route(each, log)) is not None), None)
+    if route is not None:
+        return place(text, route, app=app)
+    for each, handler in zip(find_marked(text, app), handlers, strict=False):
+        text = _set(text, each.path, handler)
+    return text
 
 
 def parse_slot(text: str, slots: Mapping[str, Slot], *, app: AppName) -> Slot | None:

@@ -111,27 +111,41 @@ def _merge(theirs: Mapping[str, object], ours: Mapping[str, object]) -> dict[str
     return merged
 
 
-def render_handler(route: JsonRoute, *, app: AppName, index: int, loggers: Sequence[str]) -> dict[str, object]:
-    """`loggers`: whom Caddy is to tell of each request; none where the server says it."""
+def render_handler(route: JsonRoute, *, name: str, loggers: Sequence[str]) -> dict[str, object]:
+    """`name`: its `@id`. `loggers`: whom Caddy is to tell of each request; none where the server says it."""
     names: dict[str, object] = {"handle": [{"handler": "vars", "access_logger_names": [*loggers]}]}
     routes = [*([names] if loggers else []), *route.routes]
-    mark = f"{route_id(app, index)}_sha256_{_digest(routes)}_{_digest(route.log)}"
+    mark = f"{name}_sha256_{_digest(routes)}_{_digest(route.log)}"
     return {
-        "@id": route_id(app, index),
+        "@id": name,
         "handler": "subroute",
         "routes": [{"@id": mark, **routes[0]}, *routes[1:]],
     }
 
 
+def read_route(handler: object, log: object) -> JsonRoute | None:
+    """The other way round."""
+    routes = _bare_routes(handler)
+    if not routes or not isinstance(log, dict):
+        return None
+    says = [each for each in routes if "access_logger_names" not in json.dumps(each.get("handle"))]
+    return JsonRoute(routes=says, log=log)
+
+
+def _bare_routes(handler: object) -> list[dict[str, object]]:
+    routes = handler.get("routes") if isinstance(handler, dict) else None
+    if not routes:
+        return []
+    return [{key: value for key, value in routes[0].items() if key != "@id"}, *routes[1:]]
+
+
 def is_edited(handler: object, log: object) -> bool:
     """Whether somebody has changed what we wrote. One that holds no routes yet waits to be filled."""
-    said = handler if isinstance(handler, dict) else {}
-    routes = said.get("routes")
-    if not routes:
+    bare = _bare_routes(handler)
+    if not bare or not isinstance(handler, dict):
         return False
-    mark = str(routes[0].get("@id", ""))
-    bare = [{key: value for key, value in routes[0].items() if key != "@id"}, *routes[1:]]
-    return not mark.endswith(f"_sha256_{_digest(bare)}_{_digest(log)}") or said.keys() != {"@id", "handler", "routes"}
+    mark = str(handler["routes"][0].get("@id", ""))
+    return not mark.endswith(f"_sha256_{_digest(bare)}_{_digest(log)}") or set(handler) != {"@id", "handler", "routes"}
 
 
 def _digest(value: object) -> str:

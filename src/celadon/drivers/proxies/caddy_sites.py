@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from celadon.contracts.adoption import FoundSite
-from celadon.drivers.proxies.caddy_command import adapt, is_json, last_words
+from celadon.drivers.proxies.caddy_command import adapt, last_words
 from celadon.drivers.proxies.caddy_config import CaddyConfig, read_config
 from celadon.drivers.proxies.caddy_tokens import CaddyfileError, Directive
 from celadon.drivers.proxies.caddy_walk import Place, find_global_options, find_places
@@ -32,8 +32,6 @@ class CaddySites:
         self._binary = binary
 
     def find_sites(self) -> Sequence[FoundSite]:
-        if is_json(self._config):
-            raise StepError(f"{self._config} is JSON", code="proxy_config_unread", next_command="celadon init")
         adapted = adapt(self._binary, self._config)
         if not adapted.ok:
             raise StepError(last_words(adapted), code="proxy_config_refused", next_command="celadon init")
@@ -74,7 +72,7 @@ def split_matcher(directive: Directive) -> tuple[str, tuple[str, ...]]:
 def find_upstream(directive: Directive) -> Address | None:
     """The one address on this machine that all goes to."""
     named = _upstreams(directive)
-    return _parse_upstream(named[0]) if len(named) == 1 and directive.name == "reverse_proxy" else None
+    return parse_upstream(named[0]) if len(named) == 1 and directive.name == "reverse_proxy" else None
 
 
 def _upstreams(directive: Directive) -> list[str]:
@@ -82,7 +80,7 @@ def _upstreams(directive: Directive) -> list[str]:
     return [*split_matcher(directive)[1], *also]
 
 
-def _parse_upstream(text: str) -> Address | None:
+def parse_upstream(text: str) -> Address | None:
     if text.startswith("unix//"):
         return SocketAddress(path="/" + text.removeprefix("unix//"))
     match = _UPSTREAM.fullmatch(text)
