@@ -206,6 +206,30 @@ def test_the_owners_access_log_goes_on(make_stage: MakeStage) -> None:
     await_lines(stage.layout.access_log, ours + 1)
 
 
+def test_the_apps_requests_stay_out_of_the_default_log(make_stage: MakeStage) -> None:
+    """Where its owner had no access log, Caddy's own output gets none."""
+    stage = make_stage()
+    stage.proxy.install()
+    assert stage.visit() == 200
+    stage.stop()
+    assert "http.log.access" not in (stage.base / "caddy.log").read_text()
+
+
+def test_what_the_configuration_says_is_the_route(make_stage: MakeStage) -> None:
+    """A death between the files of one switch: Caddy starts with its configuration, whatever lies beside it."""
+    stage = make_stage(SwitchWay.RELOAD)
+    stage.proxy.install()
+    stage.proxy.switch(Slot.BLUE, reached=ignore)
+    before = stage.main.read_text()
+    stage.proxy.switch(Slot.GREEN, reached=ignore)
+    stage.stop()
+    stage.main.write_text(before)
+    assert (stage.proxy.observe().slot, stage.proxy.observe().seen) == (Slot.BLUE, False)
+    stage.start()
+    assert stage.proxy.switch(Slot.GREEN, reached=ignore).seen
+    assert stage.proxy.observe().disagreement == ""
+
+
 def await_lines(log: Path, count: int) -> None:
     deadline = time.monotonic() + 5
     while log.read_text().count("\n") < count and time.monotonic() < deadline:

@@ -120,7 +120,7 @@ class JsonFiles:
 
     def refuse_edits(self) -> None:
         for text in self.find_edits():
-            raise StepError(text, code="proxy_hand_edited", next_command=self.way_on)
+            raise StepError(text, code="proxy_hand_edited", next_command="celadon check")
 
     @property
     def way_on(self) -> str:

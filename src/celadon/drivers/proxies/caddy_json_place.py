@@ -247,11 +247,14 @@ def carry(source: str, text: str, *, app: AppName) -> str:
 
 
 def parse_slot(text: str, slots: Mapping[str, Slot], *, app: AppName) -> Slot | None:
-    """By the upstream of the last of our routes. `slots`: by what is dialled. Raises JsonError."""
+    """By the upstream of our last handler. `slots`: by what is dialled. Raises JsonError."""
     root = parse_json(text)
     for each in find_marked(text, app):
-        routes = root.get(*each.path, "routes")
-        last = len(routes.members) - 1 if routes is not None else 0
-        dial = value_of(text, root.get(*each.path, "routes", last, "handle", 0, "upstreams", 0, "dial"))
-        return slots.get(str(dial))
+        proxy = _last(_last(root.get(*each.path, "routes")).get("handle"))
+        return slots.get(str(value_of(text, proxy.get("upstreams", 0, "dial"))))
     return None
+
+
+def _last(node: Node | None) -> Node:
+    """Of an array; a node of nothing where there is none."""
+    return node.members[-1].node if node is not None and node.members else Node(start=0, end=0)
