@@ -143,7 +143,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JsonStage]
 
 
 OWN = """{{"handler": "reverse_proxy",
-              "headers": {{"request": {{"set": {{"X-Mine": ["yes"]}}}}}},
+              "headers": {{"request": {{"set": {{"X-Mine": ["yes"]}}, "delete": ["X-Theirs"]}}}},
               "upstreams": [ {{ "dial": "{address}" }} ]}}"""
 
 
@@ -174,8 +174,8 @@ def test_a_handler_is_taken_over_and_given_back(owned: JsonStage) -> None:
     assert (owned.proxy.observe().slot, owned.proxy.observe().seen) == (Slot.BLUE, True)
     assert owned.proxy.install() is False
     assert owned.proxy.switch(Slot.GREEN, reached=ignore).seen
-    assert owned.ask("127.0.5.5") == (200, "green")
-    assert "x-mine" in owned.slots[Slot.GREEN].headers
+    assert owned.ask("127.0.5.5", {"X-Theirs": "1"}) == (200, "green")
+    assert {"x-mine", "x-theirs", "x-celadon-look"} & owned.app_headers() == {"x-mine"}
     make_adoption(owned).eject(make_adoption(owned).propose_eject(Slot.GREEN), live=Slot.GREEN)
     blue, green = (str(owned.settings.web.address(slot)).encode() for slot in Slot)
     assert owned.main.read_bytes() == before.replace(blue, green)

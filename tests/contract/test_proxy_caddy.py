@@ -24,7 +24,7 @@ from celadon.drivers.proxies.caddy_log import ensure_log_writable
 from celadon.drivers.proxies.headers import PREVIEW_HEADER
 from celadon.host.layout import Layout
 from celadon.host.look_mark import read_secret
-from celadon.host.pointer import read_pointer
+from celadon.host.pointer import read_pointer, route_path
 from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, Slot
@@ -136,6 +136,17 @@ class TestShares(SharePromises):
     @pytest.fixture(params=[False, True], ids=["ports", "sockets"])
     def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> CaddyStage:
         return make_stage(sockets=request.param, steps=STEPS)
+
+
+def test_a_request_that_has_found_a_share_finds_its_place_after_the_pointer_moved(make_stage: MakeStage) -> None:
+    """Caddy looks twice: at the share's mark and at the place. Between the two the route may become whole."""
+    stage = make_stage(steps=STEPS)
+    stage.proxy.install()
+    for slot in Slot:
+        whole = route_path(stage.layout.pointer, slot)
+        read = {path.read_text() for path in whole.glob("[0-9][0-9]")}
+        assert read == {str(stage.settings.web.address(slot)).rpartition(":")[2]}
+        assert len([*whole.glob("[0-9][0-9]")]) == 100
 
 
 class TestPreview(PreviewPromises):

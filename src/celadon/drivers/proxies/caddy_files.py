@@ -164,16 +164,21 @@ class SnippetFiles:
 
     def _content(self, to: Slot, percent: int) -> Mapping[str, str]:
         """What the directory of a route holds. Of a share: the lowest places are those of `to`, so that a client keeps
-        its slot while the share grows."""
+        its slot while the share grows. A whole route has places too: a request that has found a share may read its
+        place when the pointer has moved on, and without one Caddy dials port 0 and answers 502."""
         base = to if percent == _WHOLE else to.other
         marks = {ON_GREEN_MARK: ""} if base is Slot.GREEN else {}
         if percent == _WHOLE:
-            return marks | ({GREEN_MARK: ""} if to is Slot.GREEN else {})
+            marks |= {GREEN_MARK: ""} if to is Slot.GREEN else {}
+        else:
+            marks |= {SHARE_MARK: ""}
+        if not self.shared:
+            return marks
         web = self._settings.web
         ours, others = render_place(web.address(to)), render_place(web.address(to.other))
         places = {name: ours if int(name) < percent else others for name in place_names()}
         name = route_path(self._layout.pointer, to, percent=percent).name
-        return marks | places | {SHARE_MARK: "", ROUTE_FILE: name}
+        return marks | places | {ROUTE_FILE: name}
 
     def _text(self, slot: Slot | None) -> SnippetText:
         settings = self._settings
