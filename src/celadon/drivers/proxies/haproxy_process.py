@@ -12,6 +12,7 @@ from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
 
 _ANSWER_LIMIT_BYTES = 8 << 20
+_MASTER_TIMEOUT_S = 5.0
 _PROC = Path("/proc")
 
 
@@ -126,17 +127,26 @@ class HaproxyProcess:
 
     def read_failed_count(self) -> int | None:
         """Reloads that the master did not carry out, in a row; None where it has no socket to ask."""
-        words = self.read_arguments()
-        if "-S" not in words[:-1]:
-            return None
-        path = words[words.index("-S") + 1].partition(",")[0].removeprefix("unix@")
-        try:
-            said = ask_runtime(path, "show proc", timeout_s=0.5)
-        except OSError:
-            return None
+        said = self.ask_master("show proc", timeout_s=0.5)
         _, found, rest = said.partition("[failed: ")
         count = rest.partition("]")[0]
         return int(count) if found and count.isdigit() else None
+
+    def await_master(self) -> None:
+        """Returns when no reload is under way that had begun before; at once where the master has no socket. While it
+        reads its configuration, a map among it, it answers nobody."""
+        self.ask_master("show proc", timeout_s=_MASTER_TIMEOUT_S)
+
+    def ask_master(self, command: str, *, timeout_s: float) -> str:
+        """Empty where it has no socket or does not answer. Unlike a worker it keeps the connection for more."""
+        words = self.read_arguments()
+        if "-S" not in words[:-1]:
+            return ""
+        path = words[words.index("-S") + 1].partition(",")[0].removeprefix("unix@")
+        try:
+            return ask_runtime(path, f"{command};quit", timeout_s=timeout_s)
+        except OSError:
+            return ""
 
 
 def _parent_of(pid: int) -> int:
