@@ -1,5 +1,6 @@
 """The HAProxy driver against a real HAProxy."""
 
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,11 @@ from msgspec.structs import replace
 from celadon.drivers.proxies.accepted import accept_text, write_accepted
 from celadon.drivers.proxies.haproxy import HaproxyProxy
 from celadon.drivers.proxies.haproxy_adopt import HaproxyAdoption
-from celadon.drivers.proxies.haproxy_process import ask_runtime
+from celadon.drivers.proxies.haproxy_process import HaproxyProcess, ask_runtime
 from celadon.drivers.proxies.haproxy_sites import HaproxySites
+from celadon.drivers.proxies.haproxy_text import KEY
 from celadon.drivers.proxies.headers import LOOK_HEADER, SLOT_HEADER
+from celadon.drivers.proxies.look import wait_until
 from celadon.drivers.proxies.sealed import is_sealed
 from celadon.host.pointer import move_pointer
 from celadon.model.errors import StepError
@@ -348,7 +351,7 @@ def test_where_celadon_alone_dies_in_a_reload_what_visitors_have_is_told(make_st
     assert (view.slot, view.seen) == (Slot(stage.ask("127.0.0.1")[1]), True)
     if point == "before_reload":
         assert view.disagreement == "the pointer names green, the running haproxy routes to blue"
-    for to in (view.slot or Slot.BLUE, Slot.GREEN):
+    for to in (Slot.GREEN, Slot.BLUE):
         assert stage.proxy.switch(to, reached=ignore).seen
         assert (stage.proxy.observe().slot, stage.proxy.observe().disagreement) == (to, "")
 
@@ -398,6 +401,7 @@ def test_a_strangers_look_is_a_visit(make_stage: MakeStage) -> None:
     stage.proxy.switch(Slot.GREEN, reached=ignore)
     stage.slots[Slot.GREEN].says = {SLOT_HEADER: "100000 forged shop-one.blue"}
     traffic = stage.proxy.traffic()
+    assert stage.proxy.observe().seen  # a look of ours leaves no line
     client = HTTPConnection("127.0.0.1", stage.port, timeout=5)
     client.request("GET", "/", headers={LOOK_HEADER: "forged"})
     answer = client.getresponse()
@@ -539,3 +543,46 @@ def test_an_adoption_that_is_not_seen_is_taken_back(make_stage: MakeStage) -> No
         adoption.adopt(adoption.propose(HaproxySites(stage.main, HAPROXY).find_sites()), live=Slot.GREEN)
     assert stage.main.read_bytes() == plain
     assert stage.ask("127.0.0.1") == (200, "blue")
+
+
+def test_a_reload_that_has_read_the_earlier_number_does_not_bring_it_back(make_stage: MakeStage) -> None:
+    """Its master has read the map and waits in a later file as the pointer moves; the old worker has the new number."""
+    stage = make_stage()
+    stage.proxy.install()
+    stage.proxy.switch(Slot.BLUE, reached=ignore)
+    process, gate = HaproxyProcess(stage.admin), stage.base / "gate"
+    os.mkfifo(gate)
+    (stage.conf / "celadon" / "zz.cfg").write_text(f"backend zz\n    acl late src -f {gate}\n")
+    numbers = stage.layout.pointer / "live" / "haproxy.map"
+    old = process.read_worker_pid()
+    held: list[int] = []
+
+    def hold(passed: str) -> None:
+        if passed == "before_pointer":
+            process.reload()
+            wait_for(lambda: nudge_to(process, gate, held))
+
+    with ThreadPoolExecutor() as pool:
+        switching = pool.submit(stage.proxy.switch, Slot.GREEN, reached=hold)
+        wait_for(lambda: f"{KEY} 100000" in ask_runtime(stage.admin, f"show map {numbers}"))
+        with pytest.raises(TimeoutError):
+            switching.result(0.3)
+        os.close(held[0])
+        assert switching.result(20).seen
+    wait_for(lambda: process.read_worker_pid() not in {old, None})
+    assert (stage.proxy.observe().slot, stage.proxy.observe().disagreement) == (Slot.GREEN, "")
+    assert stage.ask("127.0.0.1") == (200, "green")
+
+
+def nudge_to(process: HaproxyProcess, gate: Path, held: list[int]) -> bool:
+    """False until the master reads there."""
+    process.nudge()
+    try:
+        held.append(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    assert wait_until(happened, timeout_s=20, pause_s=0.005)

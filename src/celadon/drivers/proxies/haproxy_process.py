@@ -7,12 +7,14 @@ import signal
 import socket
 from pathlib import Path
 
+from celadon.drivers.proxies.look import wait_until
 from celadon.host.children import read_children, read_title
 from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
 
 _ANSWER_LIMIT_BYTES = 8 << 20
 _MASTER_TIMEOUT_S = 5.0
+_PAUSE_S = 0.002
 _PROC = Path("/proc")
 
 
@@ -133,20 +135,29 @@ class HaproxyProcess:
         return int(count) if found and count.isdigit() else None
 
     def await_master(self) -> None:
-        """Returns when no reload is under way that had begun before; at once where the master has no socket. While it
-        reads its configuration, a map among it, it answers nobody."""
-        self.ask_master("show proc", timeout_s=_MASTER_TIMEOUT_S)
+        """Returns when no reload is under way that had begun before; at once where the master has no socket that we
+        may ask. While it reads its configuration, a map among it, it answers nobody or refuses."""
+        path = self._find_master_socket()
+        if path and os.access(path, os.W_OK):
+            wait_until(
+                lambda: bool(self.ask_master("show proc", timeout_s=_MASTER_TIMEOUT_S)),
+                timeout_s=_MASTER_TIMEOUT_S,
+                pause_s=_PAUSE_S,
+            )
 
     def ask_master(self, command: str, *, timeout_s: float) -> str:
         """Empty where it has no socket or does not answer. Unlike a worker it keeps the connection for more."""
+        path = self._find_master_socket()
+        try:
+            return ask_runtime(path, f"{command};quit", timeout_s=timeout_s) if path else ""
+        except OSError:
+            return ""
+
+    def _find_master_socket(self) -> str:
         words = self.read_arguments()
         if "-S" not in words[:-1]:
             return ""
-        path = words[words.index("-S") + 1].partition(",")[0].removeprefix("unix@")
-        try:
-            return ask_runtime(path, f"{command};quit", timeout_s=timeout_s)
-        except OSError:
-            return ""
+        return words[words.index("-S") + 1].partition(",")[0].removeprefix("unix@")
 
 
 def _parent_of(pid: int) -> int:
