@@ -3,13 +3,13 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from celadon.drivers.proxies.haproxy import HaproxyProxy
-from celadon.drivers.proxies.haproxy_process import HaproxyProcess, ask_runtime
+from celadon.drivers.proxies.haproxy_process import HaproxyProcess
 from celadon.drivers.proxies.haproxy_text import render_address
 from celadon.host.children import read_children
 from celadon.host.layout import Layout
@@ -30,6 +30,16 @@ from tests.contract.slot_server import SlotServer, free_port
 from tests.contract.visitors import Visitors
 
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "haproxy"
+
+
+def runs(admin: str, *, port: int) -> int | None:
+    """The worker that takes new connections; None before its master has come to its loop, where it hears signals, and
+    lists that worker as its present one. The socket alone listens before there is a worker."""
+    process = HaproxyProcess(admin)
+    listed = process.ask_master("show proc", timeout_s=1.0).partition("# workers")[2].partition("#")[0]
+    worker = process.read_worker_pid()
+    present = {line.split()[0] for line in listed.splitlines() if line.strip()}
+    return worker if str(worker) in present and process.takes_new(worker or 0, port) else None
 
 
 class HaproxyStage:
@@ -96,23 +106,17 @@ class HaproxyStage:
             f"backend app\n    server app {render_address(self.slots[Slot.BLUE].address)} check maxconn 100\n"
         )
 
-    def start(self) -> None:
+    def start(self, *, loading: bool = True) -> None:
+        """`loading` ours. Returns when a reload that is asked for at once would be carried out."""
+        ours = ["-f", str(self.conf / "celadon")] if loading else []
         with (self.base / "haproxy.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [HAPROXY, "-W", "-f", str(self.main), "-f", str(self.conf / "celadon"), "-S", f"{self.base}/m.sock"],
+                [HAPROXY, "-W", "-f", str(self.main), *ours, "-S", f"{self.base}/m.sock"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                ask_runtime(self.admin, "show info")
-                return
-            except OSError:
-                time.sleep(0.01)
-        raise TimeoutError((self.base / "haproxy.log").read_text())
+        self._await(lambda: runs(self.admin, port=self.port))
 
     def _address(self, slot: Slot, *, sockets: bool) -> Address:
         if sockets:
@@ -138,13 +142,22 @@ class HaproxyStage:
     def reload(self) -> None:
         """By its service, and nobody of ours: returns when a new worker alone takes connections."""
         process = HaproxyProcess(self.admin)
-        old = process.read_worker_pid() or 0
+        old = process.read_worker_pid()
+        assert old is not None
         process.reload()
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            if process.read_worker_pid() not in {old, None} and not process.takes_new(old, self.port):
-                return
+
+        def reloaded() -> bool:
             process.nudge()
+            new = runs(self.admin, port=self.port)
+            return new not in {old, None} and not process.takes_new(old, self.port)
+
+        self._await(reloaded)
+
+    def _await(self, happened: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 20
+        while not happened():
+            if time.monotonic() > deadline:
+                raise TimeoutError((self.base / "haproxy.log").read_text())
             time.sleep(0.005)
 
     def stop(self) -> None:

@@ -19,9 +19,9 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.drivers.proxies.caddy import CaddyProxy
-from celadon.drivers.proxies.caddy_admin import hold_configuration
 from celadon.drivers.proxies.caddy_log import ensure_log_writable
 from celadon.drivers.proxies.headers import PREVIEW_HEADER
+from celadon.drivers.proxies.hold import hold_configuration
 from celadon.host.layout import Layout
 from celadon.host.look_mark import read_secret
 from celadon.host.pointer import read_pointer, route_path

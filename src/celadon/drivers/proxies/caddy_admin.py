@@ -5,16 +5,14 @@
 be loaded after what another has adapted later.
 """
 
-import fcntl
-import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from pathlib import Path
 
 from celadon.drivers.proxies.caddy_command import adapt, is_json, reload_by_command
+from celadon.drivers.proxies.hold import hold_configuration
 from celadon.host.commands import Completed
 from celadon.host.http_exchange import exchange
 from celadon.model.settings import ProxySettings
@@ -25,7 +23,6 @@ _ANSWER_LIMIT_BYTES = 64 * 1024
 _FORBIDDEN = 403
 _ORIGIN = "http://127.0.0.1"
 _UNIX = "unix/"
-_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 
 
 def reload(proxy: ProxySettings) -> Completed:
@@ -80,27 +77,6 @@ def _read_setting() -> str:
 def _write_setting(value: str) -> None:
     with suppress(OSError):
         _MIGRATE.write_text(value)
-
-
-@contextmanager
-def hold_configuration(proxy: ProxySettings) -> Iterator[None]:
-    """No other app's driver reads or loads the configuration meanwhile. The directory itself is the lock: it is never
-    unlinked, and a death lets go of it. Who holds it may hold it again."""
-    directory = Path(proxy.directory)
-    if directory in _held.get():
-        yield
-        return
-    directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        token = _held.set(_held.get() | {directory})
-        try:
-            yield
-        finally:
-            _held.reset(token)
-    finally:
-        os.close(descriptor)
 
 
 def _render_load(proxy: ProxySettings, body: bytes, *, origin: str = "") -> bytes:

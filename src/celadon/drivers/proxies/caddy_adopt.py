@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from celadon.contracts.adoption import Edit, FoundSite
-from celadon.drivers.proxies.caddy_admin import hold_configuration, reload_held
+from celadon.drivers.proxies.caddy_admin import reload_held
 from celadon.drivers.proxies.caddy_command import last_words
 from celadon.drivers.proxies.caddy_config import CaddyConfig, read_config
 from celadon.drivers.proxies.caddy_disk import read_text
@@ -30,6 +30,7 @@ from celadon.drivers.proxies.caddy_stage import judge_staged
 from celadon.drivers.proxies.caddy_text import render_dial
 from celadon.drivers.proxies.caddy_tokens import CaddyfileError, walk
 from celadon.drivers.proxies.caddy_walk import Place, find_places
+from celadon.drivers.proxies.hold import hold_configuration
 from celadon.drivers.proxies.look import wait_until
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout

@@ -18,6 +18,7 @@ from celadon.drivers.proxies.haproxy_route import prepare_route
 from celadon.drivers.proxies.haproxy_servers import judge_backend, parse_address
 from celadon.drivers.proxies.haproxy_sites import find_sites, has_format
 from celadon.drivers.proxies.haproxy_text import backend_name, render_address, render_ring, ring_name
+from celadon.drivers.proxies.hold import hold_configuration
 from celadon.drivers.proxies.look import wait_until
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
@@ -49,19 +50,8 @@ class HaproxyAdoption:
         return self._edit(texts, sections, wheres=[site.where for site in found])
 
     def adopt(self, edits: Sequence[Edit], *, live: Slot) -> None:
-        ensure_secret(self._layout.look_mark)
-        if self._settings.proxy.preview:
-            ensure_secret(self._layout.preview_secret)
-        prepare_route(self._layout.pointer, percents=self._settings.switch.steps)
-        move_pointer(self._layout.pointer, live)
-        self._put(edits)
-        watched = self._looks.watch(live, percent=100, timeout_s=self._settings.proxy.seen_timeout_s)
-        if not watched.held:
-            self._take_back(edits)
-            self._refuse(f"the route was not seen: {watched.last.detail}")
-        self._files.directory.mkdir(parents=True, exist_ok=True)
-        for path, text in self._files.render_owned().items():
-            write_atomic(path, text)
+        with hold_configuration(self._settings.proxy):
+            self._adopt(edits, live=live)
 
     def propose_eject(self, live: Slot) -> Sequence[Edit]:
         address = self._settings.web.address(live)
@@ -76,6 +66,25 @@ class HaproxyAdoption:
 
     def eject(self, edits: Sequence[Edit], *, live: Slot) -> None:
         del live  # the edits name its address
+        with hold_configuration(self._settings.proxy):
+            self._eject(edits)
+
+    def _adopt(self, edits: Sequence[Edit], *, live: Slot) -> None:
+        ensure_secret(self._layout.look_mark)
+        if self._settings.proxy.preview:
+            ensure_secret(self._layout.preview_secret)
+        prepare_route(self._layout.pointer, percents=self._settings.switch.steps)
+        move_pointer(self._layout.pointer, live)
+        self._put(edits)
+        watched = self._looks.watch(live, percent=100, timeout_s=self._settings.proxy.seen_timeout_s)
+        if not watched.held:
+            self._take_back(edits)
+            self._refuse(f"the route was not seen: {watched.last.detail}")
+        self._files.directory.mkdir(parents=True, exist_ok=True)
+        for path, text in self._files.render_owned().items():
+            write_atomic(path, text)
+
+    def _eject(self, edits: Sequence[Edit]) -> None:
         self._put(edits)
 
         def gone() -> bool:
@@ -109,10 +118,7 @@ class HaproxyAdoption:
                 continue
             self._add_log(section, changes)
             for use in uses:
-                name = section.name if use is section.head else use.words[1]
-                server, _, reason = judge_backend(backends[name])
-                if server is None or reason:
-                    raise StepError(reason, code="proxy_site_changed", next_command="celadon adopt")
+                server = _find_server(backends[section.name if use is section.head else use.words[1]])
                 changes.setdefault(server.file, {})[server.number] = ("", True)
         return [self._apply(path, texts[path], lines) for path, lines in changes.items()]
 
@@ -168,6 +174,14 @@ class HaproxyAdoption:
 
     def _refuse(self, what: str) -> None:
         raise StepError(what, code="proxy_config_refused", next_command="celadon check")
+
+
+def _find_server(backend: Section) -> Line:
+    """The line that ours stand in for. Raises StepError."""
+    server, _, reason = judge_backend(backend)
+    if server is None or reason:
+        raise StepError(reason, code="proxy_site_changed", next_command="celadon adopt")
+    return server
 
 
 def _write(edits: Sequence[Edit]) -> None:

@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from celadon.contracts.traffic import Traffic
-from celadon.drivers.proxies.edited import WAYS_ON
 from celadon.drivers.proxies.haproxy_config import Section, find_chroot
-from celadon.drivers.proxies.haproxy_files import HaproxyFiles, last_words, read_text
+from celadon.drivers.proxies.haproxy_files import HaproxyFiles, last_words
 from celadon.drivers.proxies.haproxy_look import HaproxyLooks
 from celadon.drivers.proxies.haproxy_process import HaproxyProcess
 from celadon.drivers.proxies.haproxy_text import backend_name, ring_name
 from celadon.drivers.proxies.look import wait_until
 from celadon.host.layout import Layout
-from celadon.host.text import render_diff
 from celadon.model.address import SocketAddress
 from celadon.model.observed import Finding, FindingLevel, Hit
 from celadon.model.settings import Settings, SwitchWay
@@ -52,7 +50,7 @@ class HaproxyCheck:
             *self._check_running(),
             *self._check_loaded(),
             *self._check_routed(sections),
-            *self._check_edited(rendered),
+            *self._files.list_edits(rendered),
             *self._check_chroot(sections),
         ]
         if not found and traffic is not None:
@@ -109,12 +107,6 @@ class HaproxyCheck:
             yield _problem(
                 "site", f"no frontend sends anything to {name}", fix=f"in the site's frontend: default_backend {name}"
             )
-
-    def _check_edited(self, rendered: Mapping[Path, str]) -> Iterator[Finding]:
-        for path in self._files.find_edited(rendered):
-            difference = render_diff(path, read_text(path) or "", rendered[path])
-            text = f"{path} was edited by hand; celadon would write:\n{difference}"
-            yield _problem("hand edit", text, fix=WAYS_ON if path == self._files.own else f"undo it in {path}")
 
     def _check_chroot(self, sections: Sequence[Section]) -> Iterator[Finding]:
         """The path of a Unix socket is looked up at each connection, when HAProxy sees its chroot only."""

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from celadon.contracts.proxy import RenderedFile
 from celadon.drivers.proxies.accepted import merge_accepted
+from celadon.drivers.proxies.edited import SUBJECT, find_edits, mask
 from celadon.drivers.proxies.haproxy_config import Section, find_admin, list_files, read_config, split_words
 from celadon.drivers.proxies.haproxy_process import HaproxyProcess
 from celadon.drivers.proxies.haproxy_regions import has_regions, refresh_regions
@@ -28,6 +30,9 @@ from celadon.drivers.proxies.haproxy_text import (
 from celadon.drivers.proxies.sealed import is_sealed, seal
 from celadon.host.commands import Completed, run_command
 from celadon.host.layout import Layout
+from celadon.host.text import render_diff
+from celadon.model.errors import StepError
+from celadon.model.observed import Finding, FindingLevel
 from celadon.model.settings import Settings
 
 _JUDGE_TIMEOUT_S = 30.0
@@ -107,6 +112,26 @@ class HaproxyFiles:
         if holding:
             return [path for path, text in rendered.items() if not _is_unedited(holding[path], app=self._text.app)]
         return [path for path in rendered if (present := read_text(path)) and not is_sealed(present)]
+
+    def list_edits(self, rendered: Mapping[Path, str]) -> list[Finding]:
+        """As findings. What stands in a file of the user's is not for `proxy accept`: it is not ours as a whole."""
+        edited = {path: rendered[path] for path in self.find_edited(rendered)}
+        files = [RenderedFile(path=path, text=text) for path, text in edited.items() if path == self.own]
+        found = list(find_edits(self._layout, files))
+        for path, text in edited.items():
+            if path != self.own:
+                difference = mask(self._layout, render_diff(path, read_text(path) or "", text))
+                told = f"{path} was edited by hand within our lines; celadon would write:\n{difference}"
+                fix = f"undo it in {path}"
+                found.append(Finding(level=FindingLevel.PROBLEM, subject=SUBJECT, text=told, fix=fix))
+        return found
+
+    def refuse_edits(self, rendered: Mapping[Path, str]) -> None:
+        """Before anything is put in place. Raises StepError."""
+        found = self.list_edits(rendered)
+        if found:
+            told = "\n".join(finding.text for finding in found)
+            raise StepError(told, code="proxy_hand_edited", next_command=found[0].fix)
 
     def judge(self, instead: Mapping[Path, str | None]) -> Completed:
         """HAProxy's own checker, on copies of the files that it loads with `instead` in their places, in its order,

@@ -2,6 +2,7 @@
 the generation of its text, in a header that no visitor and no app can give."""
 
 import os
+from collections.abc import Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -53,10 +54,20 @@ class HaproxyLooks:
         sight = Sight(slot=told.slot, status=reply.status, detail=detail, config=told.generation)
         return Looked(sight=sight, told=told)
 
-    def watch(self, to: Slot, *, percent: int, timeout_s: float) -> Watched:
-        """Until looks are answered by a route that is this one; of a whole one, by its slot too."""
+    def watch(
+        self, to: Slot, *, percent: int, timeout_s: float, otherwise: Callable[[], object] | None = None
+    ) -> Watched:
+        """Until looks are answered by a route that is this one; of a whole one, by its slot too. `otherwise` is called
+        after each that another route has answered."""
+
+        def look(left_s: float) -> Sight:
+            looked = self.look(left_s)
+            if otherwise and looked.told is not None and looked.told.value != render_value(to, percent):
+                otherwise()
+            return _judge(looked, to, percent=percent)
+
         return watch_until(
-            lambda left_s: _judge(self.look(left_s), to, percent=percent),
+            look,
             lambda sight: sight.answered_by(to),
             count=self._proxy.looks_count,
             timeout_s=timeout_s,

@@ -7,11 +7,14 @@ import signal
 import socket
 from pathlib import Path
 
+from celadon.drivers.proxies.look import wait_until
 from celadon.host.children import read_children, read_title
 from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
 
 _ANSWER_LIMIT_BYTES = 8 << 20
+_MASTER_TIMEOUT_S = 5.0
+_PAUSE_S = 0.002
 _PROC = Path("/proc")
 
 
@@ -126,17 +129,35 @@ class HaproxyProcess:
 
     def read_failed_count(self) -> int | None:
         """Reloads that the master did not carry out, in a row; None where it has no socket to ask."""
-        words = self.read_arguments()
-        if "-S" not in words[:-1]:
-            return None
-        path = words[words.index("-S") + 1].partition(",")[0].removeprefix("unix@")
-        try:
-            said = ask_runtime(path, "show proc", timeout_s=0.5)
-        except OSError:
-            return None
+        said = self.ask_master("show proc", timeout_s=0.5)
         _, found, rest = said.partition("[failed: ")
         count = rest.partition("]")[0]
         return int(count) if found and count.isdigit() else None
+
+    def await_master(self) -> None:
+        """Returns when no reload is under way that had begun before; at once where the master has no socket that we
+        may ask. While it reads its configuration, a map among it, it answers nobody or refuses."""
+        path = self._find_master_socket()
+        if path and os.access(path, os.W_OK):
+            wait_until(
+                lambda: bool(self.ask_master("show proc", timeout_s=_MASTER_TIMEOUT_S)),
+                timeout_s=_MASTER_TIMEOUT_S,
+                pause_s=_PAUSE_S,
+            )
+
+    def ask_master(self, command: str, *, timeout_s: float) -> str:
+        """Empty where it has no socket or does not answer. Unlike a worker it keeps the connection for more."""
+        path = self._find_master_socket()
+        try:
+            return ask_runtime(path, f"{command};quit", timeout_s=timeout_s) if path else ""
+        except OSError:
+            return ""
+
+    def _find_master_socket(self) -> str:
+        words = self.read_arguments()
+        if "-S" not in words[:-1]:
+            return ""
+        return words[words.index("-S") + 1].partition(",")[0].removeprefix("unix@")
 
 
 def _parent_of(pid: int) -> int:
