@@ -13,9 +13,10 @@ from typing import Final
 from celadon.observe.evidence import EVIDENCE_MAX, STARTS_LIMIT, count_starts
 from celadon.observe.rule import RESTART_EVERY_S
 
-# Visitors and probes ask different things: up to this many times the old slot's odds of failing is no difference.
-ODDS_TOLERATED: Final = 1.5
-ODDS_BET: Final = (3.0, 10.0, 100.0)
+# Each a bet: the odds of failing, times the old slot's, that are no difference, and those that it bets on. Visitors and
+# probes ask different things, hence 1.5. "The old slot does not fail at all" is lost with its first failures, and needs
+# no such margin.
+ODDS: Final = ((1.5, 5.0), (1.5, 15.0), (1.0, 100.0))
 
 # What counts as asked "now". The short span keeps a sudden rush of visitors from looking like a rush of failures.
 SPAN_S: Final = 10
@@ -105,8 +106,7 @@ class Difference:
 
     def __init__(self, usual_rate: float) -> None:
         self._asked = Asked()
-        self._bets = tuple(ODDS_TOLERATED * odds for odds in ODDS_BET)
-        self._sums = [0.0] * len(self._bets)
+        self._sums = [0.0] * len(ODDS)
         self._starts = [(0, tuple(self._sums))]
         self._next_s = RESTART_EVERY_S
         self._candidate_spare, self._control_spare = Spare(usual_rate), Spare(usual_rate)
@@ -132,8 +132,8 @@ class Difference:
         if self._candidate_spare.take():
             return
         ratio = self._asked.ratio()
-        for index, odds in enumerate(self._bets):
-            self._sums[index] += log(odds / ODDS_TOLERATED * (ODDS_TOLERATED + ratio) / (odds + ratio))
+        for index, (tolerated, bet) in enumerate(ODDS):
+            self._sums[index] += log(bet / tolerated * (tolerated + ratio) / (bet + ratio))
 
     def add_control(self, *, bad: bool) -> None:
         self._asked.add_control()
@@ -141,8 +141,8 @@ class Difference:
         if not bad or self._control_spare.take():
             return
         ratio = self._asked.ratio()
-        for index, odds in enumerate(self._bets):
-            self._sums[index] += log((ODDS_TOLERATED + ratio) / (odds + ratio))
+        for index, (tolerated, bet) in enumerate(ODDS):
+            self._sums[index] += log((tolerated + ratio) / (bet + ratio))
 
     def value_since(self, start: int) -> float:
         """From the start on that the evidence against the candidate comes from (ShareTest.weigh): each alone exceeds

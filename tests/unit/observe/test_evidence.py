@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import optimize, special, stats
 
 from celadon.observe.baseline import diverge, find_rate_bound
-from celadon.observe.control import Z_90, Z_99, Difference, wilson_low, wilson_up
+from celadon.observe.control import ODDS, Z_90, Z_99, Difference, wilson_low, wilson_up
 from celadon.observe.evidence import Bets, ShareTest, pick_shares, weigh_start, weigh_until
 from celadon.observe.healthy import ALPHA_HEALTHY, find_upper, is_shown_below, weigh_against
 from celadon.observe.latency import LatencyTest, Sample, find_bucket
@@ -186,6 +186,42 @@ def _ever_differs(draw: random.Random, difference: Difference, *, rate: int) -> 
             if difference.value_since(0) >= 1 / ALPHA_CONTROL:
                 return True
     return False
+
+
+def test_usual_failures_are_no_difference() -> None:
+    """Visitors fail at 1 % as ever while no probe does: ten minutes of it are no evidence. A probe's usual one neither."""
+    difference = Difference(0.012)
+    for second in range(1, 601):
+        difference.pass_time(float(second))
+        for _ in range(5):
+            difference.add_control(bad=False)
+        difference.add_good(49 if second % 2 else 50)
+        if second % 2:
+            difference.add_bad()
+    assert difference.value_since(0) < 2
+    before = difference.value_since(0)
+    difference.add_control(bad=True)
+    assert difference.value_since(0) == before
+    difference.add_control(bad=True)
+    assert difference.value_since(0) < before
+
+
+@pytest.mark.parametrize("candidates", [1, 5, 20])
+def test_of_failures_the_candidate_has_its_share_when_both_fail(candidates: int) -> None:
+    """The bet is a likelihood ratio: over whose failure it is, at tolerated odds, its mean is one."""
+    for tolerated, bet in ODDS:
+        ratio = 5 / candidates
+        whose = tolerated / (tolerated + ratio)
+        gain = bet / tolerated * (tolerated + ratio) / (bet + ratio)
+        loss = (tolerated + ratio) / (bet + ratio)
+        assert whose * gain + (1 - whose) * loss == pytest.approx(1.0)
+        difference = Difference(0.0)
+        for _ in range(5):
+            difference.add_control(bad=False)
+        difference.add_good(candidates - 1)
+        difference.add_bad()
+    expected = np.mean([bet / low * (low + ratio) / (bet + ratio) for low, bet in ODDS])
+    assert difference.value_since(0) == pytest.approx(float(expected))
 
 
 def test_the_control_says_nothing_while_it_is_not_asked() -> None:

@@ -237,6 +237,17 @@ def test_a_slow_release_is_found_and_a_slightly_slower_one_is_not() -> None:
             assert window.verdict.evidence.requests_count <= 230
 
 
+def test_cold_caches_are_no_slowness() -> None:
+    """The first 150 of its requests take three times as long; the next 50 are not looked at either."""
+    draw = random.Random(8)
+    usual = [draw.uniform(50, 100) for _ in range(2_000)]
+    window = Window(known=baseline(durations_ms=usual))
+    for second in range(600):
+        slower = 3 if second < 30 else 1
+        window.pass_seconds(1, extra=[hit(f"{second}-{n}", ms=draw.choice(usual) * slower) for n in range(5)])
+    assert judged(window.verdict) == (Judgement.HEALTHY, "evidence")
+
+
 def test_slowness_of_both_slots_is_ambient() -> None:
     """The old slot's probes got slower at the same time."""
     draw = random.Random(6)
@@ -313,6 +324,7 @@ def test_ten_failures_in_a_row_need_no_statistics() -> None:
     window = Window(known=baseline(6_000, 3_000))
     window.pass_seconds(50, good=1, bad=1, control=(YES, NO))
     window.pass_seconds(1)
+    assert window.pass_seconds(1, bad=10, control=(YES, NO, YES)) is None
     assert judged(window.pass_seconds(1, bad=10)) == (Judgement.BREACH, "outage")
 
 
@@ -322,6 +334,13 @@ def test_a_set_threshold_is_judged_with_its_own_evidence() -> None:
     window.pass_seconds(1, good=19, bad=1)
     assert window.verdict is None
     assert judged(window.pass_seconds(300, good=31, bad=1)) == (Judgement.BREACH, "max_error_rate")
+
+
+def test_a_set_threshold_waits_for_its_least_evidence() -> None:
+    """Nineteen failures of nineteen are not twenty."""
+    window = Window(Rule(max_error_rate=0.01, min_requests_count=20))
+    assert window.pass_seconds(1, bad=19, control=()) is None
+    assert judged(window.pass_seconds(1, bad=1, control=())) == (Judgement.BREACH, "max_error_rate")
 
 
 def test_a_set_threshold_does_not_blame_the_candidate_for_both() -> None:
