@@ -189,7 +189,7 @@ def _ever_differs(draw: random.Random, difference: Difference, *, rate: int) -> 
 
 
 def test_usual_failures_are_no_difference() -> None:
-    """Visitors fail at 1 % as ever while no probe does: ten minutes of it are no evidence. A probe's usual one neither."""
+    """Visitors fail at 1 % as ever while no probe does: ten minutes are no evidence. A probe's usual one neither."""
     difference = Difference(0.012)
     for second in range(1, 601):
         difference.pass_time(float(second))
