@@ -136,4 +136,6 @@ def render_cells(results: Sequence[CellResult]) -> str:
 def show(value: float, unit: str) -> str:
     if value == inf:
         return "never"
+    if value < 0:
+        return "before it"
     return f"{value:.1%}".replace("%", " %") if unit == "%" else f"{value:g} {unit}".rstrip()
