@@ -379,6 +379,17 @@ def test_the_error_budget_is_a_limit_of_its_own() -> None:
             assert judged(verdict) == (Judgement.BREACH, "error_budget")
 
 
+def test_a_spent_budget_still_asks_for_evidence() -> None:
+    """Three failures of 63, where nearly nothing is known of before and 4 % are tolerated, are not ten to one."""
+    hours = (Minute(0, {"GET /": RouteCount(300, 0)}, {}), Minute(7 * 24 * 60 - 1, {"GET /": RouteCount(10, 0)}, {}))
+    window = Window(Rule(slo=0.9999), known=Baseline(minutes=hours))
+    window.pass_seconds(60, good=1)
+    for _ in range(3):
+        window.pass_seconds(1, bad=1)
+        assert window.pass_seconds(20) is None
+    assert window.judge.evidence().control_evidence > 10
+
+
 def test_a_verdict_keeps_its_evidence() -> None:
     """Enough to answer why: counts, tolerated rate, evidence, control, the failing routes with a sample."""
     window = Window(known=baseline(6_000, 6))
