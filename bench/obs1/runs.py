@@ -8,6 +8,7 @@ from statistics import fmean, median
 from time import process_time
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bench.obs1.cells import WINDOW_S, Cell
 from bench.obs1.rules import make_rivals
@@ -71,7 +72,7 @@ class CellResult(Struct, frozen=True, kw_only=True):
 
 
 def run_once(cell: Cell, seed: int, *, judge_name: str, lines: bool) -> Outcome:
-    random = Random(f"{cell!r} {seed}")
+    random = Random(f"{replace(cell, runs_count=0)!r} {seed}")
     judge = make_judge(judge_name, Rule(journeys=cell.journeys_a_second > 0), CANDIDATE)
     if cell.rate:
         judge.take_baseline(draw_baseline(random, cell))
