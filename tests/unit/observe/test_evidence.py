@@ -13,7 +13,7 @@ from celadon.observe.baseline import diverge, find_rate_bound
 from celadon.observe.control import ODDS, Z_90, Z_99, Difference, wilson_low, wilson_up
 from celadon.observe.evidence import Bets, ShareTest, pick_shares, weigh_start, weigh_until
 from celadon.observe.healthy import ALPHA_HEALTHY, find_upper, is_shown_below, weigh_against
-from celadon.observe.latency import LatencyTest, Sample, find_bucket
+from celadon.observe.latency import LatencyTest, RankTest, Sample, find_bucket
 from celadon.observe.rule import ALPHA_B, ALPHA_CONTROL, ALPHA_ERR, ALPHA_LAT
 
 RUNS = 10_000
@@ -279,3 +279,10 @@ def test_a_bucket_is_5_percent_wide_and_ends_exist() -> None:
     assert find_bucket(1e12) == 331
     assert find_bucket(100.0) == find_bucket(0.1 * 1.05**142 * 0.999)
     assert find_bucket(106.0) - find_bucket(100.0) in {1, 2}
+
+
+@pytest.mark.parametrize("count", [200, 2_000, 200_000])
+def test_the_tolerated_effect_allows_for_the_samples_own_error(count: int) -> None:
+    """One in a thousand samples of that size has a mean rank that is further off."""
+    error = stats.norm.ppf(0.999) * stats.uniform.std() / np.sqrt(count)
+    assert RankTest(Sample({100: count})).tolerated == pytest.approx(0.60 + error, abs=1e-3)
