@@ -28,6 +28,8 @@ class Fast:
 
     def take_control(self, answer: Answer) -> None:
         self._control.append(answer.ok)
+        if not answer.ok:
+            self._units_in_a_row_count = 0
 
     def take_probe(self, answer: Answer) -> None:
         self.probes_count += 1
@@ -56,6 +58,11 @@ class Fast:
             return "refused", f"the candidate refuses connections: {self._last_no}"
         if self._failures_in_a_row_count >= self._readiness_limit and not self._old_slot_fails:
             return "readiness", f"{self._failures_in_a_row_count} probes in a row failed, the last: {self._last_no}"
+        return None
+
+    def find_outage(self) -> tuple[str, str] | None:
+        """To be asked at a bad unit: the row that trouble of both slots has left behind is nothing against the candidate,
+        once the old slot passes again."""
         if self._units_in_a_row_count >= UNITS_IN_A_ROW and self._old_slot_passes:
             return "outage", f"the last {self._units_in_a_row_count} units all failed while the old slot answers"
         return None

@@ -180,7 +180,8 @@ class RStarJudge:
         self._difference.add_bad()
         self._thresholds.add_bad(starts)
         self._fast.take_unit(bad=True)
-        return self._find_fault() or self._find_errors()
+        outage = self._fast.find_outage()
+        return self._breach(*outage) if outage else self._find_errors()
 
     def _weigh_old_users(self, hits: Sequence[Hit]) -> None:
         """While a share is held, what visitors get of the old slot is the best control there is."""
@@ -199,7 +200,7 @@ class RStarJudge:
 
     def _find_fault(self) -> bool:
         fault = self._fast.find_fault()
-        return fault is not None and self._breach(*fault)
+        return self._breach(*fault) if fault else False
 
     def _find_errors(self) -> bool:
         k = self._user.k + self._journey.k

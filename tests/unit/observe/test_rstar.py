@@ -328,6 +328,15 @@ def test_ten_failures_in_a_row_need_no_statistics() -> None:
     assert judged(window.pass_seconds(1, bad=10)) == (Judgement.BREACH, "outage")
 
 
+def test_the_end_of_an_outage_of_both_is_no_outage_of_the_candidate() -> None:
+    """When the old slot passes again, the row of failures that both had is behind them."""
+    for bad in (5, 50):
+        window = Window()
+        window.pass_seconds(60, good=bad)
+        window.pass_seconds(60, bad=bad, control=(NO,) * 5)
+        assert window.pass_seconds(100, good=bad) is None
+
+
 def test_a_set_threshold_is_judged_with_its_own_evidence() -> None:
     """3 % where 1 % is allowed is a breach though twice the usual rate is tolerated; one failure of twenty is not."""
     window = Window(Rule(max_error_rate=0.01), known=baseline(6_000, 120))
