@@ -61,8 +61,8 @@ class Fast:
         return None
 
     def find_outage(self) -> tuple[str, str] | None:
-        """To be asked at a bad unit: the row that trouble of both slots has left behind is nothing against the candidate,
-        once the old slot passes again."""
+        """To be asked at a bad unit: the row that trouble of both slots has left behind is nothing against the
+        candidate, once the old slot passes again."""
         if self._units_in_a_row_count >= UNITS_IN_A_ROW and self._old_slot_passes:
             return "outage", f"the last {self._units_in_a_row_count} units all failed while the old slot answers"
         return None
