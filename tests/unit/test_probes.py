@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from celadon.contracts.probe import Probe
 from celadon.drivers.probes.table import make_probe
+from celadon.drivers.probes.tcp import TcpProbe
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.settings import ProbeKind, ReadinessSettings
 from tests.fakes.world import make_settings
@@ -149,6 +150,9 @@ def test_nobody_there_is_told_apart() -> None:
         port = listener.getsockname()[1]
     assert probe().ask(TcpAddress(port=port), timeout_s=2).reason == f"nothing listens on 127.0.0.1:{port}"
     assert "no socket at" in probe().ask(SocketAddress("/nowhere/app.sock"), timeout_s=2).reason
+    for address in (TcpAddress(port=port), SocketAddress("/nowhere/app.sock")):
+        assert probe().ask(address, timeout_s=2).refused
+        assert TcpProbe().ask(address, timeout_s=2).refused
 
 
 def test_unix_sockets_are_asked_too(serve: Serve) -> None:

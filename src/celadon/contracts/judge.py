@@ -3,21 +3,36 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from celadon.model.baseline import Baseline
 from celadon.model.observed import Answer, Hit, SlotView
 from celadon.model.verdict import Verdict
 
 
 class Judge(Protocol):
-    """Fed in order of time, asked after each feeding. Holds numbers only: no I/O, no clock."""
+    """Fed in order of time, asked after each feeding. Holds numbers only: no I/O, no clock. What was fed since the last
+    question counts as seen at the time of the next; how it was cut into feedings at one time changes nothing."""
+
+    def take_baseline(self, baseline: Baseline) -> None:
+        """How the old slot did before the switch. Before everything else, or not at all (a first deploy)."""
+        ...
 
     def take_share(self, percent: int) -> None:
-        """Of the traffic that follows, the candidate gets so many in a hundred; before the first call, all."""
+        """Of the traffic that follows, the candidate gets so many in a hundred; before the first call, all. Below a
+        hundred the old slot's visitors are the control too."""
         ...
 
     def take_traffic(self, hits: Sequence[Hit]) -> None: ...
 
     def take_probe(self, answer: Answer) -> None:
         """One readiness answer of the candidate."""
+        ...
+
+    def take_journey(self, answer: Answer) -> None:
+        """One run of a journey on the candidate."""
+        ...
+
+    def take_control(self, answer: Answer) -> None:
+        """One answer of the old slot: the same question that the candidate gets, asked all through the window."""
         ...
 
     def take_process(self, view: SlotView) -> None:

@@ -88,7 +88,7 @@ def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
         case Judgement.BREACH:
             run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command="celadon logs")
             return Result.BREACH
-        case Judgement.UNDECIDED:
+        case Judgement.UNDECIDED | Judgement.AMBIENT:
             if whole:
                 run.blame(verdict.reason, code="undecided", next_command="celadon finalize  # or: celadon rollback")
             return Result.UNDECIDED

@@ -57,7 +57,8 @@ class SlotView(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """One probe's answer. `ok` False always has a `reason`; `hint` names the usual cause where known."""
+    """One probe's answer. `ok` False always has a `reason`; `hint` names the usual cause where known. `refused`:
+    nothing listens there."""
 
     ok: bool
     latency_ms: float
@@ -65,6 +66,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     head: str = ""
     reason: str = ""
     hint: str = ""
+    refused: bool = False
 
 
 class Effect(StrEnum):
@@ -105,7 +107,7 @@ PREVIEWED = "preview"
 class Hit(Struct, frozen=True, kw_only=True):
     """One request, as the proxy logged it. `status` is what the client got; `duration_ms` its time in
     the proxy; `slot` None where no slot was asked. `look` marks requests that are no visitor's: our own looks, and
-    those of a preview (PREVIEWED)."""
+    those of a preview (PREVIEWED). `request_id` is the proxy's own name for the request, where it logs one."""
 
     slot: Slot | None
     status: int
@@ -114,6 +116,7 @@ class Hit(Struct, frozen=True, kw_only=True):
     client_key: str
     route: str
     look: str = ""
+    request_id: str = ""
 
     @property
     def failed(self) -> bool:

@@ -6,16 +6,35 @@ from msgspec import Struct
 
 
 class Judgement(StrEnum):
-    """UNDECIDED is neither success nor failure: there was not enough to go by."""
+    """UNDECIDED is neither success nor failure: there was not enough to go by. AMBIENT: the candidate is in trouble
+    and so is the old slot, so that going back would not help."""
 
     HEALTHY = "healthy"
     BREACH = "breach"
     UNDECIDED = "undecided"
+    AMBIENT = "ambient"
+
+
+class FailingRoute(Struct, frozen=True, kw_only=True):
+    """`route` is a template (`GET /users/{n}`); `sample` is one of its failed requests as it was asked, `sample_id` the
+    name that the proxy gave to it, where it gives one."""
+
+    route: str
+    failed_count: int
+    sample: str = ""
+    sample_id: str = ""
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """Counts since the switch, or since the candidate got the share that it has, `percent`. `failed_count` are requests
-    the proxy answered with 5xx from the candidate."""
+    the proxy answered with 5xx from the candidate.
+
+    `units_count` and `bad_units_count` are what was judged: requests deduplicated by client, route and kind of answer,
+    without the worst client. `tolerated_rate` (p0) and `baseline_rate` (U_b, None without a baseline) are shares of
+    them. The `_evidence` fields are e-values: how many times likelier what was seen is under a fault than without one;
+    1 is no evidence at all, the `_asked` fields are what a rollback asks for. `bad_rate_below` is what the true rate
+    of bad units lies under, with 95 % certainty. `client_errors_count` are 4xx, told and never judged.
+    `lone_failures_count`: of one client that got nothing but failures."""
 
     requests_count: int = 0
     failed_count: int = 0
@@ -24,6 +43,26 @@ class Evidence(Struct, frozen=True, kw_only=True):
     restarts_count: int = 0
     percent: int = 100
     elapsed_s: float = 0.0
+    window_s: float = 0.0
+    units_count: int = 0
+    bad_units_count: int = 0
+    journeys_count: int = 0
+    journeys_failed_count: int = 0
+    control_count: int = 0
+    control_failed_count: int = 0
+    tolerated_rate: float = 0.0
+    baseline_rate: float | None = None
+    user_evidence: float = 1.0
+    journey_evidence: float = 1.0
+    latency_evidence: float = 1.0
+    control_evidence: float = 1.0
+    error_evidence_asked: float = 0.0
+    latency_evidence_asked: float = 0.0
+    control_evidence_asked: float = 0.0
+    bad_rate_below: float = 1.0
+    client_errors_count: int = 0
+    lone_failures_count: int = 0
+    failing_routes: tuple[FailingRoute, ...] = ()
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

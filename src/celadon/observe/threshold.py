@@ -5,6 +5,7 @@ Three outcomes, because two would lie: with no request and no probe there is not
 
 from collections.abc import Sequence
 
+from celadon.model.baseline import Baseline
 from celadon.model.names import Slot
 from celadon.model.observed import Answer, Hit, SlotStatus, SlotView
 from celadon.model.settings import ObserveSettings
@@ -23,6 +24,15 @@ class ThresholdJudge:
         self._percent = 100
         self._last_no = ""
         self._process_fault = ""
+
+    def take_baseline(self, baseline: Baseline) -> None:
+        """Thresholds know no history."""
+
+    def take_control(self, answer: Answer) -> None:
+        """Thresholds ask the candidate only."""
+
+    def take_journey(self, answer: Answer) -> None:
+        self.take_probe(answer)
 
     def take_share(self, percent: int) -> None:
         self._percent = percent

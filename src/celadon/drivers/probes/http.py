@@ -34,9 +34,11 @@ class HttpProbe(Struct, frozen=True, kw_only=True):
         except TimeoutError:
             return Answer(ok=False, latency_ms=_ms_since(began), reason=f"no answer within {timeout_s:g} s")
         except ConnectionRefusedError:
-            return Answer(ok=False, latency_ms=_ms_since(began), reason=f"nothing listens on {address}")
+            return Answer(ok=False, latency_ms=_ms_since(began), reason=f"nothing listens on {address}", refused=True)
         except FileNotFoundError:
-            return Answer(ok=False, latency_ms=_ms_since(began), reason=f"there is no socket at {address}")
+            return Answer(
+                ok=False, latency_ms=_ms_since(began), reason=f"there is no socket at {address}", refused=True
+            )
         except OSError as error:
             reason = str(error) if isinstance(error, BrokenReplyError) else f"the connection broke: {error}"
             return Answer(ok=False, latency_ms=_ms_since(began), reason=reason)

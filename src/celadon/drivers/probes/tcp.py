@@ -19,7 +19,8 @@ class TcpProbe(Struct, frozen=True):
             connect(address, timeout_s).close()
         except OSError as error:
             reason = f"connect to {address}: {error}"
-            return Answer(ok=False, latency_ms=(time.monotonic() - began) * 1000, reason=reason)
+            refused = isinstance(error, (ConnectionRefusedError, FileNotFoundError))
+            return Answer(ok=False, latency_ms=(time.monotonic() - began) * 1000, reason=reason, refused=refused)
         return Answer(ok=True, latency_ms=(time.monotonic() - began) * 1000)
 
 

@@ -1,0 +1,298 @@
+"""Rule R*: the judgement of a window by evidence with bounded error. docs/decisions/0020-the-rule-of-the-window.md
+says why each part is there.
+
+In a sentence: go back when visitors or journeys show that the candidate fails more than is tolerated, *and* the old
+slot, asked all through the window, shows that it would not; bless when the rate is shown to be low; else say that
+nobody knows."""
+
+from collections.abc import Sequence
+
+from celadon.model.baseline import Baseline
+from celadon.model.names import Slot
+from celadon.model.observed import Answer, Hit, SlotView
+from celadon.model.verdict import Evidence, Judgement, Verdict
+from celadon.observe.baseline import Known, know_baseline
+from celadon.observe.budget import describe_overspending
+from celadon.observe.conclude import Found, conclude, make_verdict
+from celadon.observe.control import Difference, Recent
+from celadon.observe.evidence import ShareTest
+from celadon.observe.fast import Fast
+from celadon.observe.feed import Feed
+from celadon.observe.healthy import find_upper
+from celadon.observe.latency import SAMPLE_MIN, ControlLatency, LatencyTest, Sample
+from celadon.observe.rule import (
+    ALPHA_CONTROL,
+    ALPHA_ERR,
+    ALPHA_LAT,
+    BUDGET_EVIDENCE,
+    PROBE_FLOOR,
+    Rule,
+)
+from celadon.observe.thresholds import Thresholds
+from celadon.observe.users import Users
+
+# What journeys weigh where they are set, and where they are not but come all the same.
+_JOURNEYS_WEIGHT = 0.5
+_JOURNEYS_WEIGHT_UNSET = 0.1
+
+# Up to so many bad units the value is computed after each, then after each sixteenth.
+_EACH_UNTIL = 256
+_EACH = 16
+
+_SLOWER = "requests take longer than the old slot's did"
+
+
+class RStarJudge:
+    """Implements contracts.judge.Judge. What was fed waits for the next question, which says when it is."""
+
+    def __init__(self, rule: Rule, candidate: Slot) -> None:
+        self._rule = rule
+        self._candidate = candidate
+        self._percent = 100
+        self._elapsed_s = self._window_s = 0.0
+        self._found: Found | None = None
+        self._verdict: Verdict | None = None
+        self._feed = Feed()
+        self._users, self._old_users = Users(candidate), Users(candidate.other)
+        self._fast = Fast(rule.readiness_failures_count)
+        self._thresholds = Thresholds(rule)
+        self._journey = ShareTest(PROBE_FLOOR)
+        self._recent, self._control_latency = Recent(), ControlLatency()
+        self._know(Known(tolerated_rate=rule.floor))
+
+    def _know(self, known: Known) -> None:
+        self._known = known
+        self._user = ShareTest(known.tolerated_rate)
+        self._difference = Difference(known.usual_rate)
+        sample = Sample(known.latency)
+        self._latency = LatencyTest(sample) if sample.count >= SAMPLE_MIN else None
+
+    def take_baseline(self, baseline: Baseline) -> None:
+        self._know(know_baseline(baseline, self._rule))
+
+    def take_share(self, percent: int) -> None:
+        self._percent = percent
+
+    def take_traffic(self, hits: Sequence[Hit]) -> None:
+        self._feed.hits.append(hits)
+
+    def take_probe(self, answer: Answer) -> None:
+        self._feed.probes.append(answer)
+
+    def take_journey(self, answer: Answer) -> None:
+        self._feed.journeys.append(answer)
+
+    def take_control(self, answer: Answer) -> None:
+        self._feed.control.append(answer)
+
+    def take_process(self, view: SlotView) -> None:
+        self._feed.views.append(view)
+
+    def judge(self, *, elapsed_s: float, window_s: float) -> Verdict | None:
+        if self._verdict is not None:
+            return self._verdict
+        self._elapsed_s, self._window_s = elapsed_s, window_s
+        feed, self._feed = self._feed, Feed()
+        self._pass_time(elapsed_s)
+        self._weigh(feed)
+        early_s = self._rule.min_window_s
+        if self._found is not None:
+            self._verdict = make_verdict(self._found, self.evidence())
+            return self._verdict
+        if elapsed_s < window_s and (early_s is None or elapsed_s < early_s):
+            return None
+        evidence = self.evidence()
+        found = conclude(evidence, self._rule, trouble=self._find_trouble(), probe_is_ok=self._fast.probe_is_ok)
+        is_due = elapsed_s >= window_s or found[0] is Judgement.HEALTHY
+        return make_verdict(found, evidence) if is_due else None
+
+    def _pass_time(self, elapsed_s: float) -> None:
+        for test in (self._user, self._journey, self._difference, self._thresholds, self._latency):
+            if test is not None:
+                test.pass_time(elapsed_s)
+
+    def _weigh(self, feed: Feed) -> None:
+        """The old slot first: what it answered by now is known before the candidate is blamed."""
+        for answer in feed.control:
+            self._weigh_control(answer)
+        for view in feed.views:
+            self._fast.take_process(view)
+        for answer in feed.probes:
+            self._fast.take_probe(answer)
+        if self._find_fault():
+            return
+        for answer in feed.journeys:
+            if self._weigh_journey(answer):
+                return
+        for hits in feed.hits:
+            if self._percent < 100:
+                self._weigh_old_users(hits)
+            self._weigh_users(hits)
+            if self._found is not None:
+                return
+
+    def _weigh_control(self, answer: Answer) -> None:
+        self._fast.take_control(answer)
+        self._control_latency.add(answer.latency_ms)
+        self._add_control(bad=not answer.ok)
+
+    def _add_control(self, *, bad: bool) -> None:
+        self._difference.add_control(bad=bad)
+        self._recent.add(self._elapsed_s, bad=bad)
+
+    def _weigh_journey(self, answer: Answer) -> bool:
+        if answer.ok:
+            self._journey.n += 1
+            self._difference.add_good(1)
+            return False
+        self._journey.add_bad()
+        self._difference.add_bad()
+        return self._find_errors()
+
+    def _weigh_users(self, hits: Sequence[Hit]) -> None:
+        self._users.take(
+            hits,
+            now_s=self._elapsed_s,
+            start=self._user.latest_start,
+            take_good=self._weigh_good,
+            take_bad=self._weigh_bad,
+        )
+
+    def _weigh_good(self, count: int, durations: list[float]) -> bool:
+        if count:
+            self._user.n += count
+            self._difference.add_good(count)
+            self._thresholds.add_good(count)
+            self._fast.take_unit(bad=False)
+        return self._weigh_latency(durations) if durations else False
+
+    def _weigh_latency(self, durations: list[float]) -> bool:
+        for _ in self._thresholds.add_latency(durations):
+            limit = self._thresholds.find_broken_latency()
+            if limit is not None and self._breach_slow(limit.name, limit.describe()):
+                return True
+        if self._latency is None:
+            return False
+        return any(self._find_slowness(self._latency.value()) for _ in self._latency.add(durations))
+
+    def _weigh_bad(self, starts: list[int]) -> bool:
+        self._user.add_bad(starts)
+        self._difference.add_bad()
+        self._thresholds.add_bad(starts)
+        self._fast.take_unit(bad=True)
+        outage = self._fast.find_outage()
+        return self._breach(*outage) if outage else self._find_errors()
+
+    def _weigh_old_users(self, hits: Sequence[Hit]) -> None:
+        """While a share is held, what visitors get of the old slot is the best control there is."""
+        self._old_users.take(
+            hits, now_s=self._elapsed_s, start=0, take_good=self._take_old_good, take_bad=self._take_old_bad
+        )
+
+    def _take_old_good(self, count: int, _durations: list[float]) -> bool:
+        for _ in range(count):
+            self._add_control(bad=False)
+        return False
+
+    def _take_old_bad(self, _starts: list[int]) -> bool:
+        self._add_control(bad=True)
+        return False
+
+    def _find_fault(self) -> bool:
+        fault = self._fast.find_fault()
+        return self._breach(*fault) if fault else False
+
+    def _find_errors(self) -> bool:
+        k = self._user.k + self._journey.k
+        if k > _EACH_UNTIL and k % _EACH:
+            return False
+        return self._find_excess() or self._find_broken_error() or self._find_overspending()
+
+    def _find_excess(self) -> bool:
+        evidence = self._error_evidence()
+        if evidence < 1 / ALPHA_ERR or self._control_evidence() < 1 / ALPHA_CONTROL:
+            return False
+        proof = f"(evidence {evidence:.3g} : 1); the old slot does not fail so"
+        return self._breach("errors", f"{self._describe_errors()} {proof}")
+
+    def _find_broken_error(self) -> bool:
+        limit = self._thresholds.find_broken_error()
+        if limit is None or self._recent.fails_above(limit.test.p0):
+            return False
+        return self._breach(limit.name, limit.describe())
+
+    def _find_overspending(self) -> bool:
+        k = self._user.k - self._user.worst_count
+        spent = describe_overspending(k, self._user.n, known=self._known, rule=self._rule)
+        if not spent or self._error_evidence() < BUDGET_EVIDENCE or self._control_evidence() < BUDGET_EVIDENCE:
+            return False
+        return self._breach("error_budget", spent)
+
+    def _find_slowness(self, evidence: float) -> bool:
+        if evidence < 1 / ALPHA_LAT:
+            return False
+        return self._breach_slow("latency", f"{_SLOWER} (evidence {evidence:.3g} : 1)")
+
+    def _breach_slow(self, rule: str, reason: str) -> bool:
+        return not self._control_latency.is_slow() and self._breach(rule, reason)
+
+    def _breach(self, rule: str, reason: str) -> bool:
+        self._found = (Judgement.BREACH, rule, reason)
+        return True
+
+    def _error_evidence(self) -> float:
+        weight = _JOURNEYS_WEIGHT if self._rule.journeys else _JOURNEYS_WEIGHT_UNSET
+        return (1 - weight) * self._user.value() + weight * self._journey.value()
+
+    def _control_evidence(self) -> float:
+        user, user_start = self._user.weigh()
+        journey, journey_start = self._journey.weigh()
+        return self._difference.value_since(user_start if user >= journey else journey_start)
+
+    def _find_trouble(self) -> str:
+        """An alarm that stands, in words, though it did not lead back."""
+        if self._error_evidence() >= 1 / ALPHA_ERR:
+            return self._describe_errors()
+        limit = self._thresholds.find_broken_error() or self._thresholds.find_broken_latency()
+        if limit is not None:
+            return limit.describe()
+        if self._latency is not None and self._latency.value() >= 1 / ALPHA_LAT:
+            return _SLOWER
+        return ""
+
+    def _describe_errors(self) -> str:
+        k, n = self._user.k + self._journey.k, self._user.n + self._journey.n
+        return f"{k} of {n} units and journeys failed, tolerated are {self._user.p0:.2%}"
+
+    def evidence(self) -> Evidence:
+        """What is known so far: also for the live view."""
+        k, n = self._user.k + self._journey.k, self._user.n + self._journey.n
+        return Evidence(
+            requests_count=self._users.requests_count,
+            failed_count=self._users.failed_count,
+            client_errors_count=self._users.client_errors_count,
+            probes_count=self._fast.probes_count,
+            probes_failed_count=self._fast.probes_failed_count,
+            restarts_count=self._fast.restarts_count,
+            percent=self._percent,
+            elapsed_s=self._elapsed_s,
+            window_s=self._window_s,
+            units_count=self._user.n,
+            bad_units_count=self._user.k,
+            journeys_count=self._journey.n,
+            journeys_failed_count=self._journey.k,
+            control_count=self._recent.count,
+            control_failed_count=self._recent.failed_count,
+            tolerated_rate=self._known.tolerated_rate,
+            baseline_rate=self._known.rate_bound,
+            user_evidence=self._user.value(),
+            journey_evidence=self._journey.value(),
+            latency_evidence=1.0 if self._latency is None else self._latency.value(),
+            control_evidence=self._control_evidence(),
+            error_evidence_asked=1 / ALPHA_ERR,
+            latency_evidence_asked=1 / ALPHA_LAT,
+            control_evidence_asked=1 / ALPHA_CONTROL,
+            bad_rate_below=find_upper(k, n),
+            lone_failures_count=self._users.count_lone_failures(),
+            failing_routes=self._users.failing.pick_top(),
+        )

@@ -1,0 +1,71 @@
+"""The visitors' requests of one slot, as units. The one loop that every request of the window passes: about a
+microsecond each."""
+
+from collections.abc import Callable, Iterable
+
+from celadon.model.names import Slot
+from celadon.model.observed import Hit
+from celadon.observe.failing import Failing
+from celadon.observe.latency import SKIPPED_COUNT
+from celadon.observe.routes import Routes
+from celadon.observe.units import CLIENT_ERROR, SERVER_ERROR, BadClients, Units
+
+
+class Users:
+    """4xx are counted and never judged: neither bad nor good, since a scanner can make any number of them."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+        self._units = Units()
+        self._routes = Routes()
+        self._clients = BadClients()
+        self.failing = Failing()
+        self.requests_count = self.failed_count = self.client_errors_count = 0
+
+    def take(
+        self,
+        hits: Iterable[Hit],
+        *,
+        now_s: float,
+        start: int,
+        take_good: Callable[[int, list[float]], bool],
+        take_bad: Callable[[list[int]], bool],
+    ) -> None:
+        """`take_good` gets how many good units came since the last bad one, and the durations (ms) of those that are
+        not the first SKIPPED_COUNT requests; `take_bad` the starts of the client's bad units. Either says whether all
+        is decided, which ends it."""
+        slot, find_route, is_first = self._slot, self._routes.find, self._units.is_first
+        good_count, durations = 0, []
+        for hit in hits:
+            if hit.slot is not slot or hit.look:
+                continue
+            self.requests_count += 1
+            status_class = hit.status // 100
+            if status_class == CLIENT_ERROR:
+                self.client_errors_count += 1
+                continue
+            route = find_route(hit.route)
+            if status_class >= SERVER_ERROR:
+                self.failed_count += 1
+                self.failing.add(route, hit)
+                self._clients.count_failure(hit.client_key)
+            if not is_first((hit.client_key, route, status_class), now_s):
+                continue
+            if status_class < SERVER_ERROR:
+                good_count += 1
+                if self.requests_count > SKIPPED_COUNT:
+                    durations.append(hit.duration_ms)
+                continue
+            starts = self._clients.admit(hit.client_key, start=start)
+            if starts is None:
+                continue
+            if take_good(good_count, durations) or take_bad(starts):
+                return
+            good_count, durations = 0, []
+        take_good(good_count, durations)
+
+    def count_lone_failures(self) -> int:
+        """Failed requests of the worst client, when it gets nothing but failures: a broken script, not a crowd behind
+        one address."""
+        client_key, failed_count = self._clients.find_worst()
+        return 0 if self._units.has_good(client_key) else failed_count
