@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from celadon.contracts.adoption import Edit, FoundSite
-from celadon.drivers.proxies.caddy_admin import hold_configuration
+from celadon.drivers.proxies.hold import hold_configuration
 from celadon.drivers.proxies.caddy_adopt import CaddyAdoption, refuse_unlike
 from celadon.drivers.proxies.caddy_disk import read_text
 from celadon.drivers.proxies.caddy_json_files import JsonFiles

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from celadon.drivers.proxies.caddy_admin import hold_configuration
+from celadon.drivers.proxies.hold import hold_configuration
 from celadon.drivers.proxies.caddy_disk import read_exactly, read_text, replace_text
 from celadon.drivers.proxies.caddy_json_place import carry, find_json_edits, find_marked, parse_slot, place
 from celadon.drivers.proxies.caddy_json_route import JsonRoute, adapt_route, render_marker
