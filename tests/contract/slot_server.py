@@ -1,5 +1,9 @@
 """Two slots without an app: each answers with its name."""
 
+import contextlib
+import itertools
+import os
+import re
 import socket
 import socketserver
 import threading
@@ -8,12 +12,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from celadon.model.address import Address, TcpAddress
 from celadon.model.names import Slot
 
+_WORKER = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "gw0")) or 0)
+_PORTS = itertools.cycle(range(10000 + _WORKER * 4000 + os.getpid() % 2000, 14000 + _WORKER * 4000))
+
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Below ip_local_port_range, where the connections of all the visitors take theirs, and of this worker alone."""
+    for port in _PORTS:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a cycle has no end")
 
 
 class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 
 from celadon.contracts.adoption import Edit, FoundSite
-from celadon.drivers.proxies.hold import hold_configuration
 from celadon.drivers.proxies.caddy_adopt import CaddyAdoption, refuse_unlike
 from celadon.drivers.proxies.caddy_disk import read_text
 from celadon.drivers.proxies.caddy_json_files import JsonFiles
@@ -20,6 +19,7 @@ from celadon.drivers.proxies.caddy_json_sites import JsonPlace, find_json_places
 from celadon.drivers.proxies.caddy_json_text import JsonError, Path, parse_json, value_of
 from celadon.drivers.proxies.caddy_log import ensure_log_writable
 from celadon.drivers.proxies.caddy_text import render_dial
+from celadon.drivers.proxies.hold import hold_configuration
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.host.pointer import is_pointed, move_pointer

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from celadon.drivers.proxies.hold import hold_configuration
 from celadon.drivers.proxies.caddy_disk import read_exactly, read_text, replace_text
 from celadon.drivers.proxies.caddy_json_place import carry, find_json_edits, find_marked, parse_slot, place
 from celadon.drivers.proxies.caddy_json_route import JsonRoute, adapt_route, render_marker
 from celadon.drivers.proxies.caddy_json_text import JsonError
 from celadon.drivers.proxies.caddy_text import render_dial
+from celadon.drivers.proxies.hold import hold_configuration
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.model.errors import StepError

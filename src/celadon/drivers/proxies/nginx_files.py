@@ -148,7 +148,9 @@ class RouteFiles:
         """In the place of what is there now."""
         from celadon.drivers.proxies.nginx_stage import judge_staged
 
-        binary = self._settings.proxy.binary
+        binary, link = self._settings.proxy.binary, self.directory / "current.conf"
+        if link.is_symlink() and (named := self.directory / link.readlink()) in instead:
+            instead = {**instead, link: instead[named]}
         return judge_staged(binary, self.main, instead=instead, scratch=self._layout.home).ok
 
     def remove_unused(self) -> None:
