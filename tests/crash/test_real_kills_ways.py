@@ -1,4 +1,4 @@
-"""Real deaths in the other ways of switching: those that reload, and the pointers of Caddy, HAProxy and Traefik.
+"""Real deaths in the other ways of switching: those that reload. The pointers stand in test_real_kills_pointers.py.
 
 Only the points where a way acts, from the enabled boot to the switch that was seen, and one on either side of the
 bless: what comes before and after is the same code whatever the proxy, and test_real_kills.py ends it at every point.
@@ -46,22 +46,6 @@ def load(site: Site) -> Iterator[RunningLoad]:
     assert tally.failed <= (reloads_count if site.proxy == "caddy" else 0), dict(tally.faults)
 
 
-@pytest.fixture(scope="module", params=["caddy", "haproxy", "traefik"])
-def pointed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One that is told by its pointer."""
-    with open_site(tmp_path_factory.mktemp("kills"), proxy=request.param) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def pointed_load(pointed: Site) -> Iterator[RunningLoad]:
-    """Not one request failed, not one connection was closed."""
-    running = start_light_load(pointed)
-    yield running
-    tally = stop_load(pointed, running)
-    assert (tally.failed, tally.closed) == (0, 0), dict(tally.faults)
-
-
 def start_light_load(site: Site) -> RunningLoad:
     return site.start_load(keepalive=1, oneshot=1, posts=1, think_ms=20.0)
 
@@ -96,12 +80,6 @@ def assert_serving(site: Site, versions: set[str]) -> None:
 def test_a_death_in_a_switch_by_reload_is_recovered(site: Site, load: RunningLoad, point: str) -> None:
     """Before the bless the old release serves, after it the new one."""
     assert_dies_well(site, point)
-
-
-@pytest.mark.parametrize("point", BY_POINTER)
-def test_a_death_in_a_switch_by_pointer_is_recovered(pointed: Site, pointed_load: RunningLoad, point: str) -> None:
-    """As with nginx's."""
-    assert_dies_well(pointed, point)
 
 
 @pytest.mark.parametrize("point", BY_RELOAD)
