@@ -225,6 +225,13 @@ class World:
 
     def settle(self) -> bool:
         """As `celadon recover` does when nothing was interrupted."""
+        run = self.start_run()
+        mended = settle_idle(run)
+        assert confirm(run, Outcome.DONE) is Outcome.DONE
+        return mended
+
+    def start_run(self) -> Run:
+        """With nothing to do but what the caller does with it."""
         live = self.route
         running = self.slots[live] if live is not None else None
         plan = Plan(
@@ -237,10 +244,7 @@ class World:
             live_release=running.release if running else None,
             settings=make_settings(),
         )
-        run = Run(plan=plan, ports=self.ports(plan.operation))
-        mended = settle_idle(run)
-        assert confirm(run, Outcome.DONE) is Outcome.DONE
-        return mended
+        return Run(plan=plan, ports=self.ports(plan.operation))
 
     def reboot(self) -> None:
         """Everything stops; what is enabled at boot starts."""

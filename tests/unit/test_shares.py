@@ -1,12 +1,17 @@
 """A candidate that gets the traffic by steps: what is promised of each."""
 
+import contextlib
 from typing import TypeVar
 
+import pytest
+
+from celadon.deploy.retire import retire
 from celadon.events import Repaired, ShareSeen, StepEnded, SwitchSeen, VerdictReached, WindowOpened
+from celadon.model.errors import StepError
 from celadon.model.names import OperationId, ReleaseNumber, Slot
 from celadon.model.observed import RouteView, Split
 from celadon.model.plan import OperationKind, Outcome, Plan
-from tests.fakes.world import APP, Nature, World, ask_abort, ask_finalize, make_settings
+from tests.fakes.world import APP, Died, Nature, World, ask_abort, ask_finalize, make_settings
 
 T = TypeVar("T")
 BY_STEPS = make_settings(steps=(5, 25, 100))
@@ -122,3 +127,37 @@ def test_a_pointer_that_disagrees_follows_the_running_proxy() -> None:
     assert (world.route, world.disagreement) == (Slot.BLUE, "")
     [repaired] = events_of(world, Repaired)
     assert (repaired.what, repaired.detail) == ("pointer_repaired", "the pointer names green, the proxy serves blue")
+
+
+def test_a_slot_with_a_share_is_never_retired() -> None:
+    """Whatever the plan says: it has visitors."""
+    world = with_r1()
+    world.spawn(Slot.GREEN, ReleaseNumber(2))
+    world.split = Split(slot=Slot.GREEN, percent=5)
+    with pytest.raises(StepError) as caught:
+        retire(world.start_run(), Slot.GREEN, release=ReleaseNumber(2))
+    assert caught.value.code == "slot_is_routed"
+    assert world.runs(Slot.GREEN)
+
+
+def test_a_candidate_that_somebody_gave_a_share_is_not_rejected() -> None:
+    """It failed before any switch of ours, yet visitors reach it: a person is told."""
+    world = with_r1()
+    world.natures[2] = Nature.NEVER_READY
+    world.on_wait = lambda world: setattr(world, "split", Split(slot=Slot.GREEN, percent=5))
+    assert world.deploy(2) is Outcome.NEEDS_PERSON
+    assert world.runs(Slot.GREEN)
+
+
+def test_recovery_takes_a_share_back_that_the_journal_does_not_know() -> None:
+    """The router before the journal: whoever has visitors is not simply stopped."""
+    world = with_r1()
+    world.die_at = len(world.passed) + 12
+    with contextlib.suppress(Died):
+        world.deploy(2)
+    world.die_at = None
+    assert world.route is Slot.BLUE
+    world.split = Split(slot=Slot.GREEN, percent=5)
+    assert world.recover() is Outcome.RECOVERED
+    assert world.proxy_view() == RouteView(slot=Slot.BLUE, seen=True)
+    assert "recovered_by_return" in [repaired.what for repaired in events_of(world, Repaired)]
