@@ -196,3 +196,40 @@ def test_init_writes_the_configuration_of_what_runs(site: RunningSite) -> None:
     assert f"ports = [{site.blue}, " in text
     assert "app.py" in text
     assert site.status()["route"]["slot"] == Slot.BLUE.value
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[RunningSite]:
+    with contextlib.closing(RunningSite(tmp_path, proxy="nginx")) as made:
+        yield made
+
+
+def test_an_adoption_that_is_not_seen_leaves_nothing(nginx: RunningSite) -> None:
+    """What looks ask for is answered by somebody else: everything is put back, and a second try is a first one."""
+    other = "location = /else { return 204; }"
+    nginx.own.write_text(nginx.own_text.replace("location / {", f"{other}\n        location / {{"))
+    before = nginx.own.read_text()
+    text = nginx.config.read_text()
+    nginx.config.write_text(text.replace('listen = "', 'look_path = "/else"\nseen_timeout = "1s"\nlisten = "'))
+    load = nginx.start_load()
+    done = nginx.celadon("adopt", "-y")
+    tally = load.stop()
+    assert done.code == 10, done.output
+    assert (tally.failed, nginx.own.read_text()) == (0, before), dict(tally.faults)
+    assert nginx.visit() == (200, "before")
+    assert not nginx.layout.settings.exists()
+    assert [*nginx.layout.releases.glob("r*")] == []
+    nginx.config.write_text(text)
+    assert nginx.celadon("adopt", "-y").code == 0
+
+
+def test_a_place_that_is_not_understood_but_goes_to_the_same_app_refuses(nginx: RunningSite) -> None:
+    """It would go on sending to blue when blue is stopped. The reason and the lines to add are told."""
+    odd = f"location /odd {{ if ($arg_a) {{ proxy_pass http://127.0.0.1:{nginx.blue}; }} }}"
+    nginx.own.write_text(nginx.own_text.replace("location / {", f"{odd}\n        location / {{"))
+    before = nginx.own.read_text()
+    done = nginx.celadon("adopt", "-y")
+    assert done.code == 13, done.output
+    assert "by hand" in done.output
+    assert nginx.own.read_text() == before
+    assert nginx.visit() == (200, "before")
