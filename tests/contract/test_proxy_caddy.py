@@ -447,15 +447,6 @@ class TestCheck:
         assert "localhost:2019" in found[0].text
         assert head
 
-    def test_a_configuration_in_json_is_refused_with_the_reason(self, make_stage: MakeStage) -> None:
-        """It has no import; nothing is guessed."""
-        stage = make_stage()
-        main = stage.conf / "caddy.json"
-        main.write_text("{}")
-        settings = replace(stage.settings, proxy=replace(stage.settings.proxy, config=str(main)))
-        found = CaddyProxy(stage.layout, settings).check()
-        assert [(each.level, "JSON" in each.text) for each in found] == [(FindingLevel.PROBLEM, True)]
-
     def test_the_way_that_reloads_tells_what_it_loses(self, make_stage: MakeStage) -> None:
         """Measured, as a number."""
         found = make_stage(SwitchWay.RELOAD).proxy.check()

@@ -6,6 +6,7 @@ worker and counts a failure (`[failed: 1]` in `show proc` on its own socket, whe
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from celadon.drivers.proxies.haproxy_files import HaproxyFiles
 from celadon.drivers.proxies.haproxy_look import HaproxyLooks
@@ -15,6 +16,7 @@ from celadon.model.address import TcpAddress
 from celadon.model.settings import ProxySettings
 
 _PAUSE_S = 0.005
+_AGAIN_AFTER_S = 1.0
 
 
 class Reloading:
@@ -25,6 +27,7 @@ class Reloading:
         self._process = process
         self._files = files
         self._looks = looks
+        self._asked_at_s = 0.0
 
     def load(self, *, reached: Callable[[str], None]) -> str:
         """Returns when another worker takes new connections and the one before it none. Empty then, else why not."""
@@ -33,7 +36,7 @@ class Reloading:
         failed_count = self._process.read_failed_count() or 0
         reached("before_reload")
         try:
-            self._process.reload()
+            self._ask()
         except (ProcessLookupError, PermissionError) as error:
             return str(error)
         reached("after_reload")
@@ -53,6 +56,19 @@ class Reloading:
         if refused or not held:
             return f"haproxy's master did not carry out the reload{self._name_taken()}"
         return ""
+
+    def ask_again(self) -> None:
+        """Where looks show another route than the disk: a reload that had begun before the disk changed (of somebody
+        else, or of a switch that was broken off) may have swallowed ours. Asked at most once a second."""
+        if time.monotonic() - self._asked_at_s >= _AGAIN_AFTER_S:
+            self._process.await_master()
+            with suppress(ProcessLookupError, PermissionError):
+                self._ask()
+        self._process.nudge()
+
+    def _ask(self) -> None:
+        self._asked_at_s = time.monotonic()
+        self._process.reload()
 
     def load_generation(self, generation: str) -> str:
         """Have HAProxy load what is in place. Empty once the text of that name answers, else why not."""

@@ -83,8 +83,8 @@ class Switching:
 
     def _say_seen(self, to: Slot, *, percent: int, started_at_s: float, moved_at_s: float) -> Switched:
         """A reload by somebody else, begun before the pointer moved, brings the earlier number back: it is waited
-        for, and the number sent again where looks show another."""
-        again = None
+        for, and the number sent, or the reload asked for, again where looks show another."""
+        again: Callable[[], object] = self._reloading.ask_again
         if self._proxy.switch is SwitchWay.POINTER:
             self._process.await_master()
             again = partial(self._send, render_value(to, percent))
