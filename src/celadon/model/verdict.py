@@ -33,7 +33,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     without the worst client. `tolerated_rate` (p0) and `baseline_rate` (U_b, None without a baseline) are shares of
     them. The `_evidence` fields are e-values: how many times likelier what was seen is under a fault than without one;
     1 is no evidence at all, the `_asked` fields are what a rollback asks for. `bad_rate_below` is what the true rate
-    of bad units lies under, with 95 % certainty. `client_errors_count` are 4xx, told and never judged.
+    of bad units lies under, with 90 % certainty. `client_errors_count` are 4xx, told and never judged.
     `lone_failures_count`: of one client that got nothing but failures."""
 
     requests_count: int = 0

@@ -16,7 +16,7 @@ def conclude(evidence: Evidence, rule: Rule, *, trouble: str, probe_is_ok: bool)
         return Judgement.UNDECIDED, "evidence", doubt
     k, n = count_judged(evidence)
     below = f"less than {find_upper(k, n):.1%} of them fail"
-    return Judgement.HEALTHY, "evidence", f"{k} of {n} units and journeys failed: {below}, with 95 % certainty"
+    return Judgement.HEALTHY, "evidence", f"{k} of {n} units and journeys failed: {below}, with 90 % certainty"
 
 
 def find_doubt(evidence: Evidence, rule: Rule, *, probe_is_ok: bool) -> str:
