@@ -5,15 +5,15 @@ escaped by the proxy, so a line is one request and cannot be forged from outside
 such an object is counted, never guessed at.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from celadon.drivers.traffic.tailed import Passed, TailedTraffic
 from celadon.host.look_mark import is_own_look
-from celadon.host.tail import LineTail
 from celadon.model.names import Slot
 from celadon.model.observed import PREVIEWED, Hit
 
@@ -95,31 +95,19 @@ def _parse_upstream_status(text: str) -> int | None:
     return int(last) if last not in {"", "-"} else None
 
 
-class JsonLinesTraffic:
+class JsonLinesTraffic(TailedTraffic):
     """Implements contracts.traffic.Traffic. `parse` makes a hit of a line, None where it cannot; `mark` is what our own
     looks begin with. A line that `parse` calls PREVIEWED is one by the proxy's own word."""
 
     def __init__(self, path: Path, *, mark: str, parse: Callable[[bytes], Hit | None] = parse_hit) -> None:
-        self._tail = LineTail(path)
+        super().__init__(path, take=self._judge)
         self._mark = mark
         self._parse = parse
-        self._unparsed_count = 0
 
-    def read(self) -> Sequence[Hit]:
-        hits = []
-        for line in self._tail.read_lines():
-            hit = self._parse(line)
-            if hit is None:
-                self._unparsed_count += 1
-            elif hit.look not in {"", PREVIEWED} and not is_own_look(hit.look, mark=self._mark):
-                hits.append(replace(hit, look=""))
-            else:
-                hits.append(hit)
-        return hits
-
-    @property
-    def unreadable_count(self) -> int:
-        return self._unparsed_count + self._tail.overlong_count
-
-    def close(self) -> None:
-        self._tail.close()
+    def _judge(self, line: bytes) -> Hit | Passed:
+        hit = self._parse(line)
+        if hit is None:
+            return Passed.UNREADABLE
+        if hit.look not in {"", PREVIEWED} and not is_own_look(hit.look, mark=self._mark):
+            return replace(hit, look="")
+        return hit

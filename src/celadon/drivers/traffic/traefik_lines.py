@@ -7,13 +7,13 @@ hits, as nginx's is one of the location that it ended in.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from celadon.host.tail import LineTail
+from celadon.drivers.traffic.tailed import Passed, TailedTraffic
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import PREVIEWED, Hit
 
@@ -71,30 +71,19 @@ def _parse_common(line: bytes) -> TraefikLine | None:
     )
 
 
-class TraefikTraffic:
+class TraefikTraffic(TailedTraffic):
     """Implements contracts.traffic.Traffic. `slots`: address as Traefik writes it → slot."""
 
     def __init__(self, path: Path, *, app: AppName, slots: Mapping[str, Slot]) -> None:
-        self._tail = LineTail(path)
+        super().__init__(path, take=self._judge)
         self._app = app
         self._slots = slots
-        self._unparsed_count = 0
 
-    def read(self) -> Sequence[Hit]:
-        hits = []
-        for line in map(parse_traefik_line, self._tail.read_lines()):
-            if line is None:
-                self._unparsed_count += 1
-            elif (hit := judge_line(line, self._app, self._slots)) is not None:
-                hits.append(hit)
-        return hits
-
-    @property
-    def unreadable_count(self) -> int:
-        return self._unparsed_count + self._tail.overlong_count
-
-    def close(self) -> None:
-        self._tail.close()
+    def _judge(self, line: bytes) -> Hit | Passed:
+        found = parse_traefik_line(line)
+        if found is None:
+            return Passed.UNREADABLE
+        return judge_line(found, self._app, self._slots) or Passed.FOREIGN
 
 
 def judge_line(line: TraefikLine, app: AppName, slots: Mapping[str, Slot]) -> Hit | None:

@@ -1,0 +1,41 @@
+"""Requests from a log file that grows: what every format's reader has in common."""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import Path
+
+from celadon.host.tail import LineTail
+from celadon.model.observed import Hit
+
+
+class Passed(Enum):
+    """A line that gives no hit. FOREIGN: it is not about this app's requests; UNREADABLE: nobody can tell."""
+
+    FOREIGN = "foreign"
+    UNREADABLE = "unreadable"
+
+
+class TailedTraffic:
+    """Implements contracts.traffic.Traffic, of a file whose lines `take` makes hits of."""
+
+    def __init__(self, path: Path, *, take: Callable[[bytes], Hit | Passed]) -> None:
+        self._tail = LineTail(path)
+        self._take = take
+        self._unparsed_count = 0
+
+    def read(self) -> Sequence[Hit]:
+        hits = []
+        for line in self._tail.read_lines():
+            taken = self._take(line)
+            if isinstance(taken, Hit):
+                hits.append(taken)
+            else:
+                self._unparsed_count += taken is Passed.UNREADABLE
+        return hits
+
+    @property
+    def unreadable_count(self) -> int:
+        return self._unparsed_count + self._tail.overlong_count
+
+    def close(self) -> None:
+        self._tail.close()
