@@ -17,7 +17,7 @@ from celadon.host.layout import Layout
 from celadon.host.proxy_changes import having_turn, read_problem, read_waiting, settle_changes, write_problem
 from celadon.host.text import flatten
 from celadon.model.change import Change
-from celadon.model.observed import Finding, FindingLevel
+from celadon.model.observed import Finding, warning
 
 CHANGE = "Change"
 
@@ -34,9 +34,9 @@ def check_repository(layout: Layout) -> Sequence[Finding]:
     """Warnings: nothing of this refuses a deploy."""
     if not find_git():
         text = "git is not installed: changes of the proxy's files are kept, but `celadon proxy log` cannot show them"
-        return [_warn(text, fix="apt install git")]
+        return [warning("proxy log", text, fix="apt install git")]
     problem = read_problem(layout)
-    return [_warn(problem, fix=f"git -C {layout.proxy_repository} fsck")] if problem else []
+    return [warning("proxy log", problem, fix=f"git -C {layout.proxy_repository} fsck")] if problem else []
 
 
 def commit(layout: Layout) -> str:
@@ -90,7 +90,3 @@ def _render(change: Change) -> Commit:
         message=f"{flatten(change.subject)}\n\n{told}",
         files={"route": f"{change.route}\n".encode()} | {path.lstrip("/"): text for path, text in change.files.items()},
     )
-
-
-def _warn(text: str, *, fix: str) -> Finding:
-    return Finding(level=FindingLevel.WARNING, subject="proxy log", text=text, fix=fix)

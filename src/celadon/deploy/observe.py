@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
-from celadon.deploy.route import WHOLE
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
 from celadon.events import VerdictReached, WindowOpened, WindowSampled
 from celadon.model.names import Slot
-from celadon.model.observed import Answer, Hit, SlotView
+from celadon.model.observed import WHOLE, Answer, Hit, SlotView
 from celadon.model.plan import Request
 from celadon.model.settings import BlessMode
 from celadon.model.verdict import Evidence, Judgement, Verdict

@@ -5,9 +5,7 @@ from celadon.deploy.states import Result
 from celadon.events import Event, Repaired, ShareSeen, SwitchFailed, SwitchSeen
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.observed import Effect, RouteView, Switched
-
-WHOLE = 100
+from celadon.model.observed import WHOLE, Effect, RouteView, Switched
 
 
 def move_route(run: Run, to: Slot, *, release: ReleaseNumber, percent: int = WHOLE) -> Switched:

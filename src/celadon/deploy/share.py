@@ -5,9 +5,10 @@ either: what is known to be good gets all at once.
 """
 
 from celadon.deploy.observe import watch
-from celadon.deploy.route import WHOLE, move_route, result_of_unseen
+from celadon.deploy.route import move_route, result_of_unseen
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
+from celadon.model.observed import WHOLE
 from celadon.model.plan import OperationKind
 
 

@@ -14,6 +14,14 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def read_text(path: Path) -> str | None:
+    """None where nothing can be read. Any bytes; line ends as Python's text files have them."""
+    try:
+        return path.read_text(errors="surrogateescape")
+    except OSError:
+        return None
+
+
 def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o644, group: int | None = None) -> None:
     """Temp file beside `path`, fsync, rename, fsync of the directory. 0.6 ms on a quiet disk.
 
@@ -44,7 +52,7 @@ def replace_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.partial")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
-        stream.write(text.encode())
+        stream.write(text.encode(errors="surrogateescape"))
         os.fchown(descriptor, kept.st_uid, kept.st_gid)
         os.fchmod(descriptor, kept.st_mode & 0o7777)
         stream.flush()

@@ -19,12 +19,11 @@ from pathlib import Path
 from celadon.host.checkpoint import reached
 from celadon.host.files import sync_directory
 from celadon.model.names import Slot
-from celadon.model.observed import Split
+from celadon.model.observed import WHOLE, Split
 
 _LIVE = "live"
 _NEXT = ".next.partial"
 """Worthless by name: the next operation removes what a death leaves of it."""
-_WHOLE = 100
 
 
 def prepare_pointer(directory: Path, *, percents: Iterable[int] = ()) -> None:
@@ -32,12 +31,12 @@ def prepare_pointer(directory: Path, *, percents: Iterable[int] = ()) -> None:
     Idempotent; moves nothing."""
     directory.mkdir(parents=True, exist_ok=True)
     for slot in Slot:
-        for percent in {*percents, _WHOLE}:
+        for percent in {*percents, WHOLE}:
             _prepare(directory, _name(slot, percent))
     sync_directory(directory)
 
 
-def route_path(directory: Path, to: Slot, *, percent: int = _WHOLE) -> Path:
+def route_path(directory: Path, to: Slot, *, percent: int = WHOLE) -> Path:
     """The directory that the proxy reads while the route is this one."""
     return directory / _name(to, percent)
 
@@ -48,22 +47,22 @@ def read_pointer(directory: Path) -> Slot | None:
     if named is None:
         return None
     slot, percent = named
-    return slot if percent == _WHOLE else slot.other
+    return slot if percent == WHOLE else slot.other
 
 
 def read_split(directory: Path) -> Split | None:
     """The share that the other slot gets, None when all goes to one."""
     named = _read(directory)
-    if named is None or named[1] == _WHOLE:
+    if named is None or named[1] == WHOLE:
         return None
     return Split(slot=named[0], percent=named[1])
 
 
-def is_pointed(directory: Path, to: Slot, *, percent: int = _WHOLE) -> bool:
+def is_pointed(directory: Path, to: Slot, *, percent: int = WHOLE) -> bool:
     return _read(directory) == (to, percent)
 
 
-def move_pointer(directory: Path, to: Slot, *, percent: int = _WHOLE) -> None:
+def move_pointer(directory: Path, to: Slot, *, percent: int = WHOLE) -> None:
     """Atomic and durable. 0.1 ms, the directory fsync 0.3 ms more. Raises OSError, having moved nothing."""
     name = _name(to, percent)
     next_link = directory / _NEXT
@@ -89,12 +88,12 @@ def _prepare(directory: Path, name: str) -> None:
 
 
 def _name(to: Slot, percent: int) -> str:
-    return to.value if percent == _WHOLE else f"{to.value}-{percent:02d}"
+    return to.value if percent == WHOLE else f"{to.value}-{percent:02d}"
 
 
 def _read(directory: Path) -> tuple[Slot, int] | None:
     try:
         word, dash, percent = os.readlink(directory / _LIVE).partition("-")
-        return Slot(word), int(percent) if dash else _WHOLE
+        return Slot(word), int(percent) if dash else WHOLE
     except (OSError, ValueError):
         return None

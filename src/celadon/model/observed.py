@@ -9,6 +9,10 @@ from celadon.model.names import ReleaseNumber, Slot
 _SERVER_ERRORS_FROM = 500
 
 
+WHOLE = 100
+"""The share of a slot that has all of the traffic, in percent."""
+
+
 class Split(Struct, frozen=True, kw_only=True):
     """Of each hundred requests `percent` (1 to 99) go to `slot`, beside the slot that is the route."""
 
@@ -136,3 +140,11 @@ class Finding(Struct, frozen=True, kw_only=True):
     subject: str
     text: str
     fix: str = ""
+
+
+def problem(subject: str, text: str, *, fix: str = "") -> Finding:
+    return Finding(level=FindingLevel.PROBLEM, subject=subject, text=text, fix=fix)
+
+
+def warning(subject: str, text: str, *, fix: str = "") -> Finding:
+    return Finding(level=FindingLevel.WARNING, subject=subject, text=text, fix=fix)

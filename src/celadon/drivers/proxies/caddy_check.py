@@ -19,7 +19,7 @@ from celadon.drivers.proxies.edited import find_edits
 from celadon.host.layout import Layout
 from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
-from celadon.model.observed import Finding, FindingLevel
+from celadon.model.observed import Finding, FindingLevel, problem
 from celadon.model.settings import Settings, SwitchWay
 
 _NO_PROGRAM = (126, 127)
@@ -35,10 +35,10 @@ def check_caddy(
     judged = judge_staged(settings.proxy, rendered, scratch=layout.home)
     if judged.exit_code in _NO_PROGRAM:
         text = f"{settings.proxy.binary} could not be run: {judged.output}"
-        return [_problem("caddy", text, fix="install Caddy from its own package repository, or Debian's")]
+        return [problem("caddy", text, fix="install Caddy from its own package repository, or Debian's")]
     if not judged.ok:
         fix = f"mend it; {settings.proxy.binary} validate --config {files.main} must pass"
-        return [_problem("config", last_words(judged), fix=fix)]
+        return [problem("config", last_words(judged), fix=fix)]
     own = files.render_own()
     found = [
         *_check_running(settings),
@@ -67,27 +67,23 @@ def _check_config(
     yield from _check_admin(_read_admin(config), fix=f"{{\n\tadmin {_ADMIN}\n}}")
 
 
-def _problem(subject: str, text: str, *, fix: str = "") -> Finding:
-    return Finding(level=FindingLevel.PROBLEM, subject=subject, text=text, fix=fix)
-
-
 def _check_running(settings: Settings) -> Iterator[Finding]:
     host, _, port = settings.proxy.listen.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
     except OSError as error:
         text = f"nothing answers on {settings.proxy.listen}: {error}"
-        yield _problem("caddy", text, fix=f"caddy start --config {settings.proxy.config}")
+        yield problem("caddy", text, fix=f"caddy start --config {settings.proxy.config}")
 
 
 def _check_included(config: CaddyConfig, *, files: SnippetFiles, looks: CaddyLooks) -> Iterator[Finding]:
     read = {path for each in _imports(config) for path in config.files_of(each)}
     if files.route not in read:
         text = f"{files.main} does not import {files.snippet}"
-        yield _problem("site", text, fix=f"{looks.target.host} {{\n+\timport {files.snippet}\n}}")
+        yield problem("site", text, fix=f"{looks.target.host} {{\n+\timport {files.snippet}\n}}")
     elif files.log not in read:
         text = f"{files.main} does not import {files.log}"
-        yield _problem("site", text, fix=f"at the site's own level, in no handle: import {files.log}")
+        yield problem("site", text, fix=f"at the site's own level, in no handle: import {files.log}")
 
 
 def _imports(config: CaddyConfig) -> Iterator[Directive]:
@@ -98,7 +94,7 @@ def _imports(config: CaddyConfig) -> Iterator[Directive]:
 def _check_share(files: SnippetFiles) -> Iterator[Finding]:
     if files.shared and not files.version.recent:
         text = f"Caddy {files.version.text} cannot give a share of the traffic without a reload; 2.8 and later can"
-        yield _problem("shares", text, fix='switch.steps = ["100%"]')
+        yield problem("shares", text, fix='switch.steps = ["100%"]')
 
 
 def _check_secret(settings: Settings, *, listen: TcpAddress) -> Iterator[Finding]:
@@ -106,7 +102,7 @@ def _check_secret(settings: Settings, *, listen: TcpAddress) -> Iterator[Finding
     uids = KernelSockets().listening_uids(listen) or frozenset()
     if settings.proxy.preview and os.geteuid() != 0 and uids - {0, os.geteuid()}:
         text = "a preview's secret can be given to a Caddy of another user by root only"
-        yield _problem("preview", text, fix="run celadon as root, or set proxy.preview = false")
+        yield problem("preview", text, fix="run celadon as root, or set proxy.preview = false")
 
 
 def _check_own_log(config: CaddyConfig, files: SnippetFiles) -> Iterator[Finding]:
@@ -139,7 +135,7 @@ def _check_logged(files: SnippetFiles, looks: CaddyLooks) -> Iterator[Finding]:
     sight = looks.look()
     if sight.status is not None and not sight.config:
         text = f"{sight.detail}: {files.access_log} has no line of it"
-        yield _problem(
+        yield problem(
             "access log", text, fix="celadon deploy  # loads the route; or set proxy.look_path to a path of it"
         )
 

@@ -1,8 +1,8 @@
 """Texts of Caddy's configuration on disk, byte for byte: Python's own text files would change a line's end."""
 
-import os
 from pathlib import Path
 
+from celadon.host import files
 from celadon.host.files import write_atomic
 
 
@@ -20,7 +20,7 @@ def read_text(path: Path) -> str | None:
 
 def replace_text(path: Path, text: str) -> None:
     """A file that is there stays its owner's, with its mode."""
-    found = path.stat() if path.exists() else None
-    write_atomic(path, text.encode(errors="surrogateescape"), mode=0o644 if found is None else found.st_mode & 0o777)
-    if found is not None and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
-        os.chown(path, found.st_uid, found.st_gid)
+    if path.exists():
+        files.replace_text(path, text)
+    else:
+        write_atomic(path, text.encode(errors="surrogateescape"))

@@ -32,9 +32,9 @@ from celadon.host.look_mark import ensure_secret, read_secret
 from celadon.host.pointer import live_path, prepare_pointer, read_pointer, route_path
 from celadon.model.address import TcpAddress
 from celadon.model.names import Slot
+from celadon.model.observed import WHOLE
 from celadon.model.settings import Settings, SwitchWay
 
-_WHOLE = 100
 _NO_SECRET = "0" * 24
 """Stands in a snippet that is rendered before the first install has made a secret, and is never put in place."""
 
@@ -59,7 +59,7 @@ class SnippetFiles:
         self.access_log = layout.access_log
         self.remembered_version = layout.home / "caddy-version"
         self.pointed = settings.proxy.switch is SwitchWay.POINTER
-        self.shared = self.pointed and any(step < _WHOLE for step in settings.switch.steps)
+        self.shared = self.pointed and any(step < WHOLE for step in settings.switch.steps)
 
     @property
     def version(self) -> CaddyVersion:
@@ -149,10 +149,10 @@ class SnippetFiles:
             self.json.refuse_exposed()
             slots: list[Slot | None] = [None] if self.pointed else [*Slot]
             self.json.keep({self.generation(slot): self.bodies(self.render_own(slot)) for slot in slots})
-        shares = [step for step in self._settings.switch.steps if step < _WHOLE] if self.shared else []
+        shares = [step for step in self._settings.switch.steps if step < WHOLE] if self.shared else []
         prepare_pointer(self._layout.pointer, percents=shares)
         for slot in Slot:
-            for percent in [*shares, _WHOLE]:
+            for percent in [*shares, WHOLE]:
                 self._fill(slot, percent)
 
     def _fill(self, to: Slot, percent: int) -> None:
@@ -166,9 +166,9 @@ class SnippetFiles:
         """What the directory of a route holds. Of a share: the lowest places are those of `to`, so that a client keeps
         its slot while the share grows. A whole route has places too: a request that has found a share may read its
         place when the pointer has moved on, and without one Caddy dials port 0 and answers 502."""
-        base = to if percent == _WHOLE else to.other
+        base = to if percent == WHOLE else to.other
         marks = {ON_GREEN_MARK: ""} if base is Slot.GREEN else {}
-        if percent == _WHOLE:
+        if percent == WHOLE:
             marks |= {GREEN_MARK: ""} if to is Slot.GREEN else {}
         else:
             marks |= {SHARE_MARK: ""}

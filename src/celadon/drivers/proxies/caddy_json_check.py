@@ -9,7 +9,7 @@ from celadon.drivers.proxies.caddy_json_route import render_marker
 from celadon.drivers.proxies.caddy_json_text import parse_json, value_of
 from celadon.drivers.proxies.edited import SUBJECT
 from celadon.model.names import AppName
-from celadon.model.observed import Finding, FindingLevel
+from celadon.model.observed import Finding, problem
 
 DEFAULT_ADMIN = "localhost:2019"
 
@@ -19,13 +19,13 @@ def check_json(json: JsonFiles, files: SnippetFiles, *, app: AppName) -> Iterato
     text = json.read()
     if not find_marked(text, app):
         told = f"{json.main} has no handler with the @id of {app}"
-        yield _problem("site", told, fix=f"where reverse_proxy stands: {render_marker(app)}")
+        yield problem("site", told, fix=f"where reverse_proxy stands: {render_marker(app)}")
     for reason in find_log_reasons(text, app, recent=files.version.recent):
-        yield _problem("access log", reason, fix="give the app's hosts one access log, or a server of their own")
+        yield problem("access log", reason, fix="give the app's hosts one access log, or a server of their own")
     for told in json.find_edits():
-        yield _problem(SUBJECT, told, fix=json.way_on)
+        yield problem(SUBJECT, told, fix=json.way_on)
     for told in json.find_exposed():
-        yield _problem("preview", told, fix=f"chmod o-r {json.main}  # Caddy's group still reads it")
+        yield problem("preview", told, fix=f"chmod o-r {json.main}  # Caddy's group still reads it")
 
 
 def read_admin(json: JsonFiles) -> str:
@@ -34,7 +34,3 @@ def read_admin(json: JsonFiles) -> str:
     admin = value_of(text, parse_json(text).get("admin"))
     said = admin if isinstance(admin, dict) else {}
     return "off" if said.get("disabled") else str(said.get("listen") or DEFAULT_ADMIN)
-
-
-def _problem(subject: str, text: str, *, fix: str) -> Finding:
-    return Finding(level=FindingLevel.PROBLEM, subject=subject, text=text, fix=fix)

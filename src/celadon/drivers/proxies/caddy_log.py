@@ -13,7 +13,7 @@ from pathlib import Path
 from celadon.host.processes import ProcessOwner, read_owner
 from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
-from celadon.model.observed import Finding, FindingLevel
+from celadon.model.observed import Finding, problem
 
 _ANOTHERS_WRITE = 0o022
 _ANOTHERS_SEARCH = 0o011
@@ -38,10 +38,14 @@ def check_log(log: Path, *, listen: TcpAddress) -> Iterator[Finding]:
     name = _name(min(uids))
     closed = [str(place) for place in log.parent.parents if _is_closed(place, uids, bits=_ANOTHERS_SEARCH)]
     if closed:
-        yield _problem(f"Caddy runs as {name}, who cannot look into {closed[-1]}", fix=f"chmod o+x {' '.join(closed)}")
+        yield problem(
+            "access log",
+            f"Caddy runs as {name}, who cannot look into {closed[-1]}",
+            fix=f"chmod o+x {' '.join(closed)}",
+        )
     elif os.geteuid() != 0 and (not log.parent.exists() or _is_closed(log.parent, uids, bits=_ANOTHERS_WRITE)):
         text = f"Caddy runs as {name}, who cannot write into {log.parent}"
-        yield _problem(text, fix=f"mkdir -p {log.parent} && sudo chown {name}: {log.parent}")
+        yield problem("access log", text, fix=f"mkdir -p {log.parent} && sudo chown {name}: {log.parent}")
 
 
 def find_owner(listen: TcpAddress) -> ProcessOwner | None:
@@ -80,7 +84,3 @@ def _name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def _problem(text: str, *, fix: str) -> Finding:
-    return Finding(level=FindingLevel.PROBLEM, subject="access log", text=text, fix=fix)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
-from celadon.drivers.proxies.haproxy_files import HaproxyFiles, last_words, read_text
+from celadon.drivers.proxies.haproxy_files import HaproxyFiles, last_words
 from celadon.drivers.proxies.haproxy_look import HaproxyLooks
 from celadon.drivers.proxies.haproxy_reload import Reloading
 from celadon.drivers.proxies.haproxy_route import prepare_route, tell_disagreement
@@ -20,7 +20,7 @@ from celadon.drivers.proxies.hold import hold_configuration
 from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
 from celadon.drivers.traffic.haproxy_log import FileTraffic
 from celadon.drivers.traffic.haproxy_ring import RingTraffic
-from celadon.host.files import write_atomic
+from celadon.host.files import read_text, write_atomic
 from celadon.host.layout import Layout
 from celadon.host.look_mark import ensure_secret
 from celadon.host.pointer import read_pointer, read_split

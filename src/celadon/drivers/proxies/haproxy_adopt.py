@@ -10,7 +10,7 @@ from pathlib import Path
 
 from celadon.contracts.adoption import Edit, FoundSite
 from celadon.drivers.proxies.haproxy_config import Line, Section, parse_config, split_lines, split_words
-from celadon.drivers.proxies.haproxy_files import HaproxyFiles, last_words, read_text
+from celadon.drivers.proxies.haproxy_files import HaproxyFiles, last_words
 from celadon.drivers.proxies.haproxy_look import HaproxyLooks
 from celadon.drivers.proxies.haproxy_regions import render_region, restore_regions
 from celadon.drivers.proxies.haproxy_reload import Reloading
@@ -20,7 +20,7 @@ from celadon.drivers.proxies.haproxy_sites import find_sites, has_format
 from celadon.drivers.proxies.haproxy_text import backend_name, render_address, render_ring, ring_name
 from celadon.drivers.proxies.hold import hold_configuration
 from celadon.drivers.proxies.look import wait_until
-from celadon.host.files import write_atomic
+from celadon.host.files import read_text, write_atomic
 from celadon.host.layout import Layout
 from celadon.host.look_mark import ensure_secret
 from celadon.host.pointer import move_pointer

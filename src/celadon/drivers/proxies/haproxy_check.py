@@ -12,7 +12,7 @@ from celadon.drivers.proxies.haproxy_text import backend_name, ring_name
 from celadon.drivers.proxies.look import wait_until
 from celadon.host.layout import Layout
 from celadon.model.address import SocketAddress
-from celadon.model.observed import Finding, FindingLevel, Hit
+from celadon.model.observed import Finding, FindingLevel, Hit, problem
 from celadon.model.settings import Settings, SwitchWay
 
 _LINE_TIMEOUT_S = 3.0
@@ -45,7 +45,7 @@ class HaproxyCheck:
         try:
             sections = self._files.read_sections()
         except OSError as error:
-            return [_problem("config", f"{error.filename}: {error.strerror}")]
+            return [problem("config", f"{error.filename}: {error.strerror}")]
         found = [
             *self._check_running(),
             *self._check_loaded(),
@@ -64,32 +64,32 @@ class HaproxyCheck:
         judged = self._files.judge(rendered)
         if judged.exit_code == 127:
             text = f"{self._proxy.binary} could not be run: {judged.output}"
-            return _problem("haproxy", text, fix="apt install haproxy")
+            return problem("haproxy", text, fix="apt install haproxy")
         if judged.ok:
             return None
         fix = f"mend it; {self._proxy.binary} -c -f {self._files.main} must pass"
-        return _problem("config", last_words(judged), fix=fix)
+        return problem("config", last_words(judged), fix=fix)
 
     def _check_running(self) -> Iterator[Finding]:
         if not self._process.admin:
-            yield _problem(
+            yield problem(
                 "runtime socket",
                 f"{self._files.main} has no runtime socket on which everything is allowed",
                 fix="in the global section: stats socket /run/haproxy/admin.sock mode 660 level admin",
             )
         elif self._process.read_worker_pid() is None:
-            yield _problem(
+            yield problem(
                 "haproxy",
                 f"no haproxy answers on its runtime socket {self._process.admin}",
                 fix="systemctl start haproxy",
             )
         elif self._proxy.switch is SwitchWay.RELOAD and self._process.read_master_pid() is None:
-            yield _problem("haproxy", "it runs without a master and cannot be reloaded", fix="run it with -Ws")
+            yield problem("haproxy", "it runs without a master and cannot be reloaded", fix="run it with -Ws")
 
     def _check_loaded(self) -> Iterator[Finding]:
         if self._files.find_holding() or self._files.is_loaded():
             return
-        yield _problem(
+        yield problem(
             "haproxy",
             f"the running haproxy was started without -f {self._files.directory}",
             fix=f'mkdir -p {self._files.directory}; in /etc/default/haproxy: EXTRAOPTS="-f {self._files.directory} '
@@ -104,7 +104,7 @@ class HaproxyCheck:
             for line in (*section.find("default_backend", name), *section.find("use_backend", name))
         ]
         if not uses and not self._files.find_holding():
-            yield _problem(
+            yield problem(
                 "site", f"no frontend sends anything to {name}", fix=f"in the site's frontend: default_backend {name}"
             )
 
@@ -113,7 +113,7 @@ class HaproxyCheck:
         chroot = find_chroot(sections)
         if chroot not in {"", "/"} and isinstance(self._settings.web.blue, SocketAddress):
             text = f"haproxy's chroot {chroot} hides the slots' socket {self._settings.web.blue.path}"
-            yield _problem("slots", text, fix=f"web.ports in celadon.toml, or take `chroot {chroot}` out")
+            yield problem("slots", text, fix=f"web.ports in celadon.toml, or take `chroot {chroot}` out")
 
     def _check_logged(self, traffic: Callable[[], Traffic]) -> Iterator[Finding]:
         """One request of ours that is logged; its line must arrive."""
@@ -136,11 +136,7 @@ class HaproxyCheck:
         text = f"a request through {self._proxy.site} left no line that can be read"
         if where is not None:
             fix = f"the frontend needs option httplog, and a syslog daemon that writes {where}"
-            yield _problem("access log", f"{text} in {where}", fix=fix)
+            yield problem("access log", f"{text} in {where}", fix=fix)
         else:
             ring = ring_name(self._settings.app)
-            yield _problem("access log", text, fix=f"in the frontend: option httplog, and log ring@{ring} local0")
-
-
-def _problem(subject: str, text: str, *, fix: str = "") -> Finding:
-    return Finding(level=FindingLevel.PROBLEM, subject=subject, text=text, fix=fix)
+            yield problem("access log", text, fix=f"in the frontend: option httplog, and log ring@{ring} local0")

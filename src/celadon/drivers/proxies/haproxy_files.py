@@ -29,6 +29,7 @@ from celadon.drivers.proxies.haproxy_text import (
 )
 from celadon.drivers.proxies.sealed import is_sealed, seal
 from celadon.host.commands import Completed, run_command
+from celadon.host.files import read_text
 from celadon.host.layout import Layout
 from celadon.host.text import render_diff
 from celadon.model.errors import StepError
@@ -162,13 +163,6 @@ class HaproxyFiles:
                 stand_in.write_text(f"{KEY} {UNSET}\n")
                 text = text.replace(str(path), str(stand_in))
         return text
-
-
-def read_text(path: Path) -> str | None:
-    try:
-        return path.read_text(errors="surrogateescape")
-    except OSError:
-        return None
 
 
 def last_words(done: Completed) -> str:

@@ -15,10 +15,10 @@ from celadon.host.look_http import ask_reply, is_refused, parse_look_target
 from celadon.host.look_mark import new_look, read_secret
 from celadon.host.reserve import yield_reserve
 from celadon.model.names import Slot
+from celadon.model.observed import WHOLE
 from celadon.model.settings import ProxySettings
 
 LOOK_TIMEOUT_S = 3.0
-_WHOLE = 100
 
 
 class Looked(Struct, frozen=True, kw_only=True):
@@ -96,4 +96,4 @@ def _judge(looked: Looked, to: Slot, *, percent: int) -> Sight:
         routed, split = parse_value(told.value)
         share = f", {split.percent} % to {split.slot}" if split else ""
         return replace(sight, slot=None, detail=f"{sight.detail}, which routes to {routed or 'no slot'}{share}")
-    return replace(sight, slot=to) if percent < _WHOLE else sight
+    return replace(sight, slot=to) if percent < WHOLE else sight

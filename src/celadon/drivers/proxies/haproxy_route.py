@@ -7,10 +7,9 @@ from celadon.drivers.proxies.haproxy_text import MAP, UNSET, render_map, render_
 from celadon.host.files import write_atomic
 from celadon.host.pointer import live_path, prepare_pointer, route_path
 from celadon.model.names import Slot
-from celadon.model.observed import Split
+from celadon.model.observed import WHOLE, Split
 
 _UNSET = "unset"
-_WHOLE = 100
 
 Route = tuple[Slot | None, Split | None]
 
@@ -18,7 +17,7 @@ Route = tuple[Slot | None, Split | None]
 def prepare_route(pointer: Path, *, percents: Iterable[int]) -> None:
     """Idempotent; moves nothing. HAProxy does not start without the map, so before the first switch `live` names a
     directory that is no slot's."""
-    shares = {*percents, _WHOLE}
+    shares = {*percents, WHOLE}
     prepare_pointer(pointer, percents=shares)
     for slot in Slot:
         for percent in shares:

@@ -15,10 +15,9 @@ from celadon.drivers.proxies.seen import say_at_rest, say_switched
 from celadon.host.layout import Layout
 from celadon.host.pointer import is_pointed, live_path, move_pointer, read_pointer, read_split
 from celadon.model.names import Slot
-from celadon.model.observed import Effect, Switched
+from celadon.model.observed import WHOLE, Effect, Switched
 from celadon.model.settings import ProxySettings, SwitchWay
 
-_WHOLE = 100
 _ENDS_S = 1.0
 """A HAProxy that is being stopped closes its runtime socket before its last worker has gone."""
 
@@ -42,15 +41,15 @@ class Switching:
         return self._move(to, percent=percent, load=load, reached=reached, started_at_s=started_at_s)
 
     def _switch_by_reload(self, to: Slot, *, reached: Callable[[str], None], started_at_s: float) -> Switched:
-        if is_pointed(self._pointer, to) and self._looks.watch(to, percent=_WHOLE, timeout_s=0.0).held:
-            return self._say_seen(to, percent=_WHOLE, started_at_s=started_at_s, moved_at_s=started_at_s)
+        if is_pointed(self._pointer, to) and self._looks.watch(to, percent=WHOLE, timeout_s=0.0).held:
+            return self._say_seen(to, percent=WHOLE, started_at_s=started_at_s, moved_at_s=started_at_s)
         with hold_configuration(self._proxy):
             judged = self._files.judge({})
             if not judged.ok:
                 return Switched(to=to, seen=False, effect=Effect.NONE, reason=last_words(judged))
             reached("validated")
             load = partial(self._reloading.load, reached=reached)
-            return self._move(to, percent=_WHOLE, load=load, reached=reached, started_at_s=started_at_s)
+            return self._move(to, percent=WHOLE, load=load, reached=reached, started_at_s=started_at_s)
 
     def _move(
         self, to: Slot, *, percent: int, load: Callable[[], str], reached: Callable[[str], None], started_at_s: float
@@ -109,7 +108,7 @@ class Switching:
         if slot is None:
             return Switched(to=to, seen=False, effect=Effect.UNKNOWN, reason=reason)
         try:
-            move_pointer(self._pointer, split.slot if split else slot, percent=split.percent if split else _WHOLE)
+            move_pointer(self._pointer, split.slot if split else slot, percent=split.percent if split else WHOLE)
         except OSError as error:
             told = f"{reason}; the pointer could not be put back: {error}"
             return Switched(to=to, seen=False, effect=Effect.UNKNOWN, reason=told)

@@ -14,7 +14,7 @@ from celadon.contracts.traffic import Traffic
 from celadon.drivers.proxies.edited import refuse_edits
 from celadon.drivers.proxies.look import Watched
 from celadon.drivers.proxies.nginx_config import find_include, read_config
-from celadon.drivers.proxies.nginx_files import RouteFiles, read_text
+from celadon.drivers.proxies.nginx_files import RouteFiles
 from celadon.drivers.proxies.nginx_look import NginxLooks
 from celadon.drivers.proxies.nginx_marks import slots_at
 from celadon.drivers.proxies.nginx_process import NginxProcess
@@ -22,6 +22,7 @@ from celadon.drivers.proxies.nginx_reload import Reloading
 from celadon.drivers.proxies.nginx_view import observe_route
 from celadon.drivers.proxies.seen import switch_by_pointer
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
+from celadon.host.files import read_text
 from celadon.host.layout import Layout
 from celadon.host.look_mark import read_secret
 from celadon.model.errors import StepError

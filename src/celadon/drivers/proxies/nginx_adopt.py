@@ -11,7 +11,7 @@ from celadon.contracts.adoption import Edit, FoundSite
 from celadon.drivers.proxies.edited import refuse_edits
 from celadon.drivers.proxies.nginx_config import Config, read_config
 from celadon.drivers.proxies.nginx_edit import Change, apply_changes, group_changes, plan_changes
-from celadon.drivers.proxies.nginx_files import RouteFiles, read_text
+from celadon.drivers.proxies.nginx_files import RouteFiles
 from celadon.drivers.proxies.nginx_look import NginxLooks
 from celadon.drivers.proxies.nginx_place import find_places, same_place
 from celadon.drivers.proxies.nginx_plain import render_plain_http, render_plain_route
@@ -20,7 +20,7 @@ from celadon.drivers.proxies.nginx_reload import Reloading
 from celadon.drivers.proxies.nginx_sites import read_effective
 from celadon.drivers.proxies.nginx_stage import judge_staged
 from celadon.drivers.proxies.nginx_unedit import plan_http_removal, plan_restoring
-from celadon.host.files import remove_durably, write_atomic
+from celadon.host.files import read_text, remove_durably, write_atomic
 from celadon.host.layout import Layout
 from celadon.host.pointer import move_pointer, read_pointer
 from celadon.model.errors import StepError

@@ -12,7 +12,7 @@ from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.drivers.proxies.nginx_stage import Judged, judge_live, judge_staged
 from celadon.host.layout import Layout
 from celadon.host.text import render_diff
-from celadon.model.observed import Finding, FindingLevel
+from celadon.model.observed import Finding, FindingLevel, problem
 from celadon.model.settings import Settings
 
 
@@ -33,9 +33,9 @@ def check_nginx(
     access_log.parent.mkdir(parents=True, exist_ok=True)
     judged = _judge(settings.proxy.binary, main, texts=texts, directory=directory, scratch=layout.home)
     if judged.missing:
-        return [_problem("nginx", f"{settings.proxy.binary} could not be run: {judged.said}", fix="apt install nginx")]
+        return [problem("nginx", f"{settings.proxy.binary} could not be run: {judged.said}", fix="apt install nginx")]
     if not judged.ok:
-        return [_problem("config", judged.said, fix=f"mend it; {settings.proxy.binary} -t -c {main} must pass")]
+        return [problem("config", judged.said, fix=f"mend it; {settings.proxy.binary} -t -c {main} must pass")]
     config = read_config(main, instead=texts)
     found = [
         *_check_running(settings, process),
@@ -66,10 +66,6 @@ def _check_line(sight: Sight, *, access_log: Path) -> Iterator[Finding]:
         )
 
 
-def _problem(subject: str, text: str, *, fix: str = "") -> Finding:
-    return Finding(level=FindingLevel.PROBLEM, subject=subject, text=text, fix=fix)
-
-
 def _judge(binary: str, main: Path, *, texts: Mapping[Path, str], directory: Path, scratch: Path) -> Judged:
     """A site that already includes our files cannot be valid before they are first installed: it is then judged
     with them in place."""
@@ -83,7 +79,7 @@ def _judge(binary: str, main: Path, *, texts: Mapping[Path, str], directory: Pat
 
 def _check_running(settings: Settings, process: NginxProcess) -> Iterator[Finding]:
     if process.read_master_pid() is None:
-        yield _problem(
+        yield problem(
             "nginx",
             f"no nginx runs with {settings.proxy.config}",
             fix=f"{settings.proxy.binary} -c {settings.proxy.config}",
@@ -94,7 +90,7 @@ def _check_included(config: Config, *, settings: Settings, directory: Path) -> I
     missing = [name for name in ("http.conf", "route.conf") if find_include(config, directory / name) is None]
     if missing:
         text = f"{config.main} does not include {' and '.join(str(directory / name) for name in missing)}"
-        yield _problem("site", text, fix=_render_fix(config, settings=settings, directory=directory, missing=missing))
+        yield problem("site", text, fix=_render_fix(config, settings=settings, directory=directory, missing=missing))
 
 
 def _check_readable(config: Config, pointer: Path) -> Iterator[Finding]:
@@ -104,7 +100,7 @@ def _check_readable(config: Config, pointer: Path) -> Iterator[Finding]:
         return
     for place in [*reversed(pointer.parents), pointer]:
         if place.exists() and not place.stat().st_mode & 0o001:
-            yield _problem("pointer", f"nginx's workers cannot look into {place}", fix=f"chmod o+x {place}")
+            yield problem("pointer", f"nginx's workers cannot look into {place}", fix=f"chmod o+x {place}")
             return
 
 

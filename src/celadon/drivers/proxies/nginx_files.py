@@ -8,7 +8,7 @@ from celadon.drivers.proxies.accepted import merge_accepted
 from celadon.drivers.proxies.edited import keep_edit
 from celadon.drivers.proxies.nginx_config import Config, read_config
 from celadon.drivers.proxies.nginx_inherit import find_kept_headers, find_kept_logs, find_own, owner_decides
-from celadon.drivers.proxies.nginx_marks import WHOLE, prepare_marks
+from celadon.drivers.proxies.nginx_marks import prepare_marks
 from celadon.drivers.proxies.nginx_text import (
     RouteText,
     parse_upstream_slot,
@@ -18,12 +18,13 @@ from celadon.drivers.proxies.nginx_text import (
     render_upstream,
 )
 from celadon.drivers.traffic.json_lines import parse_slot
-from celadon.host.files import remove_durably, sync_directory, write_atomic
+from celadon.host.files import read_text, remove_durably, sync_directory, write_atomic
 from celadon.host.layout import Layout
 from celadon.host.look_mark import ensure_secret, read_secret
 from celadon.host.pointer import live_path, move_pointer, prepare_pointer, read_pointer
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
+from celadon.model.observed import WHOLE
 from celadon.model.settings import Settings, SwitchWay
 
 _STATE_NAMES = ("current.conf", "upstream.conf", "blue.conf", "green.conf", "none.conf")
@@ -218,13 +219,6 @@ class RouteFiles:
 
     def _read_config(self, instead: Mapping[Path, str] | None) -> Config:
         return read_config(self.main, instead=instead)
-
-
-def read_text(path: Path) -> str | None:
-    try:
-        return path.read_text(errors="surrogateescape")
-    except OSError:
-        return None
 
 
 def _replace_link(link: Path, *, target: str) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from celadon.host.files import sync_directory
 from celadon.host.pointer import route_path
 from celadon.model.names import Slot
+from celadon.model.observed import WHOLE
 
 BUCKETS = 100
-WHOLE = 100
 GREEN = "green"
 PREVIEW = "preview"
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from celadon.drivers.proxies.look import Sight
 from celadon.drivers.proxies.nginx_files import RouteFiles
 from celadon.drivers.proxies.nginx_look import NginxLooks
-from celadon.drivers.proxies.nginx_marks import WHOLE, slots_at
+from celadon.drivers.proxies.nginx_marks import slots_at
 from celadon.drivers.proxies.nginx_process import NginxProcess
 from celadon.host.layout import Layout
 from celadon.host.pointer import read_pointer, read_split
 from celadon.model.names import Slot
-from celadon.model.observed import RouteView, Split
+from celadon.model.observed import WHOLE, RouteView, Split
 
 
 def observe_route(layout: Layout, *, files: RouteFiles, looks: NginxLooks, process: NginxProcess) -> RouteView:

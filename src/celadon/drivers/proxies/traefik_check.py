@@ -28,7 +28,7 @@ from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
-from celadon.model.observed import Finding, FindingLevel
+from celadon.model.observed import Finding, FindingLevel, problem, warning
 from celadon.model.settings import Settings
 
 _THROTTLE_S = 0.1
@@ -76,13 +76,13 @@ def check_traefik(
     binary = settings.proxy.binary
     version = run_command([binary, "version"], timeout_s=_VERSION_TIMEOUT_S)
     if not version.ok:
-        return [_problem("traefik", f"{binary} could not be run: {version.output}", fix="install Traefik 3")]
+        return [problem("traefik", f"{binary} could not be run: {version.output}", fix="install Traefik 3")]
     if "Version:      3." not in version.stdout:
-        return [_problem("traefik", f"{binary} is not Traefik 3: {version.stdout.splitlines()[0]}")]
+        return [problem("traefik", f"{binary} is not Traefik 3: {version.stdout.splitlines()[0]}")]
     try:
         static = read_running_static(settings)
     except StepError as error:
-        return [_problem("config", error.what, fix=error.next_command)]
+        return [problem("config", error.what, fix=error.next_command)]
     dynamic = [file for file in read_dynamic(files.directory) if file.path != files.link]
     found = [
         *_check_running(settings, looks),
@@ -100,30 +100,22 @@ def check_traefik(
     return found if any(each.level is not FindingLevel.OK for each in found) else [fine, *found]
 
 
-def _problem(subject: str, text: str, *, fix: str = "") -> Finding:
-    return Finding(level=FindingLevel.PROBLEM, subject=subject, text=text, fix=fix)
-
-
-def _warning(subject: str, text: str, *, fix: str = "") -> Finding:
-    return Finding(level=FindingLevel.WARNING, subject=subject, text=text, fix=fix)
-
-
 def _check_running(settings: Settings, looks: TraefikLooks) -> Iterator[Finding]:
     if looks.is_refused():
         fix = f"{settings.proxy.binary} --configFile={settings.proxy.config}"
-        yield _problem("traefik", f"nothing listens on {settings.proxy.listen}", fix=fix)
+        yield problem("traefik", f"nothing listens on {settings.proxy.listen}", fix=fix)
 
 
 def _check_provider(static: StaticConfig, directory: Path) -> Iterator[Finding]:
     lines = f"providers:\n  file:\n    directory: {directory}\n    watch: true"
     if not static.directory:
         instead = f"one file, {static.filename}" if static.filename else "no file provider"
-        yield _problem("file provider", f"{static.origin} has {instead}; a route needs a watched directory", fix=lines)
+        yield problem("file provider", f"{static.origin} has {instead}; a route needs a watched directory", fix=lines)
     elif not Path(static.directory).is_absolute() or Path(static.directory).resolve() != directory.resolve():
         text = f"{static.origin} watches {static.directory}, proxy.directory is {directory}"
-        yield _problem("file provider", text, fix=lines)
+        yield problem("file provider", text, fix=lines)
     elif not static.watch:
-        yield _problem("file provider", f"{static.origin} does not watch {directory}", fix=lines)
+        yield problem("file provider", f"{static.origin} does not watch {directory}", fix=lines)
 
 
 def _check_files(dynamic: Sequence[DynamicFile]) -> Iterator[Finding]:
@@ -132,7 +124,7 @@ def _check_files(dynamic: Sequence[DynamicFile]) -> Iterator[Finding]:
             text = (
                 f"{file.why}; while Traefik cannot read one file it takes no change, and after a restart none of them"
             )
-            yield _problem("config", text, fix=f"mend {file.path}")
+            yield problem("config", text, fix=f"mend {file.path}")
 
 
 def _check_routers(
@@ -141,7 +133,7 @@ def _check_routers(
     service = name_service(settings.app)
     users = find_users(dynamic, settings.app)
     if not users:
-        yield _problem("site", f"no router in {link.parent} has the service {service}", fix=_render_lines(service))
+        yield problem("site", f"no router in {link.parent} has the service {service}", fix=_render_lines(service))
     for router in users:
         yield from _check_router(router, dynamic, service=service, static=static)
 
@@ -152,22 +144,22 @@ def _check_router(
     where = f"{router.file.path}: router {router.name}"
     if service not in list_middlewares(router.body, dynamic):
         text = f"{where} does not take our headers off what visitors send"
-        yield _problem("site", text, fix=f"    {router.name}:\n+     middlewares: [{service}]")
+        yield problem("site", text, fix=f"    {router.name}:\n+     middlewares: [{service}]")
     if str(router.body.get("ruleSyntax", static.rule_syntax)) == "v2":
-        yield _problem("site", f"{where} has a rule in the syntax of Traefik 2", fix="write it in that of Traefik 3")
+        yield problem("site", f"{where} has a rule in the syntax of Traefik 2", fix="write it in that of Traefik 3")
     unknown = [name for name in router.body.get("entryPoints") or () if name not in static.entry_points]
     if unknown:
-        yield _problem("site", f"{where} is on an entry point that {static.origin} does not have: {unknown[0]}")
+        yield problem("site", f"{where} is on an entry point that {static.origin} does not have: {unknown[0]}")
     known = find_named(dynamic, "middlewares")
     for name in list_middlewares(router.body, dynamic) - {service}:
         if "@" not in name and name not in known and not any(file.templated for file in dynamic):
-            yield _problem("site", f"{where} has the middleware {name}, which is defined nowhere")
+            yield problem("site", f"{where} has the middleware {name}, which is defined nowhere")
 
 
 def _check_link(files: TraefikFiles) -> Iterator[Finding]:
     if files.is_displaced():
         text = f"{files.link} is a file of somebody else's; celadon would put a link to the live route there"
-        yield _problem(SUBJECT, text, fix=f"mv {files.link} {files.link}.old")
+        yield problem(SUBJECT, text, fix=f"mv {files.link} {files.link}.old")
 
 
 def _check_readable(files: TraefikFiles, pointer: Path) -> Iterator[Finding]:
@@ -178,15 +170,15 @@ def _check_readable(files: TraefikFiles, pointer: Path) -> Iterator[Finding]:
     closed = [place for place in [*pointer.parents, pointer] if place.exists() and not place.stat().st_mode & 0o001]
     if closed:
         text = f"Traefik runs as user {owner.uid}, who cannot look into {closed[-1]}"
-        yield _problem("pointer", text, fix=f"chmod o+x {' '.join(map(str, closed))}")
+        yield problem("pointer", text, fix=f"chmod o+x {' '.join(map(str, closed))}")
     if os.geteuid() != 0 and owner.gid not in os.getgroups():
         text = f"Traefik runs as user {owner.uid}, and only root can let its group {owner.gid} read the route"
-        yield _problem("pointer", text, fix="run celadon as root, or as a member of that group")
+        yield problem("pointer", text, fix="run celadon as root, or as a member of that group")
 
 
 def _check_speed(static: StaticConfig, dynamic: Sequence[DynamicFile]) -> Iterator[Finding]:
     if static.throttle_s > _THROTTLE_S:
-        yield _warning(
+        yield warning(
             "throttle",
             f"Traefik takes one change in {static.throttle_s:g} s: with the default of 2 s a switch was seen after up "
             "to 914 ms (measured), with 10 ms after up to 7",
@@ -194,7 +186,7 @@ def _check_speed(static: StaticConfig, dynamic: Sequence[DynamicFile]) -> Iterat
         )
     stores = find_named(dynamic, "stores", protocol="tls")
     if "default" not in stores and not any(file.templated for file in dynamic):
-        yield _warning(
+        yield warning(
             "default certificate",
             "without one of its own Traefik makes an RSA certificate at each change: a switch took 51 ms (median) "
             "instead of 4 (measured)",
@@ -208,9 +200,9 @@ def _check_api(static: StaticConfig, *, previewing: bool) -> Iterator[Finding]:
         return
     text = "Traefik's API shows all rules, and with them the secrets of looks and previews, to whoever may ask it"
     if static.api_insecure and previewing:
-        yield _problem("api", f"{text}: with `api.insecure` everybody", fix="api:\n  insecure: false")
+        yield problem("api", f"{text}: with `api.insecure` everybody", fix="api:\n  insecure: false")
     else:
-        yield _warning("api", text, fix="leave `api` out of the static configuration")
+        yield warning("api", text, fix="leave `api` out of the static configuration")
 
 
 def _check_log(
@@ -221,16 +213,16 @@ def _check_log(
     path = find_access_log(settings, listen=listen)
     if log is None or path is None:
         text = f"{static.origin} writes no access log to a file: the window sees probes and processes, but no visitor"
-        yield _warning("access log", text, fix=lines)
+        yield warning("access log", text, fix=lines)
         return
     if log.hidden:
-        yield _warning("access log", f"accessLog.{log.hidden} keeps requests or their slots out of it", fix=lines)
+        yield warning("access log", f"accessLog.{log.hidden} keeps requests or their slots out of it", fix=lines)
     if log.buffered_count:
         text = f"lines come {log.buffered_count} at a time (accessLog.bufferingSize), so the window sees visitors late"
-        yield _warning("access log", text, fix="accessLog:\n  bufferingSize: 0")
+        yield warning("access log", text, fix="accessLog:\n  bufferingSize: 0")
     elif looks.look().served is not None and not _arrives(settings, path, looks):
         text = f"a request through {settings.proxy.listen} left no line in {path}"
-        yield _warning("access log", text, fix=f"ls -l {path}  # it must be readable; `kill -USR1` reopens a moved one")
+        yield warning("access log", text, fix=f"ls -l {path}  # it must be readable; `kill -USR1` reopens a moved one")
 
 
 def _arrives(settings: Settings, path: Path, looks: TraefikLooks) -> bool:

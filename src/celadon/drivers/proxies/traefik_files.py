@@ -25,10 +25,10 @@ from celadon.host.processes import ProcessOwner, read_owner
 from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
 from celadon.model.names import Slot
+from celadon.model.observed import WHOLE
 from celadon.model.settings import Settings
 
 _FILE = "route.yml"
-_WHOLE = 100
 _OWN = 0o600
 _SHARED = 0o640
 
@@ -45,7 +45,7 @@ class TraefikFiles:
         """Every route that the pointer may name."""
         yield UNSET
         for slot in Slot:
-            for percent in sorted({*self._percents, _WHOLE}):
+            for percent in sorted({*self._percents, WHOLE}):
                 yield self.name_route(slot, percent)
 
     def name_route(self, to: Slot, percent: int) -> str:

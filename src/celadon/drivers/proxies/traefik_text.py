@@ -18,11 +18,10 @@ from celadon.drivers.proxies.sealed import digest, open_seal, seal
 from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, Slot
-from celadon.model.observed import Split
+from celadon.model.observed import WHOLE, Split
 
 UNSET = "unset"
 """The route before the first switch: the services are known, and answer 503."""
-_WHOLE = 100
 _IDLE = "1s"
 """How long a pooled connection may outlive a switch: the old slot's connections are counted before it is stopped."""
 _GENERATION_DIGITS = 12
@@ -170,7 +169,7 @@ def _build(text: RouteText, name: str, *, answer: str) -> dict[str, Any]:
 def _build_main(text: RouteText, name: str) -> dict[str, Any]:
     slot, split = parse_route(name)
     if split is not None:
-        weights = {split.slot.other: _WHOLE - split.percent, split.slot: split.percent}
+        weights = {split.slot.other: WHOLE - split.percent, split.slot: split.percent}
         services = [{"name": name_service(text.app, each), "weight": weight} for each, weight in weights.items()]
         return {"highestRandomWeight": {"services": services}}
     return _build_service(text, None if slot is None else text.address(slot))

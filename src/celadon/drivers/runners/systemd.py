@@ -14,7 +14,7 @@ from celadon.host.processes import sum_rss_bytes
 from celadon.host.units import Systemctl, pids_of
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot, parse_release_label
-from celadon.model.observed import Finding, FindingLevel, SlotStatus, SlotView, Stopped
+from celadon.model.observed import Finding, SlotStatus, SlotView, Stopped, problem
 from celadon.model.release import Release
 from celadon.model.settings import Settings
 
@@ -109,14 +109,14 @@ class SystemdRunner:
         state = self._systemctl.call("is-system-running").stdout.strip()
         if state not in {"running", "degraded", "starting"}:
             text = f"systemd does not manage this machine (is-system-running: {state or 'no answer'})"
-            return [_problem("runner systemd", text, fix='[web]\nrunner = "process"')]
+            return [problem("runner systemd", text, fix='[web]\nrunner = "process"')]
         if not self._user_manager and os.geteuid() != 0:
             text = "system units need root"
-            return [_problem("runner systemd", text, fix="[web.systemd]\nuser_manager = true")]
+            return [problem("runner systemd", text, fix="[web.systemd]\nuser_manager = true")]
         try:
             find_identity(self._settings.user)
         except StepError as error:
-            return [_problem("user", error.what)]
+            return [problem("user", error.what)]
         return []
 
     def start(self, slot: Slot, release: Release) -> SlotView:
@@ -214,7 +214,3 @@ def _exit_code(shown: Mapping[str, str]) -> int | None:
     if not status.isdigit():
         return None
     return int(status) if shown.get("ExecMainCode") == "1" else -int(status)
-
-
-def _problem(subject: str, text: str, *, fix: str = "") -> Finding:
-    return Finding(level=FindingLevel.PROBLEM, subject=subject, text=text, fix=fix)
