@@ -11,8 +11,6 @@ from pathlib import Path
 
 from celadon.drivers.proxies.caddy import CaddyProxy
 from celadon.host.layout import Layout
-from celadon.host.look_http import LookTarget, ask_look
-from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.names import AppName, Slot
 from celadon.model.settings import (
     ProxyKind,
@@ -23,16 +21,15 @@ from celadon.model.settings import (
     SwitchWay,
     WebSettings,
 )
-from tests.contract.single_visit import visit_as
-from tests.contract.slot_server import SlotServer, free_port
-from tests.contract.visitors import Visitors
+from tests.contract.slot_server import free_port
+from tests.contract.slot_stage import SlotStage
 
 CADDY = str(Path(sys.executable).parent / "caddy")
 CADDIES = {"2.11": CADDY, "2.6": "/usr/bin/caddy"}
 """A recent one, and the one that Debian 12 has."""
 
 
-class CaddyStage:
+class CaddyStage(SlotStage):
     """Implements ProxyStage. `user` is whom Caddy runs as, us by default; then we must be root."""
 
     sticky = True
@@ -60,12 +57,13 @@ class CaddyStage:
         # Its old server resets what the kernel has queued for it: 23 of 103,560 requests in 22 reloads.
         self.reloads = self.loses = way is not SwitchWay.POINTER
         self.port = free_port()
+        self.host = f"127.0.0.1:{self.port}"
         self.conf = base / "conf"
         (self.conf / "celadon").mkdir(parents=True)
         self.main = self.conf / self.config
         self.layout = Layout(base / "state", AppName("shop-one"))
         self.layout.home.mkdir(parents=True)
-        self.slots = {slot: SlotServer(slot, address=self._address(slot, sockets=sockets)) for slot in Slot}
+        self.slots = self._open_slots(sockets=sockets)
         self.settings = self.settings_for(way)
         self.proxy = CaddyProxy(self.layout, self.settings)
         if self.user is not None:
@@ -125,24 +123,6 @@ class CaddyStage:
                 time.sleep(0.01)
         raise TimeoutError((self.base / "caddy.log").read_text())
 
-    def _address(self, slot: Slot, *, sockets: bool) -> Address:
-        if sockets:
-            return SocketAddress(path=str(self.base / f"{slot.value}.sock"))
-        return TcpAddress(port=free_port())
-
-    def visit(self) -> int:
-        target = LookTarget(address=("127.0.0.1", self.port), tls=False, host=f"127.0.0.1:{self.port}", path="/")
-        return ask_look(target, headers={}, timeout_s=5)
-
-    def ask(self, client: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
-        return visit_as(self.port, client=client, host=f"127.0.0.1:{self.port}", headers=headers)
-
-    def visitors(self) -> Visitors:
-        return Visitors(self.port, host=f"127.0.0.1:{self.port}")
-
-    def app_headers(self) -> set[str]:
-        return {name for slot in self.slots.values() for name in slot.headers}
-
     def reload_count(self) -> int:
         """Configurations that Caddy has loaded."""
         return (self.base / "caddy.log").read_text().count("adapted config") + (
@@ -152,16 +132,6 @@ class CaddyStage:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait(timeout=20)
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=20)
-
-    def close(self) -> None:
-        if self._process.poll() is None:
-            self.stop()
-        for slot in self.slots.values():
-            slot.close()
 
 
 class JsonStage(CaddyStage):

@@ -13,7 +13,6 @@ from celadon.drivers.proxies.haproxy_process import HaproxyProcess
 from celadon.drivers.proxies.haproxy_text import render_address
 from celadon.host.children import read_children
 from celadon.host.layout import Layout
-from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.names import AppName, Slot
 from celadon.model.settings import (
     ProxyKind,
@@ -25,9 +24,8 @@ from celadon.model.settings import (
     WebSettings,
 )
 from tests.contract.share_promises import STEPS
-from tests.contract.single_visit import visit_as
-from tests.contract.slot_server import SlotServer, free_port
-from tests.contract.visitors import Visitors
+from tests.contract.slot_server import free_port
+from tests.contract.slot_stage import SlotStage
 
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "haproxy"
 
@@ -42,7 +40,7 @@ def runs(admin: str, *, port: int) -> int | None:
     return worker if str(worker) in present and process.takes_new(worker or 0, port) else None
 
 
-class HaproxyStage:
+class HaproxyStage(SlotStage):
     """Implements ProxyStage, ShareStage and PreviewStage."""
 
     sticky = True
@@ -58,7 +56,7 @@ class HaproxyStage:
         self.admin = f"{base}/a.sock"
         self.layout = Layout(base / "state", AppName("shop-one"))
         self.layout.home.mkdir(parents=True)
-        self.slots = {slot: SlotServer(slot, address=self._address(slot, sockets=sockets)) for slot in Slot}
+        self.slots = self._open_slots(sockets=sockets)
         self.settings = self.settings_for(way)
         self.proxy = HaproxyProxy(self.layout, self.settings)
         self.write_main(routed=False)
@@ -118,23 +116,6 @@ class HaproxyStage:
             )
         self._await(lambda: runs(self.admin, port=self.port))
 
-    def _address(self, slot: Slot, *, sockets: bool) -> Address:
-        if sockets:
-            return SocketAddress(path=str(self.base / f"{slot.value}.sock"))
-        return TcpAddress(port=free_port())
-
-    def visit(self) -> int:
-        return self.ask("127.0.0.1")[0]
-
-    def ask(self, client: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
-        return visit_as(self.port, client=client, headers=headers)
-
-    def visitors(self) -> Visitors:
-        return Visitors(self.port)
-
-    def app_headers(self) -> set[str]:
-        return {name for slot in self.slots.values() for name in slot.headers}
-
     def reload_count(self) -> int:
         """Workers that the master has forked."""
         return (self.base / "haproxy.log").read_text().count("New worker")
@@ -160,18 +141,8 @@ class HaproxyStage:
                 raise TimeoutError((self.base / "haproxy.log").read_text())
             time.sleep(0.005)
 
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=20)
-
     def kill(self) -> None:
         """The master and its workers at once, as a power cut would."""
         for pid in [self._process.pid, *read_children(self._process.pid)]:
             os.kill(pid, signal.SIGKILL)
         self._process.wait(timeout=20)
-
-    def close(self) -> None:
-        if self._process.poll() is None:
-            self.stop()
-        for slot in self.slots.values():
-            slot.close()

@@ -11,8 +11,6 @@ from celadon.contracts.proxy import Proxy
 from celadon.drivers.proxies.nginx import NginxProxy
 from celadon.host.children import read_children
 from celadon.host.layout import Layout
-from celadon.host.look_http import LookTarget, ask_look
-from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.names import AppName, Slot
 from celadon.model.settings import (
     ProxyKind,
@@ -23,14 +21,13 @@ from celadon.model.settings import (
     SwitchWay,
     WebSettings,
 )
-from tests.contract.single_visit import visit_as
-from tests.contract.slot_server import SlotServer, free_port
-from tests.contract.visitors import Visitors
+from tests.contract.slot_server import free_port
+from tests.contract.slot_stage import SlotStage
 
 NGINX = "/usr/sbin/nginx"
 
 
-class NginxStage:
+class NginxStage(SlotStage):
     """Implements ProxyStage, ShareStage and PreviewStage. `http` and `server` are lines of the site's owner."""
 
     sticky = True
@@ -58,7 +55,7 @@ class NginxStage:
         self.error_log = base / "error.log"
         self.layout = Layout(base / "state", AppName("shop-one"))
         self.layout.home.mkdir(parents=True)
-        self.slots = {slot: SlotServer(slot, address=self._address(slot, sockets=sockets)) for slot in Slot}
+        self.slots = self._open_slots(sockets=sockets)
         self.settings = self.settings_for(way)
         self.proxy: Proxy = NginxProxy(self.layout, self.settings)
         self.write_main(http=http, server=server, include=False)
@@ -80,9 +77,6 @@ class NginxStage:
         )
         source, switch = SourceSettings(path="/srv/shop"), SwitchSettings(steps=self._steps)
         return Settings(app=self.layout.app, source=source, web=web, proxy=proxy, switch=switch)
-
-    def ask(self, client: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
-        return visit_as(self.port, client=client, headers=headers)
 
     def write_main(self, *, http: str = "", server: str = "", include: bool = True) -> None:
         https_line = f"include {self.conf}/celadon/*/http.conf;" if include else ""
@@ -126,15 +120,6 @@ class NginxStage:
                 time.sleep(0.005)
         raise TimeoutError(self.error_log.read_text() if self.error_log.exists() else "nginx did not start")
 
-    def _address(self, slot: Slot, *, sockets: bool) -> Address:
-        if sockets:
-            return SocketAddress(path=str(self.base / f"{slot.value}.sock"))
-        return TcpAddress(port=free_port())
-
-    def visit(self) -> int:
-        target = LookTarget(address=("127.0.0.1", self.port), tls=False, host="shop.example", path="/")
-        return ask_look(target, headers={}, timeout_s=5)
-
     def make_certificate(self) -> None:
         """`cert.pem` and `key.pem` beside the main file."""
         names = [
@@ -148,18 +133,8 @@ class NginxStage:
         kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
         subprocess.run(["openssl", "req", "-x509", *kind, *names], check=True, capture_output=True)
 
-    def visitors(self) -> Visitors:
-        return Visitors(self.port)
-
-    def app_headers(self) -> set[str]:
-        return {name for slot in self.slots.values() for name in slot.headers}
-
     def reload_count(self) -> int:
         return self.error_log.read_text().count("signal 1 (SIGHUP) received")
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=10)
 
     def kill(self) -> None:
         """Master and workers, without a warning."""
@@ -171,9 +146,3 @@ class NginxStage:
         deadline = time.monotonic() + 10
         while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
             time.sleep(0.001)
-
-    def close(self) -> None:
-        if self._process.poll() is None:
-            self.stop()
-        for slot in self.slots.values():
-            slot.close()

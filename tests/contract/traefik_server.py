@@ -10,13 +10,10 @@ from pathlib import Path
 
 from celadon.drivers.proxies.traefik import TraefikProxy
 from celadon.host.layout import Layout
-from celadon.host.look_http import LookTarget, ask_look
-from celadon.model.address import TcpAddress
 from celadon.model.names import AppName, Slot
 from celadon.model.settings import ProxyKind, ProxySettings, Settings, SourceSettings, SwitchSettings, WebSettings
-from tests.contract.single_visit import visit_as
-from tests.contract.slot_server import SlotServer, free_port
-from tests.contract.visitors import Visitors
+from tests.contract.slot_server import free_port
+from tests.contract.slot_stage import SlotStage
 
 TRAEFIK = str(Path(sys.executable).parent / "traefik")
 ROUTED = """\
@@ -31,7 +28,7 @@ http:
 """
 
 
-class TraefikStage:
+class TraefikStage(SlotStage):
     """Implements ProxyStage, ShareStage and PreviewStage. `json` is the access log's format; `user` is whom Traefik
     runs as, us by default; then we must be root."""
 
@@ -62,7 +59,7 @@ class TraefikStage:
         self.site.write_text(site)
         self.layout = Layout(base / "state", AppName("shop-one"))
         self.layout.home.mkdir(parents=True)
-        self.slots = {slot: SlotServer(slot, address=TcpAddress(port=free_port())) for slot in Slot}
+        self.slots = self._open_slots()
         self.settings = self.settings_for(steps=steps, preview=preview)
         self.proxy = TraefikProxy(self.layout, self.settings)
         self._write_certificate()
@@ -133,26 +130,9 @@ providers:
             time.sleep(0.01)
         raise TimeoutError((self.base / "traefik.log").read_text())
 
-    def visit(self) -> int:
-        target = LookTarget(address=("127.0.0.1", self.port), tls=False, host="shop.example", path="/")
-        return ask_look(target, headers={}, timeout_s=5)
-
-    def ask(self, client: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
-        return visit_as(self.port, client=client, headers=headers)
-
-    def visitors(self) -> Visitors:
-        return Visitors(self.port)
-
-    def app_headers(self) -> set[str]:
-        return {name for slot in self.slots.values() for name in slot.headers}
-
     def reload_count(self) -> int:
         """It has none to count: one process from the start to the end."""
         return self._process.pid
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=20)
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
