@@ -118,6 +118,8 @@ class CaddyStage(SlotStage):
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                with socket.socket(socket.AF_UNIX) as admin:  # Caddy listens there a moment later
+                    admin.connect(self._admin.removeprefix("unix/"))
                 return
             except OSError:
                 time.sleep(0.01)
