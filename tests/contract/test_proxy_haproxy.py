@@ -586,3 +586,14 @@ def nudge_to(process: HaproxyProcess, gate: Path, held: list[int]) -> bool:
 
 def wait_for(happened: Callable[[], bool]) -> None:
     assert wait_until(happened, timeout_s=20, pause_s=0.005)
+
+
+def test_a_switch_that_meets_the_reload_of_another_is_seen(make_stage: MakeStage) -> None:
+    """The master, busy with one reload, swallows the signal for the next: ours, unless it is waited for."""
+    stage = make_stage(SwitchWay.RELOAD)
+    stage.proxy.install()
+    for number in range(10):
+        HaproxyProcess(stage.admin).reload()
+        to = (Slot.BLUE, Slot.GREEN)[number % 2]
+        switched = stage.proxy.switch(to, reached=ignore)
+        assert switched.seen, switched.reason

@@ -30,7 +30,9 @@ class Reloading:
         self._asked_at_s = 0.0
 
     def load(self, *, reached: Callable[[str], None]) -> str:
-        """Returns when another worker takes new connections and the one before it none. Empty then, else why not."""
+        """Returns when another worker takes new connections and the one before it none. Empty then, else why not.
+        A reload of somebody else's that is under way would swallow the signal, so the end of one is waited for."""
+        self._process.await_master()
         port = int(self._proxy.listen.rpartition(":")[2])
         old = self._process.read_worker_pid()
         failed_count = self._process.read_failed_count() or 0
@@ -47,7 +49,7 @@ class Reloading:
             worker = self._process.read_worker_pid()
             if worker not in {None, old}:
                 return not (old and self._process.takes_new(old, port))
-            self._process.nudge()
+            self.ask_again()
             refused = (self._process.read_failed_count() or 0) > failed_count
             return refused
 
@@ -58,8 +60,8 @@ class Reloading:
         return ""
 
     def ask_again(self) -> None:
-        """Where looks show another route than the disk: a reload that had begun before the disk changed (of somebody
-        else, or of a switch that was broken off) may have swallowed ours. Asked at most once a second."""
+        """Where the worker or the route is still the old one: a reload that had begun before (of somebody else, or of
+        a switch that was broken off) may have swallowed ours. Asked at most once a second."""
         if time.monotonic() - self._asked_at_s >= _AGAIN_AFTER_S:
             self._process.await_master()
             with suppress(ProcessLookupError, PermissionError):
