@@ -1,12 +1,12 @@
 """The operation that a switch cannot do without, by hand: no check, no look, nothing durable but what it must be."""
 
 import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.proxies.stand import Stand, StandError
+from celadon.drivers.proxies.caddy_admin import reload
 from celadon.drivers.proxies.haproxy_process import HaproxyProcess, ask_runtime
 from celadon.drivers.proxies.haproxy_text import KEY, MAP, render_value
 from celadon.drivers.proxies.nginx_files import RouteFiles
@@ -41,18 +41,19 @@ def _prepare_nginx_reload(stand: Stand) -> Callable[[Slot], None]:
 
 
 def _prepare_caddy_reload(stand: Stand) -> Callable[[Slot], None]:
-    """The snippets that the driver wrote for each slot, put back by hand."""
+    """The routes that the driver wrote for each slot, put back by hand."""
     proxy = stand.settings.proxy
-    snippet = Path(proxy.directory) / f"{stand.settings.app}.caddy"
+    snippet = Path(proxy.directory) / f"{stand.settings.app}.route"
     texts = {}
     for slot in (Slot.GREEN, Slot.BLUE):
         stand.switch(slot)
         texts[slot] = snippet.read_text()
-    words = [proxy.binary, "reload", "--config", proxy.config, "--adapter", "caddyfile", "--force"]
 
     def move(to: Slot) -> None:
         write_atomic(snippet, texts[to])
-        subprocess.run([*words, "--address", str(proxy.admin)], check=True, capture_output=True)
+        reloaded = reload(proxy)
+        if not reloaded.ok:
+            raise StandError(reloaded.output)
 
     return move
 

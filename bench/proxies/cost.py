@@ -1,55 +1,58 @@
 """What our route costs in the proxy's CPU per request, beside the plain site in the same running proxy.
 
 By the CPU clock of each of the proxy's processes (clock_getcpuclockid(3): user and system of all threads, in ns;
-/proc/<pid>/stat has the same sum in ticks of 10 ms, a fiftieth of a round here).
+/proc/<pid>/stat has the same sum in ticks of 10 ms, longer than a slice here).
 """
 
 import time
 from collections.abc import Iterable, Sequence
-from statistics import fmean, median
+from contextlib import ExitStack, closing
+from statistics import median, quantiles
 
 from bench.proxies.families import MARKS, Family
 from bench.proxies.plain import PlainSites
 from bench.proxies.rows import Row, measure_rows
-from bench.proxies.stand import Stage, Stand, StandError, open_stand
+from bench.proxies.slices import KeepAlive, OneShot, Slice
+from bench.proxies.stand import Stage, Stand, open_stand
 from bench.tables import Table
 from celadon.model.names import Slot
 
-_CONNECTIONS = 8
-_TURNS_COUNT = 3
-"""In a round. Each has connections of its own, which the workers share anew; a busy neighbour hits all sites alike."""
+_SLICE_COUNT = 160
 _CPUCLOCK_SCHED = 2
-_PLAIN, _LOGGED, _ROUTE = "plain", "logged", "route"
-_KINDS = (("keepalive", "keep-alive"), ("oneshot", "one-shot"))
+_PLAIN, _FIXED, _ROUTE = "plain", "fixed", "route"
+_KINDS: tuple[tuple[str, type[KeepAlive] | type[OneShot]], ...] = (("keep-alive", KeepAlive), ("one-shot", OneShot))
+
+_Turn = dict[str, float]
+"""Site → µs of CPU a request."""
 
 
-def measure_cost(families: Sequence[Family], *, rounds: int, requests: int) -> Table:
-    """`requests` of a round, shared by its sites and both kinds."""
-
+def measure_cost(families: Sequence[Family], *, turns: int) -> Table:
     def measure(family: Family) -> Sequence[Row]:
-        return _rows(family, rounds=rounds, requests=requests) if family.plain is not None else []
+        return _rows(family, turns=turns) if family.plain is not None else []
 
     head = (
         "proxy",
         "requests",
         "plain µs",
-        "+ log line µs",
+        "fixed µs",
         "route µs",
-        "route / plain",
-        "spread",
+        "pointer: route / fixed",
+        "middle half of it",
         "mark",
-        "route / + log",
+        "both: route / plain",
+        "middle half of both",
     )
     note = (
-        f"CPU of all the proxy's processes, user and system, per request; median of {rounds} rounds of at least "
-        f"{requests:,} requests, in which the sites take turns. *Plain*: the site as its owner wrote it, with its "
-        "own access log. *+ log line*: the same with what our route logs beside it. *Route*: the site with our "
-        "route, both logs on. Ratios are medians of the rounds' ratios, with the least and the largest."
+        f"CPU of all the proxy's processes, user and system, per request. The sites take turns of {_SLICE_COUNT} "
+        f"requests, {turns} times each; ratios are medians of the turns' ratios, beside them what the middle half of "
+        "the turns lies between. *Plain*: the site as its owner wrote it, with its own access log. *Fixed*: our route "
+        "beside the owner's log, but with the address of one slot where the pointer is read. *Route*: as it is, both "
+        "logs on. The mark is of the pointer; what the second log costs, an owner who drops the first one saves."
     )
     return Table(title="What the route costs", head=head, rows=measure_rows(families, measure), note=note)
 
 
-def _rows(family: Family, *, rounds: int, requests: int) -> list[tuple[object, ...]]:
+def _rows(family: Family, *, turns: int) -> list[tuple[object, ...]]:
     found: list[PlainSites] = []
     plain = family.plain
     assert plain is not None
@@ -58,58 +61,53 @@ def _rows(family: Family, *, rounds: int, requests: int) -> list[tuple[object, .
         found.append(plain(stage))
 
     with open_stand(family.open, prepare=prepare) as stand:
-        ports = {_PLAIN: found[0].plain, _LOGGED: found[0].logged, _ROUTE: stand.stage.port}
-        ports = {name: port for name, port in ports.items() if port}
-        each = requests // len(ports) // len(_KINDS) // _TURNS_COUNT + 1
-        _run_turn(stand, ports, each=each)
-        measured = [_run_round(stand, ports, each=each) for _ in range(rounds)]
-    return [(word, *_row(family, [took[kind] for took in measured])) for kind, word in _KINDS]
+        ports = {_PLAIN: found[0].plain, _FIXED: found[0].fixed, _ROUTE: stand.stage.port}
+        return [(word, *_row(family, _measure(stand, kind, ports, turns=turns))) for word, kind in _KINDS]
 
 
-def _turn(ports: dict[str, int], number: int) -> dict[str, int]:
-    """Nobody is always the first."""
-    names = [*ports]
-    at = number % len(names)
-    return {name: ports[name] for name in names[at:] + names[:at]}
+def _measure(stand: Stand, kind: type[KeepAlive] | type[OneShot], ports: dict[str, int], *, turns: int) -> list[_Turn]:
+    """The first turn, in which all is opened and warmed, does not count."""
+    with ExitStack() as stack:
+        sites: list[tuple[str, Slice]] = [
+            (name, stack.enter_context(closing(kind(port, site=stand.site, version=Slot.BLUE.value))))
+            for name, port in ports.items()
+        ]
+        pids = stand.proxy_pids()
+        measured = []
+        for number in range(turns + 1):
+            at = number % len(sites)  # nobody is always the first
+            measured.append({name: _time(pids, ask) for name, ask in sites[at:] + sites[:at]})
+    return measured[1:]
 
 
-def _run_round(stand: Stand, ports: dict[str, int], *, each: int) -> dict[str, dict[str, float]]:
-    """kind → site → µs a request."""
-    turns = [_run_turn(stand, _turn(ports, number), each=each) for number in range(_TURNS_COUNT)]
-    return {kind: {name: fmean(turn[kind][name] for turn in turns) for name in ports} for kind, _ in _KINDS}
-
-
-def _run_turn(stand: Stand, ports: dict[str, int], *, each: int) -> dict[str, dict[str, float]]:
-    return {kind: {name: _time(stand, kind, port, each) for name, port in ports.items()} for kind, _ in _KINDS}
-
-
-def _time(stand: Stand, kind: str, port: int, requests: int) -> float:
-    pids = stand.proxy_pids()
+def _time(pids: Iterable[int], ask: Slice) -> float:
     before = read_cpu_s(pids)
-    load = stand.start_load(port=port, think_ms=0.0, requests=requests, **{kind: _CONNECTIONS})
-    tally = load.await_end(timeout_s=120.0)
-    cpu_s = read_cpu_s(pids) - before
-    if tally.failed + tally.closed or set(tally.versions) != {Slot.BLUE.value}:
-        raise StandError(f"{dict(tally.faults)} {dict(tally.versions)}")
-    return cpu_s / tally.requests * 1e6
+    made = ask(_SLICE_COUNT)
+    return (read_cpu_s(pids) - before) / made * 1e6
 
 
 def read_cpu_s(pids: Iterable[int]) -> float:
     return sum(time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED) for pid in pids) / 1e9
 
 
-def _row(family: Family, rounds: list[dict[str, float]]) -> tuple[object, ...]:
-    middles = {name: f"{median(took[name] for took in rounds):.1f}" for name in rounds[0]}
-    ratios = [took[_ROUTE] / took[_PLAIN] for took in rounds]
+def _row(family: Family, turns: list[_Turn]) -> tuple[object, ...]:
+    middles = {name: f"{median(took[name] for took in turns):.1f}" for name in turns[0]}
+    pointer = [took[_ROUTE] / took[_FIXED] for took in turns]
+    both = [took[_ROUTE] / took[_PLAIN] for took in turns]
     mark = MARKS[family.proxy.value].cpu_ratio
-    verdict = "-" if mark is None else f"<= {mark:.2f}: {'met' if median(ratios) <= mark else 'missed'}"
-    beside_log = f"{median(took[_ROUTE] / took[_LOGGED] for took in rounds):.3f}" if _LOGGED in rounds[0] else "-"
+    verdict = "-" if mark is None else f"<= {mark:.2f}: {'met' if median(pointer) <= mark else 'missed'}"
     return (
         middles[_PLAIN],
-        middles.get(_LOGGED, "-"),
+        middles[_FIXED],
         middles[_ROUTE],
-        f"{median(ratios):.3f}",
-        f"{min(ratios):.3f} – {max(ratios):.3f}",
+        f"{median(pointer):.3f}",
+        _middle_half(pointer),
         verdict,
-        beside_log,
+        f"{median(both):.3f}",
+        _middle_half(both),
     )
+
+
+def _middle_half(ratios: list[float]) -> str:
+    low, _, high = quantiles(ratios, n=4)
+    return f"{low:.3f} – {high:.3f}"

@@ -1,7 +1,8 @@
 """Beside the site that includes our route: the same site as its owner wrote it, in the same running proxy.
 
-Three sites then: *plain*, the owner's lines and their access log; *logged*, the same with what our route logs;
-and the route itself, the owner's log kept. So the cost of the pointer is told from that of a second log line.
+Three sites then: *plain*, the owner's lines and their access log; *fixed*, our route without its pointer, one slot's
+address in its place; and the route itself, the owner's log kept in both. So the cost of the pointer is told from that
+of a second log line.
 """
 
 import re
@@ -17,10 +18,10 @@ from celadon.model.names import Slot
 
 
 class PlainSites(Struct, frozen=True, kw_only=True):
-    """Ports. `logged` 0: there is none."""
+    """Ports."""
 
     plain: int
-    logged: int = 0
+    fixed: int
 
 
 Plain = Callable[[Stage], PlainSites]
@@ -31,7 +32,7 @@ def write_plain_nginx(stage: Stage) -> PlainSites:
     from tests.contract.nginx_server import NginxStage
 
     assert isinstance(stage, NginxStage)
-    sites = PlainSites(plain=free_port(), logged=free_port())
+    sites = PlainSites(plain=free_port(), fixed=free_port())
     upstream = stage.settings.web.address(Slot.BLUE)
     headers = {
         "Host": "$http_host",
@@ -44,35 +45,35 @@ def write_plain_nginx(stage: Stage) -> PlainSites:
     lines = [f"proxy_pass http://{upstream};", "proxy_http_version 1.1;"]
     lines += [f"proxy_set_header {name} {value};" for name, value in headers.items()]
     own = f"access_log {stage.base}/owner.log combined;"
-    http = [_extra_format(stage), "map $http_upgrade $owner_connection { default upgrade; '' close; }"]
-    for port, logs in ((sites.plain, [own]), (sites.logged, [own, f"access_log {stage.base}/extra.log bench_extra;"])):
-        inside = " ".join(lines + logs)
-        http.append(f"server {{ listen 127.0.0.1:{port}; server_name shop.example; location / {{ {inside} }} }}")
+    http = ["map $http_upgrade $owner_connection { default upgrade; '' close; }"]
+    for port, inside in ((sites.plain, " ".join(lines)), (sites.fixed, _fix_nginx(stage, str(upstream)))):
+        location = f"location / {{ {inside} {own} }}"
+        http.append(f"server {{ listen 127.0.0.1:{port}; server_name shop.example; {location} }}")
     stage.write_main(http="\n    ".join(http), server=own)
     return sites
 
 
-def _extra_format(stage: Stage) -> str:
-    """Our log line, with the variables that only our route sets replaced by what they would say."""
-    texts = [file.text for file in make_proxy(stage.layout, stage.settings).render()]
-    found = re.search(r"log_format \S+ (.*?);\n", "\n".join(texts), re.DOTALL)
-    assert found is not None
-    return f"log_format bench_extra {re.sub(r'[$]celadon_[a-z_]+', 'blue', found[1])};"
+def _fix_nginx(stage: Stage, upstream: str) -> str:
+    """Our route's lines but those of the pointer."""
+    texts = {file.path.name: file.text for file in make_proxy(stage.layout, stage.settings).render()}
+    route = re.sub(r"^proxy_pass .*", f"proxy_pass http://{upstream};", texts["route.conf"], flags=re.MULTILINE)
+    return re.sub(r"^(#|if |open_file_cache|disable_symlinks).*\n", "", route, flags=re.MULTILINE)
 
 
 def write_plain_caddy(stage: Stage) -> PlainSites:
     """Caddy logs no request unless it is told to; its owner's site here does, as JSON."""
-    sites = PlainSites(plain=free_port(), logged=free_port())
+    sites = PlainSites(plain=free_port(), fixed=free_port())
     main = Path(stage.settings.proxy.config)
     upstream = stage.settings.web.address(Slot.BLUE)
     plain, beside, ours = (_owner_log(name, main.parent) for name in ("plain", "beside", "ours"))
-    [rendered] = [file.text for file in make_proxy(stage.layout, stage.settings).render()]
-    logged = re.sub(r"^reverse_proxy \S+", f"reverse_proxy {upstream}", rendered, count=1, flags=re.MULTILINE)
-    logged = logged.replace(f"log celadon_{stage.settings.app} ", "log extra ")
-    logged = logged.replace(str(stage.layout.access_log), f"{main.parent}/extra.log")
+    texts = {file.path.suffix: file.text for file in make_proxy(stage.layout, stage.settings).render()}
+    fixed = re.sub(r"^(@\S+|reverse_proxy @\S+ .*) \{\n(.*\n)*?\}\n", "", texts[".route"], flags=re.MULTILINE)
+    assert [line for line in fixed.splitlines() if "reverse_proxy " in line] == [f"reverse_proxy {upstream} {{"]
+    log = texts[".log"].replace(f"log celadon_{stage.settings.app} ", "log extra ")
+    log = log.replace(str(stage.layout.access_log), f"{main.parent}/extra.log")
     text = main.read_text().replace("\timport ", f"{ours}\timport ", 1)
     text += f"http://127.0.0.1:{sites.plain} {{\n{plain}\treverse_proxy {upstream}\n}}\n"
-    text += f"http://127.0.0.1:{sites.logged} {{\n{beside}{logged}}}\n"
+    text += f"http://127.0.0.1:{sites.fixed} {{\n{beside}{log}{fixed}}}\n"
     main.write_text(text)
     return sites
 
@@ -87,13 +88,13 @@ def write_plain_haproxy(stage: Stage) -> PlainSites:
     from tests.contract.haproxy_server import HaproxyStage
 
     assert isinstance(stage, HaproxyStage)
-    sites = PlainSites(plain=free_port(), logged=free_port())
+    sites = PlainSites(plain=free_port(), fixed=free_port())
     own, ours = "log ring@owner local0", f"log ring@celadon_{stage.settings.app} local0"
     neighbour = (
         f"\nbackend plain\n    server app {stage.settings.web.blue}\n\nring owner\n    format raw\n    maxlen 8192\n"
     )
     neighbour += "    size 1048576\n"
-    for port, logs in ((sites.plain, [own]), (sites.logged, [own, ours])):
+    for port, logs in ((sites.plain, [own]), (sites.fixed, [own, ours])):
         lines = ["mode http", f"bind 127.0.0.1:{port}", "option httplog", *logs, "default_backend plain"]
         neighbour += f"\nfrontend site{port}\n" + "".join(f"    {line}\n" for line in lines)
     stage.write_main(neighbour=neighbour, log=f"option httplog\n    {own}\n    {ours}")

@@ -33,9 +33,7 @@ MEASURES: dict[str, Callable[[Sequence[Family], bool], Table]] = {
         families, requests=5_000 if quick else 100_000, switches=20 if quick else 100
     ),
     "latency": lambda families, quick: measure_latency(families, switches=8 if quick else 50),
-    "cost": lambda families, quick: measure_cost(
-        families, rounds=1 if quick else 4, requests=12_000 if quick else 50_000
-    ),
+    "cost": lambda families, quick: measure_cost(families, turns=50 if quick else 600),
     "distance": lambda families, quick: measure_distance(families, switches=5 if quick else 20),
     "shares": lambda families, quick: measure_shares(families, requests=1_000 if quick else 20_000),
     "adoption": lambda families, quick: measure_adoption(families, times=1 if quick else 5),

@@ -135,15 +135,16 @@ class HaproxyProcess:
         return int(count) if found and count.isdigit() else None
 
     def await_master(self) -> None:
-        """Returns when no reload is under way that had begun before; at once where the master has no socket that we
-        may ask. While it reads its configuration, a map among it, it answers nobody or refuses."""
+        """Returns when no reload is under way that had begun before."""
+        wait_until(self.is_master_free, timeout_s=_MASTER_TIMEOUT_S, pause_s=_PAUSE_S)
+
+    def is_master_free(self) -> bool:
+        """True also where the master has no socket that we may ask. While it reads its configuration, a map among it,
+        it answers nobody or refuses. Blocks for 5 s at most."""
         path = self._find_master_socket()
-        if path and os.access(path, os.W_OK):
-            wait_until(
-                lambda: bool(self.ask_master("show proc", timeout_s=_MASTER_TIMEOUT_S)),
-                timeout_s=_MASTER_TIMEOUT_S,
-                pause_s=_PAUSE_S,
-            )
+        if not path or not os.access(path, os.W_OK):
+            return True
+        return bool(self.ask_master("show proc", timeout_s=_MASTER_TIMEOUT_S))
 
     def ask_master(self, command: str, *, timeout_s: float) -> str:
         """Empty where it has no socket or does not answer. Unlike a worker it keeps the connection for more."""

@@ -49,8 +49,9 @@ class Reloading:
             worker = self._process.read_worker_pid()
             if worker not in {None, old}:
                 return not (old and self._process.takes_new(old, port))
-            self.ask_again()
             refused = (self._process.read_failed_count() or 0) > failed_count
+            if not refused:
+                self.ask_again()
             return refused
 
         deadline_s = time.monotonic() + self._proxy.seen_timeout_s
@@ -61,9 +62,9 @@ class Reloading:
 
     def ask_again(self) -> None:
         """Where the worker or the route is still the old one: a reload that had begun before (of somebody else, or of
-        a switch that was broken off) may have swallowed ours. Asked at most once a second."""
-        if time.monotonic() - self._asked_at_s >= _AGAIN_AFTER_S:
-            self._process.await_master()
+        a switch that was broken off) may have swallowed ours. Asked at most once a second, and not while the master is
+        at work: a bind that is taken keeps it for two."""
+        if time.monotonic() - self._asked_at_s >= _AGAIN_AFTER_S and self._process.is_master_free():
             with suppress(ProcessLookupError, PermissionError):
                 self._ask()
         self._process.nudge()

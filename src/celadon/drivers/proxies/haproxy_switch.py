@@ -1,4 +1,8 @@
-"""A switch of HAProxy's: first the pointer, which whatever starts HAProxy reads, then the running process."""
+"""A switch of HAProxy's: first the pointer, which whatever starts HAProxy reads, then the running process.
+
+The pointer is made durable after the process has its command: a loss of power in between ends that process too, and
+what then starts reads the pointer, whichever of the two it is.
+"""
 
 import time
 from collections.abc import Callable
@@ -13,7 +17,15 @@ from celadon.drivers.proxies.hold import hold_configuration
 from celadon.drivers.proxies.look import wait_until
 from celadon.drivers.proxies.seen import say_at_rest, say_switched
 from celadon.host.layout import Layout
-from celadon.host.pointer import is_pointed, live_path, move_pointer, read_pointer, read_split
+from celadon.host.pointer import (
+    is_pointed,
+    keep_pointer,
+    live_path,
+    move_pointer,
+    read_pointer,
+    read_split,
+    turn_pointer,
+)
 from celadon.model.names import Slot
 from celadon.model.observed import WHOLE, Effect, Switched
 from celadon.model.settings import ProxySettings, SwitchWay
@@ -60,10 +72,11 @@ class Switching:
         if failed is not None:
             return failed
         reached("after_pointer")
-        if self._looks.is_refused():
-            return say_at_rest(to, moved_ms=(time.monotonic() - started_at_s) * 1000)
         refused = load()
         moved_at_s = time.monotonic()
+        failed = self._keep(to)
+        if failed is not None:
+            return failed
         if not refused:
             return self._say_seen(to, percent=percent, started_at_s=started_at_s, moved_at_s=moved_at_s)
         if not self._process.read_worker_pid() and wait_until(self._looks.is_refused, timeout_s=_ENDS_S):
@@ -74,10 +87,18 @@ class Switching:
         """None once the pointer names it."""
         try:
             if not is_pointed(self._pointer, to, percent=percent):
-                move_pointer(self._pointer, to, percent=percent)
+                turn_pointer(self._pointer, to, percent=percent)
         except OSError as error:
             effect = Effect.UNKNOWN if is_pointed(self._pointer, to, percent=percent) else Effect.NONE
             return Switched(to=to, seen=False, effect=effect, reason=f"the pointer could not be moved: {error}")
+        return None
+
+    def _keep(self, to: Slot) -> Switched | None:
+        """None once no loss of power can move the pointer back."""
+        try:
+            keep_pointer(self._pointer)
+        except OSError as error:
+            return Switched(to=to, seen=False, effect=Effect.UNKNOWN, reason=f"the pointer is not durable: {error}")
         return None
 
     def _say_seen(self, to: Slot, *, percent: int, started_at_s: float, moved_at_s: float) -> Switched:

@@ -8,3 +8,4 @@ PREVIEW_HEADER = "X-Celadon-Preview"
 PREVIEW_COOKIE = "celadon-preview"
 OURS = (LOOK_HEADER, SLOT_HEADER, RELEASE_HEADER, PREVIEW_HEADER)
 """Taken off every request before it goes to a slot."""
+OURS_BEGIN = "X-Celadon-"
