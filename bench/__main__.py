@@ -1,4 +1,4 @@
-"""`./run bench [switching|commands|proxies|obs1] [--quick]`: measure here, print tables. Needs root for nginx's `user`;
+"""`./run bench [commands|proxies|obs1] [--quick]`: measure here, print tables. Needs root for nginx's `user`;
 obs1 measures no machine but the rule of the window, and only when it is asked for: an hour or two (`--full`: days)."""
 
 import argparse
@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import commands, switching
+from bench import commands
 from bench.obs1 import report as obs1
 from bench.obs1.variants import JUDGES
 from bench.proxies import report
@@ -14,7 +14,7 @@ from bench.proxies import report
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./run bench")
-    parser.add_argument("part", nargs="?", choices=["switching", "commands", "proxies", "obs1"])
+    parser.add_argument("part", nargs="?", choices=["commands", "proxies", "obs1"])
     parser.add_argument("--quick", action="store_true", help="a tenth of the runs: shows the shape, not the figures")
     parser.add_argument(
         "--measure", action="append", choices=[*report.MEASURES], help="of proxies: this one; repeatable"
@@ -30,8 +30,6 @@ def main(words: list[str]) -> int:
     options = parser.parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     scale = 0.1 if options.quick else 1.0
-    if options.part in {None, "switching"}:
-        sys.stdout.write(switching.run(switches=int(200 * scale)) + "\n")
     if options.part in {None, "commands"}:
         sys.stdout.write(commands.run(rollbacks=int(20 * scale), deploys=int(50 * scale)) + "\n")
     if options.part in {None, "proxies"}:

@@ -9,7 +9,6 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,29 +36,6 @@ class Seen:
             if sent > decided_at and (until is None or at < until) and who not in {version, ""}
         ]
         return max(late, default=0.0) * 1000
-
-
-class Prober(Seen):
-    """A thread of this process."""
-
-    def __init__(self, address: tuple[str, int], site: str) -> None:
-        super().__init__()
-        self._address = address
-        self._site = site
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "Prober":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._done.is_set():
-            self.answers.append(ask(self._address, self._site))
 
 
 def ask(address: tuple[str, int], site: str) -> tuple[float, float, str]:

@@ -67,8 +67,9 @@ def write_page(page: Path, tables: Sequence[Table]) -> None:
 def describe_machine() -> str:
     system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     day = datetime.now(tz=UTC).date().isoformat()
+    kernel = platform.release().partition("-")[0]
     programs = ", ".join(filter(None, [_nginx(), _haproxy(), *map(_packaged, ("Caddy", "Traefik"))]))
-    return f"{day}: {os.cpu_count()} cores, {system}, Linux {platform.release()}, {programs}"
+    return f"{day}: {os.cpu_count()} cores, {system}, Linux {kernel}, {programs}"
 
 
 def _nginx() -> str:
