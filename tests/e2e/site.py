@@ -246,9 +246,19 @@ stop_timeout = "5s"
         self.stop_proxy()
         with having_turn(self.layout):  # whoever still commits the last change has ended
             pass
+        _end_apps_of(self.state)
         if self.state.is_mount():
             subprocess.run(["umount", "--lazy", self.state], check=True)
         shutil.rmtree(self.state)
+
+
+def _end_apps_of(state: Path) -> None:
+    """An ejected app serves on, as it should; nothing of ours knows it any more."""
+    mark = f"CELADON_SLOT_DIRECTORY={state}/".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in environment.read_bytes():
+                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 @contextlib.contextmanager
