@@ -252,6 +252,14 @@ class WindowSampled(_Event, frozen=True, kw_only=True, tag="window_sampled"):
     evidence: Evidence
 
 
+class WindowExtended(_Event, frozen=True, kw_only=True, tag="window_extended"):
+    """It ended with nobody knowing, and goes on until `window_s` since it was opened."""
+
+    window_s: float
+    reason: str
+    evidence: Evidence
+
+
 class VerdictReached(_Event, frozen=True, kw_only=True, tag="verdict_reached"):
     """The window, or the hold of a share, was decided."""
 
@@ -378,6 +386,7 @@ Event = (
     | SwitchFailed
     | WindowOpened
     | WindowSampled
+    | WindowExtended
     | VerdictReached
     | SiteAdopted
     | SiteEjected

@@ -7,8 +7,10 @@ exception `Died`, raised at a chosen point; nothing in the engine catches it.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 
+from celadon.app.compose import make_judge
 from celadon.contracts.control import Asked
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
@@ -40,12 +42,12 @@ from celadon.model.settings import (
     ObserveSettings,
     ProxyKind,
     ProxySettings,
+    ReadinessSettings,
     Settings,
     SourceSettings,
     SwitchSettings,
     WebSettings,
 )
-from celadon.observe.threshold import ThresholdJudge
 
 APP = AppName("shop")
 
@@ -114,6 +116,10 @@ class World:
     edited: list[Path] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
     die_at: int | None = None
+    shared_trouble: bool = False
+    control_count: int = 0
+    asked_on: list[tuple[Slot, ReadinessSettings]] = field(default_factory=list)
+    control_is_closed: bool = False
     on_wait: Callable[["World"], None] | None = None
 
     def pass_point(self, name: str) -> None:
@@ -155,10 +161,15 @@ class World:
             hooks=WorldHooks(self),
             clock=WorldClock(self),
             control=WorldControl(self),
-            make_judge=ThresholdJudge,
+            make_judge=make_judge,
+            ask_on=self._ask_on,
             reached=self.pass_point,
             find_edited=lambda: self.edited,
         )
+
+    def _ask_on(self, slot: Slot, readiness: ReadinessSettings) -> "WorldAsking":
+        self.asked_on.append((slot, readiness))
+        return WorldAsking(self, slot)
 
     def plan_deploy(self, release: int, *, operation: str, settings: Settings | None = None) -> Plan:
         live = self.route
@@ -297,18 +308,35 @@ class WorldProxy:
         return WorldTraffic(self.world)
 
 
+class WorldAsking:
+    """One question each time that answers are taken."""
+
+    def __init__(self, world: World, slot: Slot) -> None:
+        self.world = world
+        self.slot = slot
+
+    def take(self) -> Sequence[Answer]:
+        ok = self.world.runs(self.slot) and not self.world.shared_trouble
+        self.world.control_count += 1
+        return [Answer(ok=ok, latency_ms=1.0, reason="" if ok else "503")]
+
+    def close(self) -> None:
+        self.world.control_is_closed = True
+
+
 class WorldTraffic:
     """Ten requests a second to whatever is routed."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self._read_s = world.now_s
+        self._visitors = count()
         self.unreadable_count = 0
 
     def read(self) -> Sequence[Hit]:
-        count = int((self.world.now_s - self._read_s) * 10)
-        self._read_s += count / 10
-        return [self._hit(index) for index in range(count)]
+        hits_count = int((self.world.now_s - self._read_s) * 10)
+        self._read_s += hits_count / 10
+        return [self._hit(next(self._visitors)) for _ in range(hits_count)]
 
     def _hit(self, index: int) -> Hit:
         """With a split every second request is the other slot's, whatever the share."""

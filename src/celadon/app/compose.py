@@ -4,16 +4,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from msgspec.structs import replace
+
 from celadon.contracts.adoption import Adoption, SiteFinder
+from celadon.contracts.asking import Asking
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.journal import Journal
+from celadon.contracts.judge import Judge
 from celadon.contracts.proxy import Proxy
 from celadon.contracts.runner import Runner
 from celadon.deploy.run import Ports
 from celadon.host.checkpoint import reached
 from celadon.host.layout import Layout
 from celadon.model.names import Slot
-from celadon.model.settings import ProxyKind, RunnerKind, Settings
+from celadon.model.settings import JudgeKind, ObserveSettings, ProxyKind, ReadinessSettings, RunnerKind, Settings
 
 
 def _nginx(layout: Layout, settings: Settings) -> Proxy:
@@ -147,19 +151,34 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
     return AdoptedRunner(layout, runner) if read_adopted(layout) else runner
 
 
+def make_judge(settings: ObserveSettings, candidate: Slot) -> Judge:
+    from celadon.observe.rstar import RStarJudge
+    from celadon.observe.rule import make_rule
+    from celadon.observe.threshold import ThresholdJudge
+
+    if settings.judge is JudgeKind.THRESHOLDS:
+        return ThresholdJudge(settings, candidate)
+    return RStarJudge(make_rule(settings), candidate)
+
+
 def make_ports(
     layout: Layout, settings: Settings, *, journal: Journal, clock: Clock, control: Control, candidate: Slot
 ) -> Ports:
     from celadon.app.record import find_edited
     from celadon.drivers.hooks import ShellHooks
+    from celadon.drivers.probes.asking import ThreadAsking
     from celadon.drivers.probes.table import make_probe
     from celadon.drivers.releases.store import ReleaseStore
     from celadon.host.environment import read_env
     from celadon.host.sockets import KernelSockets
-    from celadon.observe.threshold import ThresholdJudge
 
     def read_candidate_env() -> Mapping[str, str]:
         return read_env(layout.slot(candidate) / "env")
+
+    def ask_on(slot: Slot, readiness: ReadinessSettings) -> Asking:
+        probe = make_probe(replace(settings, readiness=readiness), env=lambda: read_env(layout.slot(slot) / "env"))
+        interval_s, timeout_s = settings.observe.control_interval_s, readiness.max_latency_s
+        return ThreadAsking(probe, settings.web.address(slot), interval_s=interval_s, timeout_s=timeout_s)
 
     return Ports(
         proxy=make_proxy(layout, settings),
@@ -171,7 +190,8 @@ def make_ports(
         hooks=ShellHooks(settings, layout),
         clock=clock,
         control=control,
-        make_judge=ThresholdJudge,
+        make_judge=make_judge,
+        ask_on=ask_on,
         reached=reached,
         find_edited=lambda: find_edited(layout),
     )

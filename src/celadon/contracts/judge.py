@@ -5,7 +5,7 @@ from typing import Protocol
 
 from celadon.model.baseline import Baseline
 from celadon.model.observed import Answer, Hit, SlotView
-from celadon.model.verdict import Verdict
+from celadon.model.verdict import Evidence, Verdict
 
 
 class Judge(Protocol):
@@ -39,6 +39,11 @@ class Judge(Protocol):
         """The candidate's process as just observed."""
         ...
 
+    def evidence(self) -> Evidence:
+        """What was known at the last question. Decides nothing."""
+        ...
+
     def judge(self, *, elapsed_s: float, window_s: float) -> Verdict | None:
-        """None: keep watching. After `window_s` a verdict is always returned."""
+        """None: keep watching. After `window_s` a verdict is always returned. A later
+        question with a longer window may follow one that nobody could decide."""
         ...

@@ -1,20 +1,24 @@
 """Step 4: the window. Real traffic, the candidate's process and its readiness, until a verdict. Traffic: candidate."""
 
 from collections.abc import Sequence
+from contextlib import closing
 
+from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
-from celadon.events import VerdictReached, WindowOpened, WindowSampled
+from celadon.events import VerdictReached, WindowExtended, WindowOpened, WindowSampled
 from celadon.model.names import Slot
-from celadon.model.observed import WHOLE, Answer, Hit, SlotView
+from celadon.model.observed import WHOLE, Hit
 from celadon.model.plan import Request
-from celadon.model.settings import BlessMode
+from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
 from celadon.model.verdict import Evidence, Judgement, Verdict
 
 SAMPLE_EVERY_S = 1.0
+_FIRST_TIMES = 2
+"""A first deploy has nothing to compare with: its window is so many times as long."""
 
 
 def observe(run: Run) -> Result:
@@ -29,52 +33,84 @@ def observe(run: Run) -> Result:
 
 
 def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
-    """`percent` of the traffic goes to the candidate. OK: healthy, or a person asked to finalize. Blocks for `window_s`
-    unless something is decided earlier."""
+    """`percent` of the traffic goes to the candidate. OK: healthy, or a person asked to finalize. Blocks for
+    `window_s`, or for as long as the settings let a window go on, unless something is decided earlier."""
     traffic = run.ports.proxy.traffic()
     try:
-        return _watch(run, traffic, window_s=window_s, percent=percent)
+        with closing(_ask_old_slot(run)) as control:
+            return _watch(run, traffic, control, window_s=window_s, percent=percent)
     finally:
         traffic.close()
 
 
-def _watch(run: Run, traffic: Traffic, *, window_s: float, percent: int) -> Result:
+def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, percent: int) -> Result:
     settings, clock = run.plan.settings.observe, run.ports.clock
     judge = run.ports.make_judge(settings, run.plan.candidate)
     judge.take_share(percent)
+    whole = percent == WHOLE
+    length = _Length(run, window_s, goes_on=whole)
     run.note(
         WindowOpened(
             percent=percent,
-            window_s=window_s,
+            window_s=length.window_s,
             max_error_rate=settings.max_error_rate,
             min_requests_count=settings.min_requests_count,
         )
     )
     run.ports.reached("window_recorded")
-    sampler = _Sampler(run, began_s=clock.now_s(), window_s=window_s, percent=percent)
+    sampler = _Sampler(run, began_s=clock.now_s())
     while True:
         if run.asked(Request.ABORT):
             return Result.ABORTED
         if run.asked(Request.FINALIZE):
             run.finalize_is_asked = True
             return Result.OK
-        _feed(run, judge, traffic, sampler)
+        _feed(run, judge, traffic, control, sampler)
         elapsed_s = clock.now_s() - sampler.began_s
-        verdict = judge.judge(elapsed_s=elapsed_s, window_s=window_s)
-        if verdict is not None:
-            return _conclude(run, verdict, whole=percent == WHOLE)
-        sampler.sample(elapsed_s)
+        verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
+        if verdict is not None and not length.extend(verdict, elapsed_s=elapsed_s):
+            return _conclude(run, verdict, whole=whole)
+        sampler.sample(judge.evidence(), elapsed_s=elapsed_s, window_s=length.window_s)
         run.ports.reached("mid_window")
-        clock.wait(max(0.0, min(settings.interval_s, window_s - elapsed_s)))
+        clock.wait(max(0.0, min(settings.interval_s, length.window_s - elapsed_s)))
 
 
-def _feed(run: Run, judge: Judge, traffic: Traffic, sampler: "_Sampler") -> None:
+def _ask_old_slot(run: Run) -> Asking:
+    """By its own release's readiness: the candidate's may ask for what only the candidate has."""
+    old, settings = run.plan.live_release, run.plan.settings.observe
+    if run.plan.live is None or old is None or settings.judge is JudgeKind.THRESHOLDS:
+        return NoAsking()
+    return run.ports.ask_on(run.plan.live, run.ports.releases.read(old).manifest.settings.readiness)
+
+
+class _Length:
+    """How long a window is. One that nobody can decide goes on, by as much as it had at first, up to its maximum."""
+
+    def __init__(self, run: Run, window_s: float, *, goes_on: bool) -> None:
+        settings = run.plan.settings.observe
+        is_first = run.plan.live is None and settings.judge is JudgeKind.EVIDENCE
+        self._run = run
+        self._opened_s = self.window_s = window_s * (_FIRST_TIMES if is_first else 1)
+        self._longest_s = max(self.window_s, settings.max_window_s or 0.0) if goes_on else self.window_s
+
+    def extend(self, verdict: Verdict, *, elapsed_s: float) -> bool:
+        undecided = verdict.judgement in {Judgement.UNDECIDED, Judgement.AMBIENT}
+        if not undecided or elapsed_s >= self._longest_s or not self._opened_s:
+            return False
+        self.window_s = min(elapsed_s + self._opened_s, self._longest_s)
+        self._run.note(WindowExtended(window_s=self.window_s, reason=verdict.reason, evidence=verdict.evidence))
+        return True
+
+
+def _feed(run: Run, judge: Judge, traffic: Traffic, control: Asking, sampler: "_Sampler") -> None:
     answer, view = ask_slot(run, run.plan.candidate)
     hits = traffic.read()
+    for asked in control.take():
+        judge.take_control(asked)
     judge.take_process(view)
     judge.take_probe(answer)
     judge.take_traffic(hits)
-    sampler.add(hits, answer=answer, view=view)
+    sampler.add(hits)
 
 
 def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
@@ -88,38 +124,40 @@ def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
             run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command="celadon logs")
             return Result.BREACH
         case Judgement.UNDECIDED | Judgement.AMBIENT:
-            if whole:
-                run.blame(verdict.reason, code="undecided", next_command="celadon finalize  # or: celadon rollback")
-            return Result.UNDECIDED
+            return _leave_undecided(run, verdict) if whole else Result.UNDECIDED
         case Judgement.HEALTHY:
             return Result.OK
 
 
-class _Sampler:
-    """Counts between two samples, and since the window opened. For people; it decides nothing."""
+def _leave_undecided(run: Run, verdict: Verdict) -> Result:
+    match run.plan.settings.observe.on_undecided:
+        case OnUndecided.BLESS:
+            return Result.OK
+        case OnUndecided.ROLLBACK:
+            run.blame(f"undecided: {verdict.reason}", code="undecided", next_command="celadon logs")
+            return Result.BREACH
+        case OnUndecided.HOLD:
+            run.blame(verdict.reason, code="undecided", next_command="celadon finalize  # or: celadon rollback")
+            return Result.UNDECIDED
 
-    def __init__(self, run: Run, *, began_s: float, window_s: float, percent: int) -> None:
+
+class _Sampler:
+    """Counts requests between two samples, and the old slot's failures since the window opened. For people."""
+
+    def __init__(self, run: Run, *, began_s: float) -> None:
         self.began_s = began_s
-        self._window_s = window_s
-        self._percent = percent
         self._run = run
         self._sampled_s = 0.0
         self._since = dict.fromkeys(Slot, 0)
-        self._requests = dict.fromkeys(Slot, 0)
-        self._failed = dict.fromkeys(Slot, 0)
-        self._probes_count = self._probes_failed_count = self._restarts_count = 0
+        self._old_failed_count = 0
 
-    def add(self, hits: Sequence[Hit], *, answer: Answer, view: SlotView) -> None:
+    def add(self, hits: Sequence[Hit]) -> None:
         for hit in hits:
             if hit.slot is not None and not hit.look:
                 self._since[hit.slot] += 1
-                self._requests[hit.slot] += 1
-                self._failed[hit.slot] += hit.failed
-        self._probes_count += 1
-        self._probes_failed_count += not answer.ok
-        self._restarts_count = view.restarts_count
+                self._old_failed_count += hit.failed and hit.slot is not self._run.plan.candidate
 
-    def sample(self, elapsed_s: float) -> None:
+    def sample(self, evidence: Evidence, *, elapsed_s: float, window_s: float) -> None:
         span_s = elapsed_s - self._sampled_s
         if span_s < SAMPLE_EVERY_S:
             return
@@ -127,19 +165,11 @@ class _Sampler:
         self._run.note(
             WindowSampled(
                 elapsed_s=elapsed_s,
-                window_s=self._window_s,
+                window_s=window_s,
                 candidate_requests_per_s=self._since[candidate] / span_s,
                 old_requests_per_s=self._since[old] / span_s,
-                old_failed_count=self._failed[old],
-                evidence=Evidence(
-                    requests_count=self._requests[candidate],
-                    failed_count=self._failed[candidate],
-                    probes_count=self._probes_count,
-                    probes_failed_count=self._probes_failed_count,
-                    restarts_count=self._restarts_count,
-                    percent=self._percent,
-                    elapsed_s=elapsed_s,
-                ),
+                old_failed_count=self._old_failed_count,
+                evidence=evidence,
             )
         )
         self._sampled_s = elapsed_s

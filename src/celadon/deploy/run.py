@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from celadon.contracts.asking import Asking
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.hooks import Hooks
 from celadon.contracts.journal import Journal
@@ -19,13 +20,14 @@ from celadon.model.errors import JournalError, StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import Plan, Request
 from celadon.model.release import Release
-from celadon.model.settings import ObserveSettings
+from celadon.model.settings import ObserveSettings, ReadinessSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Everything outside the engine. `reached` is told every named point that is passed; a test may end
-    the process there. `find_edited` names files that we wrote for the proxy and that were edited by hand since."""
+    the process there. `ask_on` goes on asking a slot the readiness question until it is closed. `find_edited` names
+    files that we wrote for the proxy and that were edited by hand since."""
 
     proxy: Proxy
     runner: Runner
@@ -37,6 +39,7 @@ class Ports:
     clock: Clock
     control: Control
     make_judge: Callable[[ObserveSettings, Slot], Judge]
+    ask_on: Callable[[Slot, ReadinessSettings], Asking]
     reached: Callable[[str], None]
     find_edited: Callable[[], Sequence[Path]]
 

@@ -52,6 +52,21 @@ class BlessMode(StrEnum):
     MANUAL = "manual"
 
 
+class JudgeKind(StrEnum):
+    """EVIDENCE weighs what users, journeys and the old slot show (rule R*); THRESHOLDS are the plain limits alone."""
+
+    EVIDENCE = "evidence"
+    THRESHOLDS = "thresholds"
+
+
+class OnUndecided(StrEnum):
+    """What follows a window that ends with nobody knowing. HOLD: the old slot stays hot and a person decides."""
+
+    HOLD = "hold"
+    BLESS = "bless"
+    ROLLBACK = "rollback"
+
+
 class SourceSettings(Struct, frozen=True, kw_only=True):
     """`path` is absolute. `exclude` are glob patterns, matched on the path inside the source."""
 
@@ -161,9 +176,22 @@ class ProxySettings(Struct, frozen=True, kw_only=True):
 
 class ObserveSettings(Struct, frozen=True, kw_only=True):
     """`max_error_rate` is the share of 5xx in the window that counts as a breach, judged only from
-    `min_requests_count` requests on."""
+    `min_requests_count` requests on.
 
+    The rest is of the judge EVIDENCE, but for `on_undecided`: `slo` the promised share of good answers (0.999),
+    `max_p95_s` and `max_p99_s` limits of the latency, `min_window_s` when a release may be blessed before `window_s` is
+    over, `max_window_s` up to when an undecided window goes on, `control_interval_s` between two questions to the old
+    slot. None: not set; of `max_window_s`: it does not go on."""
+
+    judge: JudgeKind = JudgeKind.THRESHOLDS
     window_s: float = 60.0
+    min_window_s: float | None = None
+    max_window_s: float | None = None
+    on_undecided: OnUndecided = OnUndecided.HOLD
+    slo: float | None = None
+    max_p95_s: float | None = None
+    max_p99_s: float | None = None
+    control_interval_s: float = 0.2
     interval_s: float = 0.25
     max_error_rate: float = 0.01
     min_requests_count: int = 20

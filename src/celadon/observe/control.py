@@ -28,6 +28,7 @@ _SPARE: Final = 1.0
 RECENT_S: Final = 120.0
 _RECENT_LIMIT: Final = 5_000
 _RECENT_ENOUGH: Final = 20
+_DOWN_FROM = 3
 
 # z of a one-sided bound
 Z_90: Final = 1.2815515655446004
@@ -172,8 +173,10 @@ class Recent:
             self._forget()
 
     def fails_above(self, rate: float) -> bool:
-        """False where it was hardly asked."""
-        return len(self._seen) >= _RECENT_ENOUGH and self._failed_count > rate * len(self._seen)
+        """False where it was hardly asked, but for an old slot that has not answered well once."""
+        count = len(self._seen)
+        is_down = self._failed_count == count >= _DOWN_FROM
+        return is_down or (count >= _RECENT_ENOUGH and self._failed_count > rate * count)
 
     def _forget(self) -> None:
         self._failed_count -= self._seen.popleft()[1]

@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from celadon.model.settings import ObserveSettings
+
 ALPHA_ERR: Final = 0.008
 ALPHA_LAT: Final = 0.002
 ALPHA_CONTROL: Final = 0.05
@@ -52,3 +54,20 @@ class Rule(Struct, frozen=True, kw_only=True):
     @property
     def healthy_bound(self) -> float:
         return min(self.healthy_below, self.max_error_rate or self.healthy_below)
+
+
+def make_rule(settings: ObserveSettings, *, journeys: bool = False) -> Rule:
+    return Rule(
+        slo=settings.slo,
+        max_error_rate=settings.max_error_rate,
+        max_p95_ms=_ms(settings.max_p95_s),
+        max_p99_ms=_ms(settings.max_p99_s),
+        min_requests_count=settings.min_requests_count,
+        readiness_failures_count=settings.readiness_failures_count,
+        journeys=journeys,
+        min_window_s=settings.min_window_s,
+    )
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000

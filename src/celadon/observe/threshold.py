@@ -22,6 +22,7 @@ class ThresholdJudge:
         self._probes_count = self._probes_failed_count = self._failed_in_a_row_count = 0
         self._restarts_count = 0
         self._percent = 100
+        self._elapsed_s = self._window_s = 0.0
         self._last_no = ""
         self._process_fault = ""
 
@@ -61,7 +62,8 @@ class ThresholdJudge:
             self._process_fault = f"the candidate was restarted {view.restarts_count} times"
 
     def judge(self, *, elapsed_s: float, window_s: float) -> Verdict | None:
-        evidence = self._evidence(elapsed_s)
+        self._elapsed_s, self._window_s = elapsed_s, window_s
+        evidence = self.evidence()
         breach = self._find_breach()
         if breach is not None:
             rule, reason = breach
@@ -99,7 +101,7 @@ class ThresholdJudge:
         )
         return Verdict(judgement=Judgement.UNDECIDED, rule="evidence", reason=reason, evidence=evidence)
 
-    def _evidence(self, elapsed_s: float) -> Evidence:
+    def evidence(self) -> Evidence:
         return Evidence(
             requests_count=self._requests_count,
             failed_count=self._failed_count,
@@ -107,5 +109,6 @@ class ThresholdJudge:
             probes_failed_count=self._probes_failed_count,
             restarts_count=self._restarts_count,
             percent=self._percent,
-            elapsed_s=elapsed_s,
+            elapsed_s=self._elapsed_s,
+            window_s=self._window_s,
         )

@@ -33,12 +33,14 @@ from celadon.events import (
     SwitchFailed,
     SwitchSeen,
     VerdictReached,
+    WindowExtended,
     WindowOpened,
     WindowSampled,
 )
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import FindingLevel
 from celadon.model.plan import OperationKind, Outcome
+from celadon.model.verdict import Evidence
 
 _MIB = 1024 * 1024
 _REPAIRS = {
@@ -105,7 +107,10 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return (
                 f"  {elapsed_s:5.1f} of {window_s:g} s  {rate:7.1f} requests/s  {evidence.requests_count} requests, "
                 f"{evidence.failed_count} failed  {evidence.probes_count} probes, {evidence.probes_failed_count} failed"
+                f"{_weigh(evidence)}"
             )
+        case WindowExtended(window_s=window_s, reason=reason):
+            return f"  not decided yet, watching until {window_s:g} s: {reason}"
         case VerdictReached(judgement=judgement, rule=rule, reason=reason):
             return f"  {judgement} by {rule}: {reason}"
         case SiteAdopted(slot=slot, release=release, wheres=wheres, unit=unit):
@@ -200,3 +205,12 @@ def _count(number: int, thing: str) -> str:
 
 def _label(release: ReleaseNumber | None) -> str:
     return f"r{release}" if release is not None else "?"
+
+
+def _weigh(evidence: Evidence) -> str:
+    """Nothing where thresholds judge."""
+    if not evidence.error_evidence_asked:
+        return ""
+    errors = max(evidence.user_evidence, evidence.journey_evidence)
+    control = f"  old slot: {evidence.control_failed_count} of {evidence.control_count} failed"
+    return f"  evidence {errors:.3g} of {evidence.error_evidence_asked:g}{control if evidence.control_count else ''}"

@@ -1,0 +1,27 @@
+"""Questions that go on by themselves while the engine does something else."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from celadon.model.observed import Answer
+
+
+class Asking(Protocol):
+    """Began when it was made; asks one slot again and again until it is closed."""
+
+    def take(self) -> Sequence[Answer]:
+        """Every answer since the last call, in order. Never blocks."""
+        ...
+
+    def close(self) -> None:
+        """Blocks for the question under way at most."""
+        ...
+
+
+class NoAsking:
+    """Where there is nobody to ask."""
+
+    def take(self) -> Sequence[Answer]:
+        return ()
+
+    def close(self) -> None: ...

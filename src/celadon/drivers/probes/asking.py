@@ -1,0 +1,39 @@
+"""Asking a slot in a thread of its own: a slot that hangs must not hold up whoever watches the other one."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from threading import Event, Thread
+
+from celadon.contracts.probe import Probe
+from celadon.model.address import Address
+from celadon.model.observed import Answer
+
+_KEPT_COUNT = 10_000
+
+
+class ThreadAsking:
+    """Implements contracts.asking.Asking. Every `interval_s`, or as soon as a slower answer is there."""
+
+    def __init__(self, probe: Probe, address: Address, *, interval_s: float, timeout_s: float) -> None:
+        self._probe = probe
+        self._address = address
+        self._interval_s = interval_s
+        self._timeout_s = timeout_s
+        self._answers: deque[Answer] = deque(maxlen=_KEPT_COUNT)
+        self._closed = Event()
+        self._thread = Thread(target=self._ask, name="asking", daemon=True)
+        self._thread.start()
+
+    def take(self) -> Sequence[Answer]:
+        return [self._answers.popleft() for _ in range(len(self._answers))]
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join(self._timeout_s + self._interval_s)
+
+    def _ask(self) -> None:
+        while not self._closed.is_set():
+            due_s = time.monotonic() + self._interval_s
+            self._answers.append(self._probe.ask(self._address, timeout_s=self._timeout_s))
+            self._closed.wait(max(0.0, due_s - time.monotonic()))

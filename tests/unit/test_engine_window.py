@@ -1,0 +1,104 @@
+"""The window by evidence: the old slot asked all through it, how long it is, and what follows when nobody knows."""
+
+import pytest
+from msgspec.structs import replace
+
+from celadon.events import VerdictReached, WindowExtended, WindowOpened, WindowSampled
+from celadon.model.names import Slot
+from celadon.model.plan import Outcome
+from celadon.model.settings import JudgeKind, ObserveSettings, OnUndecided, Settings
+from celadon.model.verdict import Judgement
+from tests.fakes.world import Nature, World, make_settings
+
+
+def by_evidence(**more: object) -> Settings:
+    observe = ObserveSettings(judge=JudgeKind.EVIDENCE, **({"window_s": 20.0, "max_error_rate": 0.05} | more))  # type: ignore[arg-type]
+    return replace(make_settings(), observe=observe)
+
+
+@pytest.fixture
+def world() -> World:
+    """r1 is live, in blue."""
+    world = World()
+    assert world.deploy(1) is Outcome.DONE
+    return world
+
+
+def bodies(world: World, kind: type) -> list[object]:
+    return [entry.body for entry in world.entries if isinstance(entry.body, kind)]
+
+
+def test_a_good_release_is_blessed_on_the_evidence_of_its_users(world: World) -> None:
+    assert world.deploy(2, settings=by_evidence()) is Outcome.DONE
+    verdict = bodies(world, VerdictReached)[-1]
+    assert isinstance(verdict, VerdictReached)
+    assert verdict.judgement is Judgement.HEALTHY
+    assert verdict.evidence.units_count >= 59
+    assert verdict.evidence.control_count > 0
+
+
+def test_the_old_slot_is_asked_all_through_the_window_and_no_longer(world: World) -> None:
+    world.deploy(2, settings=by_evidence(window_s=10.0))
+    sampled = [body.evidence.control_count for body in bodies(world, WindowSampled) if isinstance(body, WindowSampled)]
+    late = sampled[-1]
+    assert late >= 9 * world.control_count // 10 > 0
+    assert world.control_is_closed
+
+
+def test_a_release_that_fails_is_taken_back_while_the_old_slot_is_well(world: World) -> None:
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    assert world.deploy(2, settings=by_evidence()) is Outcome.ROLLED_BACK
+    assert world.route is Slot.BLUE
+    assert world.now_s < 10.0
+
+
+def test_trouble_that_the_old_slot_shares_brings_nothing_back(world: World) -> None:
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    world.shared_trouble = True
+    assert world.deploy(2, settings=by_evidence()) is Outcome.UNBLESSED
+    verdict = bodies(world, VerdictReached)[-1]
+    assert isinstance(verdict, VerdictReached)
+    assert verdict.judgement is Judgement.AMBIENT
+    assert world.runs(Slot.BLUE)
+
+
+def test_a_window_that_nobody_can_decide_goes_on_up_to_its_maximum(world: World) -> None:
+    """Three times five seconds, the last cut off at twelve."""
+    outcome = world.deploy(2, settings=by_evidence(window_s=5.0, max_window_s=12.0, max_error_rate=0.0001))
+    extended = [body.window_s for body in bodies(world, WindowExtended) if isinstance(body, WindowExtended)]
+    assert outcome is Outcome.UNBLESSED
+    assert extended == pytest.approx([10.0, 12.0], abs=0.5)
+
+
+def test_a_window_that_is_decided_does_not_go_on(world: World) -> None:
+    assert world.deploy(2, settings=by_evidence(max_window_s=3600.0)) is Outcome.DONE
+    assert bodies(world, WindowExtended) == []
+
+
+@pytest.mark.parametrize(
+    ("then", "outcome", "route"),
+    [
+        (OnUndecided.HOLD, Outcome.UNBLESSED, Slot.GREEN),
+        (OnUndecided.BLESS, Outcome.DONE, Slot.GREEN),
+        (OnUndecided.ROLLBACK, Outcome.ROLLED_BACK, Slot.BLUE),
+    ],
+)
+def test_what_follows_when_nobody_knows_is_set(world: World, then: OnUndecided, outcome: Outcome, route: Slot) -> None:
+    settings = by_evidence(window_s=2.0, on_undecided=then, max_error_rate=0.0001)
+    assert world.deploy(2, settings=settings) is outcome
+    assert world.route is route
+
+
+def test_a_first_deploy_has_nothing_to_compare_with_and_is_watched_twice_as_long() -> None:
+    world = World()
+    world.deploy(1, settings=by_evidence(window_s=10.0))
+    [opened] = bodies(world, WindowOpened)
+    assert isinstance(opened, WindowOpened)
+    assert (opened.window_s, world.control_count) == (20.0, 0)
+
+
+def test_the_old_slot_is_asked_what_its_own_release_answers(world: World) -> None:
+    """A path that only the candidate has would make the old slot look sick."""
+    settings = by_evidence(window_s=1.0)
+    world.deploy(2, settings=replace(settings, readiness=replace(settings.readiness, path="/new")))
+    assert [(slot, readiness.path) for slot, readiness in world.asked_on] == [(Slot.BLUE, "/")]
