@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.events import VerdictReached, WindowExtended, WindowOpened, WindowSampled
-from celadon.model.names import Slot
+from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import Outcome
 from celadon.model.settings import JudgeKind, ObserveSettings, OnUndecided, Settings
 from celadon.model.verdict import Judgement
@@ -102,3 +102,15 @@ def test_the_old_slot_is_asked_what_its_own_release_answers(world: World) -> Non
     settings = by_evidence(window_s=1.0)
     world.deploy(2, settings=replace(settings, readiness=replace(settings.readiness, path="/new")))
     assert [(slot, readiness.path) for slot, readiness in world.asked_on] == [(Slot.BLUE, "/")]
+
+
+def test_an_old_release_that_cannot_be_read_is_not_asked_and_brings_nothing_back(world: World) -> None:
+    world.on_wait = lambda world: world.whole.discard(ReleaseNumber(1))
+    assert world.deploy(2, settings=by_evidence()) is Outcome.DONE
+    assert world.control_count == 0
+
+
+def test_shared_trouble_is_not_blessed_by_itself(world: World) -> None:
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    world.shared_trouble = True
+    assert world.deploy(2, settings=by_evidence(on_undecided=OnUndecided.BLESS)) is Outcome.UNBLESSED

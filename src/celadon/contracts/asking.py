@@ -14,7 +14,7 @@ class Asking(Protocol):
         ...
 
     def close(self) -> None:
-        """Blocks for the question under way at most."""
+        """Never blocks: a verdict must not wait for a slot that hangs. The question under way ends by itself."""
         ...
 
 

@@ -10,9 +10,10 @@ from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
 from celadon.events import VerdictReached, WindowExtended, WindowOpened, WindowSampled
+from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.observed import WHOLE, Hit
-from celadon.model.plan import Request
+from celadon.model.plan import OperationKind, Request
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
 from celadon.model.verdict import Evidence, Judgement, Verdict
 
@@ -76,11 +77,16 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
 
 
 def _ask_old_slot(run: Run) -> Asking:
-    """By its own release's readiness: the candidate's may ask for what only the candidate has."""
+    """By its own release's readiness: the candidate's may ask for what only the candidate has. A release that cannot be
+    read is not asked, which is no reason to go back."""
     old, settings = run.plan.live_release, run.plan.settings.observe
     if run.plan.live is None or old is None or settings.judge is JudgeKind.THRESHOLDS:
         return NoAsking()
-    return run.ports.ask_on(run.plan.live, run.ports.releases.read(old).manifest.settings.readiness)
+    try:
+        readiness = run.ports.releases.read(old).manifest.settings.readiness
+    except StepError:
+        return NoAsking()
+    return run.ports.ask_on(run.plan.live, readiness)
 
 
 class _Length:
@@ -130,13 +136,14 @@ def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
 
 
 def _leave_undecided(run: Run, verdict: Verdict) -> Result:
+    """Trouble that both slots have is never blessed by itself, and nobody who goes back is sent forth again."""
     match run.plan.settings.observe.on_undecided:
-        case OnUndecided.BLESS:
+        case OnUndecided.BLESS if verdict.judgement is Judgement.UNDECIDED:
             return Result.OK
-        case OnUndecided.ROLLBACK:
+        case OnUndecided.ROLLBACK if run.plan.kind is OperationKind.DEPLOY:
             run.blame(f"undecided: {verdict.reason}", code="undecided", next_command="celadon logs")
             return Result.BREACH
-        case OnUndecided.HOLD:
+        case _:
             run.blame(verdict.reason, code="undecided", next_command="celadon finalize  # or: celadon rollback")
             return Result.UNDECIDED
 

@@ -30,7 +30,6 @@ class ThreadAsking:
 
     def close(self) -> None:
         self._closed.set()
-        self._thread.join(self._timeout_s + self._interval_s)
 
     def _ask(self) -> None:
         while not self._closed.is_set():
