@@ -51,7 +51,8 @@ def test_every_answer_is_taken_once(probe: GatedProbe) -> None:
     asking = ThreadAsking(probe, SLOT, interval_s=0.01, timeout_s=1.0)
     answers = wait_for_count(asking, 5)
     asking.close()
-    answers += wait_for_count(asking, probe.asked_count - len(answers))
+    time.sleep(0.2)  # the question under way ends by itself
+    answers += asking.take()
     assert len(answers) == probe.asked_count >= 5
     assert all(answer.ok for answer in answers)
 

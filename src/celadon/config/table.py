@@ -109,7 +109,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("switch.steps", kind.list_of(kind.SHARE), _SWITCH.steps, 'Shares of the traffic that the candidate gets one after the other, as `["5%", "25%", "100%"]`. The last is 100%.'),
     _setting("switch.hold", kind.duration(0.1), _SWITCH.hold_s, "How long each share below 100% is watched before the next."),
     _setting("observe.window", kind.duration(), _OBSERVE.window_s, "How long real traffic is watched before the bless."),
-    _setting("observe.judge", kind.choice(JudgeKind), _OBSERVE.judge, "`evidence` weighs what users and the old slot show against what the app usually does; `thresholds` are the plain limits alone."),
+    _setting("observe.judge", kind.choice(JudgeKind), _OBSERVE.judge, "`evidence` weighs what users show against what the old slot does meanwhile; `thresholds` are the plain limits alone."),
     _setting("observe.min_window", kind.duration(), None, "With `evidence`: a release that is shown to be healthy is blessed from then on. Default: at the end of the window."),
     _setting("observe.max_window", kind.duration(), None, "A window that ends undecided goes on up to this long. Default: it does not."),
     _setting("observe.on_undecided", kind.choice(OnUndecided), _OBSERVE.on_undecided, "When nobody knows at the end: `hold` keeps the old slot hot and asks a person, `bless`, or `rollback`."),
