@@ -43,14 +43,14 @@ def _prepare_nginx_reload(stand: Stand) -> Callable[[Slot], None]:
 def _prepare_caddy_reload(stand: Stand) -> Callable[[Slot], None]:
     """The routes that the driver wrote for each slot, put back by hand."""
     proxy = stand.settings.proxy
-    snippet = Path(proxy.directory) / f"{stand.settings.app}.route"
+    route = Path(proxy.directory) / f"{stand.settings.app}.route"
     texts = {}
     for slot in (Slot.GREEN, Slot.BLUE):
         stand.switch(slot)
-        texts[slot] = snippet.read_text()
+        texts[slot] = route.read_text()
 
     def move(to: Slot) -> None:
-        write_atomic(snippet, texts[to])
+        write_atomic(route, texts[to])
         reloaded = reload(proxy)
         if not reloaded.ok:
             raise StandError(reloaded.output)

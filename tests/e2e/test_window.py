@@ -1,6 +1,5 @@
 """The window by evidence, with a real proxy and visitors from many addresses."""
 
-import http.client
 import itertools
 import threading
 from collections import Counter
@@ -10,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.single_visit import make_clients, visit_as
 from tests.e2e.site import Site, open_site
 from tests.e2e.site_proxies import NGINX
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 
-_ADDRESSES = [f"127.0.{third}.{fourth}" for third in (1, 2) for fourth in range(1, 201)]
+_CLIENTS_COUNT = 400
 _THREADS = 4
 
 
@@ -33,11 +33,11 @@ def visitors(site: Site) -> Iterator[Counter[int]]:
     """Each request comes from the next address. Statuses, counted; 0 is no answer."""
     counts: Counter[int] = Counter()
     over = threading.Event()
-    addresses = itertools.cycle(_ADDRESSES)
+    clients = itertools.cycle(make_clients(_CLIENTS_COUNT))
 
     def come() -> None:
         while not over.wait(0.01):
-            counts[_ask(site.port, next(addresses))] += 1
+            counts[_ask(site.port, next(clients))] += 1
 
     threads = [threading.Thread(target=come) for _ in range(_THREADS)]
     for thread in threads:
@@ -50,15 +50,11 @@ def visitors(site: Site) -> Iterator[Counter[int]]:
             thread.join()
 
 
-def _ask(port: int, source: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=(source, 0))
+def _ask(port: int, client: str) -> int:
     try:
-        connection.request("GET", "/", headers={"Host": "shop.example"})
-        return connection.getresponse().status
-    except OSError:
+        return visit_as(port, client=client)[0]
+    except (OSError, IndexError):
         return 0
-    finally:
-        connection.close()
 
 
 def test_a_release_that_fails_one_page_in_three_is_taken_back_in_seconds(site: Site) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
-from celadon.app.compose import make_judge
+from celadon.app.compose import JUDGES
 from celadon.contracts.control import Asked
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
@@ -50,6 +51,7 @@ from celadon.model.settings import (
 )
 
 APP = AppName("shop")
+_Event = TypeVar("_Event")
 
 
 class Died(BaseException):
@@ -79,6 +81,10 @@ def make_settings(
         switch=SwitchSettings(steps=steps, hold_s=1.5),
         observe=ObserveSettings(window_s=window_s, bless=bless, min_requests_count=5),
     )
+
+
+def events_of(world: "World", kind: type[_Event]) -> list[_Event]:
+    return [entry.body for entry in world.entries if isinstance(entry.body, kind)]
 
 
 @dataclass
@@ -161,7 +167,7 @@ class World:
             hooks=WorldHooks(self),
             clock=WorldClock(self),
             control=WorldControl(self),
-            make_judge=make_judge,
+            make_judge=lambda settings, candidate: JUDGES[settings.judge]()(settings, candidate),
             ask_on=self._ask_on,
             reached=self.pass_point,
             find_edited=lambda: self.edited,

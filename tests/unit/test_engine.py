@@ -1,7 +1,5 @@
 """The five steps over a machine in memory: what is promised of traffic, slots and the record."""
 
-from typing import TypeVar
-
 import pytest
 from msgspec.structs import replace
 
@@ -22,19 +20,13 @@ from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import Outcome
 from celadon.model.release import Fate
 from celadon.model.settings import BlessMode
-from tests.fakes.world import Nature, World, ask_abort, make_settings
-
-T = TypeVar("T")
+from tests.fakes.world import Nature, World, ask_abort, events_of, make_settings
 
 
 def with_r1() -> World:
     world = World()
     assert world.deploy(1) is Outcome.DONE
     return world
-
-
-def events_of(world: World, kind: type[T]) -> list[T]:
-    return [entry.body for entry in world.entries if isinstance(entry.body, kind)]
 
 
 def index_of(world: World, kind: type[Event]) -> int:

@@ -1,7 +1,6 @@
 """A candidate that gets the traffic by steps: what is promised of each."""
 
 import contextlib
-from typing import TypeVar
 
 import pytest
 
@@ -11,9 +10,8 @@ from celadon.model.errors import StepError
 from celadon.model.names import OperationId, ReleaseNumber, Slot
 from celadon.model.observed import RouteView, Split
 from celadon.model.plan import OperationKind, Outcome, Plan
-from tests.fakes.world import APP, Died, Nature, World, ask_abort, ask_finalize, make_settings
+from tests.fakes.world import APP, Died, Nature, World, ask_abort, ask_finalize, events_of, make_settings
 
-T = TypeVar("T")
 BY_STEPS = make_settings(steps=(5, 25, 100))
 
 
@@ -22,10 +20,6 @@ def with_r1() -> World:
     assert world.deploy(1) is Outcome.DONE
     world.entries.clear()
     return world
-
-
-def events_of(world: World, kind: type[T]) -> list[T]:
-    return [entry.body for entry in world.entries if isinstance(entry.body, kind)]
 
 
 def percents_of(world: World) -> list[int]:

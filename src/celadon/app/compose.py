@@ -109,6 +109,22 @@ def _systemd(layout: Layout, settings: Settings) -> Runner:
     return SystemdRunner(layout, settings)
 
 
+_MakeJudge = Callable[[ObserveSettings, Slot], Judge]
+
+
+def _thresholds() -> _MakeJudge:
+    from celadon.observe.threshold import ThresholdJudge
+
+    return ThresholdJudge
+
+
+def _evidence() -> _MakeJudge:
+    from celadon.observe.rstar import RStarJudge
+    from celadon.observe.rule import make_rule
+
+    return lambda settings, candidate: RStarJudge(make_rule(settings), candidate)
+
+
 PROXIES: Mapping[ProxyKind, Callable[[Layout, Settings], Proxy]] = MappingProxyType(
     {
         ProxyKind.NGINX: _nginx,
@@ -137,6 +153,10 @@ ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingP
 RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProxyType(
     {RunnerKind.PROCESS: _process, RunnerKind.SYSTEMD: _systemd}
 )
+JUDGES: Mapping[JudgeKind, Callable[[], _MakeJudge]] = MappingProxyType(
+    {JudgeKind.THRESHOLDS: _thresholds, JudgeKind.EVIDENCE: _evidence}
+)
+"""Called before anything is done: what the window needs is loaded by then."""
 
 
 def make_proxy(layout: Layout, settings: Settings) -> Proxy:
@@ -149,16 +169,6 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
 
     runner = RUNNERS[settings.web.runner](layout, settings)
     return AdoptedRunner(layout, runner) if read_adopted(layout) else runner
-
-
-def make_judge(settings: ObserveSettings, candidate: Slot) -> Judge:
-    from celadon.observe.rstar import RStarJudge
-    from celadon.observe.rule import make_rule
-    from celadon.observe.threshold import ThresholdJudge
-
-    if settings.judge is JudgeKind.THRESHOLDS:
-        return ThresholdJudge(settings, candidate)
-    return RStarJudge(make_rule(settings), candidate)
 
 
 def make_ports(
@@ -190,7 +200,7 @@ def make_ports(
         hooks=ShellHooks(settings, layout),
         clock=clock,
         control=control,
-        make_judge=make_judge,
+        make_judge=JUDGES[settings.observe.judge](),
         ask_on=ask_on,
         reached=reached,
         find_edited=lambda: find_edited(layout),

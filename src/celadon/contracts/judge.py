@@ -44,6 +44,6 @@ class Judge(Protocol):
         ...
 
     def judge(self, *, elapsed_s: float, window_s: float) -> Verdict | None:
-        """None: keep watching. After `window_s` a verdict is always returned. A later
-        question with a longer window may follow one that nobody could decide."""
+        """None: keep watching. After `window_s` a verdict is always returned. A question with a longer window may
+        follow one that nobody could decide."""
         ...

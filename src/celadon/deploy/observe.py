@@ -15,7 +15,7 @@ from celadon.model.names import Slot
 from celadon.model.observed import WHOLE, Hit
 from celadon.model.plan import OperationKind, Request
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
-from celadon.model.verdict import Evidence, Judgement, Verdict
+from celadon.model.verdict import Judgement, Verdict
 
 SAMPLE_EVERY_S = 1.0
 _FIRST_TIMES = 2
@@ -71,7 +71,7 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
         if verdict is not None and not length.extend(verdict, elapsed_s=elapsed_s):
             return _conclude(run, verdict, whole=whole)
-        sampler.sample(judge.evidence(), elapsed_s=elapsed_s, window_s=length.window_s)
+        sampler.sample(judge, elapsed_s=elapsed_s, window_s=length.window_s)
         run.ports.reached("mid_window")
         clock.wait(max(0.0, min(settings.interval_s, length.window_s - elapsed_s)))
 
@@ -164,7 +164,7 @@ class _Sampler:
                 self._since[hit.slot] += 1
                 self._old_failed_count += hit.failed and hit.slot is not self._run.plan.candidate
 
-    def sample(self, evidence: Evidence, *, elapsed_s: float, window_s: float) -> None:
+    def sample(self, judge: Judge, *, elapsed_s: float, window_s: float) -> None:
         span_s = elapsed_s - self._sampled_s
         if span_s < SAMPLE_EVERY_S:
             return
@@ -176,7 +176,7 @@ class _Sampler:
                 candidate_requests_per_s=self._since[candidate] / span_s,
                 old_requests_per_s=self._since[old] / span_s,
                 old_failed_count=self._old_failed_count,
-                evidence=evidence,
+                evidence=judge.evidence(),
             )
         )
         self._sampled_s = elapsed_s

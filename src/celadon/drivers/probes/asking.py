@@ -22,8 +22,7 @@ class ThreadAsking:
         self._timeout_s = timeout_s
         self._answers: deque[Answer] = deque(maxlen=_KEPT_COUNT)
         self._closed = Event()
-        self._thread = Thread(target=self._ask, name="asking", daemon=True)
-        self._thread.start()
+        Thread(target=self._ask, name="asking", daemon=True).start()
 
     def take(self) -> Sequence[Answer]:
         return [self._answers.popleft() for _ in range(len(self._answers))]

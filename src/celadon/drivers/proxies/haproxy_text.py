@@ -153,7 +153,7 @@ def _lines(text: RouteText, *, generation: str) -> list[str]:
     look = "{ var(txn.celadon_look) -m found }"
     at, below = "var(txn.celadon) -m int", f"src,xxh32(0),mod({_BUCKETS}),sub(txn.celadon) -m int lt 0"
     blue, green = (server_name(text.app, slot) for slot in Slot)
-    visitors = "!{ var(txn.celadon_aside) -m found }"
+    not_aside = "!{ var(txn.celadon_aside) -m found }"
     return [
         "mode http",
         "no option redispatch",
@@ -163,13 +163,13 @@ def _lines(text: RouteText, *, generation: str) -> list[str]:
         f"http-request set-var(txn.celadon_look) int(1) if {{ req.hdr({LOOK_HEADER}) -m beg -f {text.look_mark} }}",
         f"http-request set-var(txn.celadon_aside) int(1) if {look} {{ req.hdr({LOOK_HEADER}) -m sub {LOGGED} }}",
         *_preview_lines(text),
-        f"http-request set-log-level silent if {look} {visitors}",
+        f"http-request set-log-level silent if {look} {not_aside}",
         f"http-request del-header {OURS_BEGIN} -m beg",
         f"http-response del-header {SLOT_HEADER}",
         f'http-after-response set-header {SLOT_HEADER} "%[var(txn.celadon)] {generation} %[srv_name]" if {look}',
-        f"use-server {blue} if {{ {at} eq 0 }} {visitors}",
-        f"use-server {green} if {{ {at} gt 0 }} {visitors} {{ {below} }}",
-        f"use-server {blue} if {{ {at} gt 0 }} {visitors} !{{ {below} }}",
+        f"use-server {blue} if {{ {at} eq 0 }} {not_aside}",
+        f"use-server {green} if {{ {at} gt 0 }} {not_aside} {{ {below} }}",
+        f"use-server {blue} if {{ {at} gt 0 }} {not_aside} !{{ {below} }}",
         *_aside_lines(text.app, at=at),
         *_server_lines(text),
     ]
