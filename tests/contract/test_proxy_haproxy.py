@@ -1,5 +1,6 @@
 """The HAProxy driver against a real HAProxy."""
 
+import errno
 import os
 import socket
 import time
@@ -379,6 +380,24 @@ def test_a_pointer_that_cannot_be_moved_moves_nothing(make_stage: MakeStage) -> 
     assert stage.ask("127.0.0.1") == (200, "blue")
 
 
+def test_a_pointer_that_is_not_durable_is_no_switch(make_stage: MakeStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Visitors have the new slot already, a loss of power might bring the old one back: nobody may rely on either."""
+    stage = make_stage()
+    stage.proxy.install()
+    stage.proxy.switch(Slot.BLUE, reached=ignore)
+
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("celadon.host.pointer.sync_directory", fail)
+        switched = stage.proxy.switch(Slot.GREEN, reached=ignore)
+    assert (switched.seen, switched.effect) == (False, Effect.UNKNOWN)
+    assert "the pointer is not durable" in switched.reason
+    assert stage.ask("127.0.0.1") == (200, "green")
+    assert stage.proxy.switch(Slot.BLUE, reached=ignore).seen
+
+
 def test_an_install_that_is_not_seen_is_taken_back(make_stage: MakeStage) -> None:
     """A HAProxy that was started without our directory reloads and loads nothing of it."""
     stage = make_stage()
@@ -588,10 +607,16 @@ def wait_for(happened: Callable[[], bool]) -> None:
     assert wait_until(happened, timeout_s=20, pause_s=0.005)
 
 
-def test_a_switch_that_meets_the_reload_of_another_is_seen(make_stage: MakeStage) -> None:
-    """The master, busy with one reload, swallows the signal for the next: ours, unless it is waited for."""
+@pytest.mark.parametrize("answers", [True, False], ids=["a master that answers", "a master without a socket"])
+def test_a_switch_that_meets_the_reload_of_another_is_seen(
+    make_stage: MakeStage, monkeypatch: pytest.MonkeyPatch, *, answers: bool
+) -> None:
+    """The master, busy with one reload, swallows the signal for the next: ours, unless it is waited for, or asked
+    again where it cannot be."""
     stage = make_stage(SwitchWay.RELOAD)
     stage.proxy.install()
+    if not answers:
+        monkeypatch.setattr(HaproxyProcess, "_find_master_socket", lambda _: "")
     for number in range(10):
         HaproxyProcess(stage.admin).reload()
         to = (Slot.BLUE, Slot.GREEN)[number % 2]

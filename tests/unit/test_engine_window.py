@@ -5,10 +5,10 @@ from msgspec.structs import replace
 
 from celadon.events import VerdictReached, WindowExtended, WindowOpened, WindowSampled
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.plan import Outcome
+from celadon.model.plan import OperationKind, Outcome
 from celadon.model.settings import JudgeKind, ObserveSettings, OnUndecided, Settings
 from celadon.model.verdict import Judgement
-from tests.fakes.world import Nature, World, make_settings
+from tests.fakes.world import Nature, World, events_of, make_settings
 
 
 def by_evidence(**more: object) -> Settings:
@@ -24,14 +24,9 @@ def world() -> World:
     return world
 
 
-def bodies(world: World, kind: type) -> list[object]:
-    return [entry.body for entry in world.entries if isinstance(entry.body, kind)]
-
-
 def test_a_good_release_is_blessed_on_the_evidence_of_its_users(world: World) -> None:
     assert world.deploy(2, settings=by_evidence()) is Outcome.DONE
-    verdict = bodies(world, VerdictReached)[-1]
-    assert isinstance(verdict, VerdictReached)
+    verdict = events_of(world, VerdictReached)[-1]
     assert verdict.judgement is Judgement.HEALTHY
     assert verdict.evidence.units_count >= 59
     assert verdict.evidence.control_count > 0
@@ -39,7 +34,7 @@ def test_a_good_release_is_blessed_on_the_evidence_of_its_users(world: World) ->
 
 def test_the_old_slot_is_asked_all_through_the_window_and_no_longer(world: World) -> None:
     world.deploy(2, settings=by_evidence(window_s=10.0))
-    sampled = [body.evidence.control_count for body in bodies(world, WindowSampled) if isinstance(body, WindowSampled)]
+    sampled = [body.evidence.control_count for body in events_of(world, WindowSampled)]
     late = sampled[-1]
     assert late >= 9 * world.control_count // 10 > 0
     assert world.control_is_closed
@@ -56,8 +51,7 @@ def test_trouble_that_the_old_slot_shares_brings_nothing_back(world: World) -> N
     world.natures[2] = Nature.SICK_UNDER_TRAFFIC
     world.shared_trouble = True
     assert world.deploy(2, settings=by_evidence()) is Outcome.UNBLESSED
-    verdict = bodies(world, VerdictReached)[-1]
-    assert isinstance(verdict, VerdictReached)
+    verdict = events_of(world, VerdictReached)[-1]
     assert verdict.judgement is Judgement.AMBIENT
     assert world.runs(Slot.BLUE)
 
@@ -65,14 +59,14 @@ def test_trouble_that_the_old_slot_shares_brings_nothing_back(world: World) -> N
 def test_a_window_that_nobody_can_decide_goes_on_up_to_its_maximum(world: World) -> None:
     """Three times five seconds, the last cut off at twelve."""
     outcome = world.deploy(2, settings=by_evidence(window_s=5.0, max_window_s=12.0, max_error_rate=0.0001))
-    extended = [body.window_s for body in bodies(world, WindowExtended) if isinstance(body, WindowExtended)]
+    extended = [body.window_s for body in events_of(world, WindowExtended)]
     assert outcome is Outcome.UNBLESSED
     assert extended == pytest.approx([10.0, 12.0], abs=0.5)
 
 
 def test_a_window_that_is_decided_does_not_go_on(world: World) -> None:
     assert world.deploy(2, settings=by_evidence(max_window_s=3600.0)) is Outcome.DONE
-    assert bodies(world, WindowExtended) == []
+    assert events_of(world, WindowExtended) == []
 
 
 @pytest.mark.parametrize(
@@ -92,8 +86,7 @@ def test_what_follows_when_nobody_knows_is_set(world: World, then: OnUndecided, 
 def test_a_first_deploy_has_nothing_to_compare_with_and_is_watched_twice_as_long() -> None:
     world = World()
     world.deploy(1, settings=by_evidence(window_s=10.0))
-    [opened] = bodies(world, WindowOpened)
-    assert isinstance(opened, WindowOpened)
+    [opened] = events_of(world, WindowOpened)
     assert (opened.window_s, world.control_count) == (20.0, 0)
 
 
@@ -114,3 +107,12 @@ def test_shared_trouble_is_not_blessed_by_itself(world: World) -> None:
     world.natures[2] = Nature.SICK_UNDER_TRAFFIC
     world.shared_trouble = True
     assert world.deploy(2, settings=by_evidence(on_undecided=OnUndecided.BLESS)) is Outcome.UNBLESSED
+
+
+def test_who_goes_back_is_not_sent_forth_again_by_an_undecided_window(world: World) -> None:
+    """A person left that release; a window without visitors is no reason to return to it."""
+    world.deploy(2)
+    settings = by_evidence(window_s=2.0, on_undecided=OnUndecided.ROLLBACK, max_error_rate=0.0001)
+    plan = replace(world.plan_deploy(1, operation="back", settings=settings), kind=OperationKind.ROLLBACK, source=None)
+    assert world.operate(plan) is Outcome.UNBLESSED
+    assert world.route is Slot.BLUE

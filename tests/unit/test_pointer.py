@@ -58,3 +58,12 @@ def test_a_share_that_was_not_prepared_is_an_error_and_moves_nothing(tmp_path: P
     with pytest.raises(OSError, match="green-05"):
         move_pointer(tmp_path, Slot.GREEN, percent=5)
     assert read_pointer(tmp_path) is Slot.BLUE
+
+
+def test_a_move_is_durable_once_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory is synced when the route is the new one, and not before."""
+    prepare_pointer(tmp_path)
+    synced: list[Slot | None] = []
+    monkeypatch.setattr("celadon.host.pointer.sync_directory", lambda directory: synced.append(read_pointer(directory)))
+    move_pointer(tmp_path, Slot.GREEN)
+    assert synced == [Slot.GREEN]
