@@ -4,6 +4,7 @@ import io
 import json
 import re
 
+import msgspec
 import pytest
 
 from celadon.cli.exit_codes import EXIT_CODES, exit_code_of, render_exit_codes
@@ -26,7 +27,7 @@ from celadon.model.verdict import Evidence
 from celadon.sinks.json_lines import JsonSink
 from celadon.sinks.lines import LinesSink
 from celadon.sinks.live import LiveSink
-from celadon.sinks.wording import describe_end
+from celadon.sinks.wording import describe_end, describe_event
 
 
 def entry(body: Event) -> Entry:
@@ -124,3 +125,23 @@ def test_every_outcome_has_a_documented_exit_code(outcome: Outcome, kind: Operat
         outcome is Outcome.DONE or (outcome is Outcome.ROLLED_BACK and kind is OperationKind.ROLLBACK)
     )
     assert f"| {code} |" in render_exit_codes()
+
+
+def test_the_evidence_that_is_shown_is_what_is_judged() -> None:
+    """Journeys alone weigh less than it looks; thresholds have none to show."""
+    sampled = WindowSampled(
+        elapsed_s=3,
+        window_s=60,
+        candidate_requests_per_s=12.5,
+        old_requests_per_s=0.5,
+        evidence=Evidence(
+            user_evidence=1.0,
+            journey_evidence=500.0,
+            error_evidence=50.9,
+            error_evidence_asked=125.0,
+            control_count=15,
+            control_failed_count=2,
+        ),
+    )
+    assert "evidence 50.9 of 125  old slot: 2 of 15 failed" in (describe_event(sampled) or "")
+    assert "evidence" not in (describe_event(msgspec.structs.replace(sampled, evidence=Evidence())) or "")

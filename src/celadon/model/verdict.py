@@ -32,9 +32,10 @@ class Evidence(Struct, frozen=True, kw_only=True):
     `units_count` and `bad_units_count` are what was judged: requests deduplicated by client, route and kind of answer,
     without the worst client. `tolerated_rate` (p0) and `baseline_rate` (U_b, None without a baseline) are shares of
     them. The `_evidence` fields are e-values: how many times likelier what was seen is under a fault than without one;
-    1 is no evidence at all, the `_asked` fields are what a rollback asks for. `bad_rate_below` is what the true rate
-    of bad units lies under, with 90 % certainty. `client_errors_count` are 4xx, told and never judged.
-    `lone_failures_count`: of one client that got nothing but failures."""
+    1 is no evidence at all, the `_asked` fields are what a rollback asks for; `error_evidence` is that of users and
+    journeys together, as it is judged. `bad_rate_below` is what the true rate of bad units lies under, with 90 %
+    certainty. `client_errors_count` are 4xx, told and never judged. `lone_failures_count`: of one client that got
+    nothing but failures."""
 
     requests_count: int = 0
     failed_count: int = 0
@@ -55,6 +56,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     user_evidence: float = 1.0
     journey_evidence: float = 1.0
     latency_evidence: float = 1.0
+    error_evidence: float = 1.0
     control_evidence: float = 1.0
     error_evidence_asked: float = 0.0
     latency_evidence_asked: float = 0.0

@@ -289,6 +289,7 @@ class RStarJudge:
             journey_evidence=self._journey.value(),
             latency_evidence=1.0 if self._latency is None else self._latency.value(),
             control_evidence=self._control_evidence(),
+            error_evidence=self._error_evidence(),
             error_evidence_asked=1 / ALPHA_ERR,
             latency_evidence_asked=1 / ALPHA_LAT,
             control_evidence_asked=1 / ALPHA_CONTROL,

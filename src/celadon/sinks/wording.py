@@ -211,6 +211,7 @@ def _weigh(evidence: Evidence) -> str:
     """Nothing where thresholds judge."""
     if not evidence.error_evidence_asked:
         return ""
-    errors = max(evidence.user_evidence, evidence.journey_evidence)
-    control = f"  old slot: {evidence.control_failed_count} of {evidence.control_count} failed"
-    return f"  evidence {errors:.3g} of {evidence.error_evidence_asked:g}{control if evidence.control_count else ''}"
+    asked = f"  evidence {evidence.error_evidence:.3g} of {evidence.error_evidence_asked:g}"
+    if not evidence.control_count:
+        return asked
+    return f"{asked}  old slot: {evidence.control_failed_count} of {evidence.control_count} failed"

@@ -414,6 +414,7 @@ def test_a_verdict_keeps_its_evidence() -> None:
     )
     assert found.tolerated_rate == pytest.approx(2 * (found.baseline_rate or 0))
     assert found.user_evidence * 0.9 >= found.error_evidence_asked
+    assert found.error_evidence == pytest.approx(0.9 * found.user_evidence + 0.1 * found.journey_evidence)
     assert found.control_evidence >= found.control_evidence_asked
     assert [(r.route, r.failed_count, r.sample) for r in found.failing_routes] == [
         ("POST /orders/{n}", found.failed_count, "POST /orders/0?x=1")
