@@ -2,34 +2,48 @@
 
 Rotation by rename: the program keeps writing into the renamed file until it reopens its log, so that one is
 read on beside the new one until the next rotation. Truncation (copytruncate): noticed by the size, and by
-the last bytes before the position, since the file may have outgrown it again.
+the last bytes before the position, since the file may have outgrown it again; what was written between the last read
+and the truncation is read from the copy, which is known by the same bytes at the same place. A copy or a renamed file
+that was compressed or removed before the next read is lost.
 """
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from celadon.host.tail_position import FilePosition, TailPosition
 
 _CHUNK_BYTES = 256 * 1024
 _LINE_LIMIT_BYTES = 64 * 1024
 _MARK_BYTES = 64
+_BATCH_BYTES = 8 * 1024 * 1024
 
 
 class _Open:
     """One open file and how far it was read."""
 
-    def __init__(self, descriptor: int, *, position: int) -> None:
+    def __init__(self, descriptor: int, *, position: int, skipping: bool = False) -> None:
         self.descriptor = descriptor
         self.inode = os.fstat(descriptor).st_ino
         self.position = position
         self.rest = b""
-        self.skipping = False
+        self.skipping = skipping
         self.overlong_count = 0
         self.mark = self._read_mark()
+        self._told = self._locate()
 
-    def read_lines(self) -> list[bytes]:
-        self._notice_truncation()
+    @property
+    def is_exhausted(self) -> bool:
+        return self.position >= os.fstat(self.descriptor).st_size
+
+    @property
+    def is_truncated(self) -> bool:
+        return os.fstat(self.descriptor).st_size < self.position or self._read_mark() != self.mark
+
+    def read_lines(self, limit_bytes: int) -> list[bytes]:
         lines: list[bytes] = []
-        end = os.fstat(self.descriptor).st_size
+        end = min(os.fstat(self.descriptor).st_size, self.position + limit_bytes)
         while self.position < end:
             chunk = os.pread(self.descriptor, min(_CHUNK_BYTES, end - self.position), self.position)
             if not chunk:
@@ -37,7 +51,28 @@ class _Open:
             self.position += len(chunk)
             self._split(chunk, lines)
         self.mark = self._read_mark()
+        self._told = self._locate()
         return lines
+
+    def restart(self) -> None:
+        self.position = 0
+        self.rest = b""
+        self.skipping = False
+        self.mark = b""
+        self._told = self._locate()
+
+    def tell(self) -> FilePosition:
+        """Before the line that has no end yet, as of the last read: the file may have been truncated since."""
+        return self._told
+
+    def take_over(self, other: "_Open") -> None:
+        """Go on in the middle of the line that `other` had begun."""
+        self.rest = other.rest
+
+    def _locate(self) -> FilePosition:
+        offset_bytes = self.position - len(self.rest)
+        mark = _read_before(self.descriptor, offset_bytes)
+        return FilePosition(inode=self.inode, offset_bytes=offset_bytes, mark=mark, skipping=self.skipping)
 
     def _split(self, chunk: bytes, lines: list[bytes]) -> None:
         # A program that does not append leaves a hole of NUL bytes after a truncation; it may be as long as
@@ -47,44 +82,56 @@ class _Open:
         if whole and self.skipping:
             del whole[0]
             self.skipping = False
-        lines += [line for line in whole if len(line) <= _LINE_LIMIT_BYTES]
-        self.overlong_count += sum(len(line) > _LINE_LIMIT_BYTES for line in whole)
+        if len(text) > _LINE_LIMIT_BYTES and max(map(len, whole), default=0) > _LINE_LIMIT_BYTES:
+            self.overlong_count += sum(len(line) > _LINE_LIMIT_BYTES for line in whole)
+            whole = [line for line in whole if len(line) <= _LINE_LIMIT_BYTES]
+        lines += whole
         if len(self.rest) > _LINE_LIMIT_BYTES or self.skipping:
             self.overlong_count += not self.skipping
             self.skipping = True
             self.rest = b""
 
-    def _notice_truncation(self) -> None:
-        size = os.fstat(self.descriptor).st_size
-        if size < self.position or self._read_mark() != self.mark:
-            self.position = 0
-            self.rest = b""
-            self.skipping = False
-
     def _read_mark(self) -> bytes:
-        start = max(0, self.position - _MARK_BYTES)
-        return os.pread(self.descriptor, self.position - start, start)
+        return _read_before(self.descriptor, self.position)
 
     def close(self) -> None:
         os.close(self.descriptor)
 
 
 class LineTail:
-    """The whole lines appended to `path` since the last read. Memory is bounded by the chunk and by the limit
-    of 64 KiB a line; longer ones are skipped and counted."""
+    """The whole lines appended to `path` since the last read, or since `resume_from`. Memory is bounded by the batch of
+    8 MiB a read and by the limit of 64 KiB a line; longer ones are skipped and counted."""
 
-    def __init__(self, path: Path, *, from_end: bool = True) -> None:
+    def __init__(self, path: Path, *, from_end: bool = True, resume_from: TailPosition | None = None) -> None:
         self._path = path
         self._closed_overlong_count = 0
         self._files: list[_Open] = []
-        current = self._open(at_end=from_end)
+        if resume_from is not None:
+            self._resume(resume_from)
+            return
+        current = self._open(path, position=None if from_end else 0)
         if current:
             self._files.append(current)
 
     def read_lines(self) -> Sequence[bytes]:
-        """Never blocks. A file that is not there has no lines yet."""
+        """Never blocks. A file that is not there has no lines yet. At most 8 MiB of log a call; the next goes on."""
         self._follow_rotation()
-        return [line for file in self._files for line in file.read_lines()]
+        self._follow_truncation()
+        lines: list[bytes] = []
+        left_bytes = _BATCH_BYTES
+        for file in self._files:
+            before = file.position
+            lines += file.read_lines(left_bytes)
+            left_bytes -= file.position - before
+            if left_bytes <= 0:
+                break
+        self._drop_old()
+        return lines
+
+    @property
+    def position(self) -> TailPosition:
+        """After the last line that was handed over. A reader that resumes there neither loses nor repeats a line."""
+        return TailPosition(files=tuple(file.tell() for file in self._files))
 
     @property
     def overlong_count(self) -> int:
@@ -101,21 +148,75 @@ class LineTail:
             return
         if self._files and self._files[-1].inode == inode:
             return
-        current = self._open(at_end=False)
-        if current is None:
-            return
-        self._files.append(current)
-        if len(self._files) > 2:
+        current = self._open(self._path, position=0)
+        if current is not None:
+            self._files.append(current)
+
+    def _follow_truncation(self) -> None:
+        for index, file in reversed([*enumerate(self._files)]):
+            if not file.is_truncated:
+                continue
+            told = FilePosition(inode=file.inode, offset_bytes=file.position, mark=file.mark, skipping=file.skipping)
+            copy = self._open_copy(told)
+            if copy is not None:
+                copy.take_over(file)
+                self._files.insert(index, copy)
+            file.restart()
+
+    def _drop_old(self) -> None:
+        """One renamed file is kept beside the current one; an older one goes when all of it was read."""
+        while len(self._files) > 2 and self._files[0].is_exhausted:
             self._drop(self._files[0])
 
-    def _open(self, *, at_end: bool) -> _Open | None:
+    def _resume(self, position: TailPosition) -> None:
+        for told in position.files:
+            file = self._open_told(told)
+            if file is not None:
+                self._files.append(file)
+        self._follow_rotation()
+
+    def _open_told(self, told: FilePosition) -> _Open | None:
+        """The file itself, wherever it was moved to; or the copy of one that was truncated meanwhile."""
+        return self._find(told, same_inode=True) or self._open_copy(told)
+
+    def _open_copy(self, told: FilePosition) -> _Open | None:
+        return self._find(told, same_inode=False) if told.mark else None
+
+    def _find(self, told: FilePosition, *, same_inode: bool) -> _Open | None:
+        for path in self._list_family():
+            file = self._open(path, position=told.offset_bytes, skipping=told.skipping)
+            if file is None:
+                continue
+            if (file.inode == told.inode) is same_inode and file.mark == told.mark and not file.is_truncated:
+                return file
+            file.close()
+        return None
+
+    def _list_family(self) -> list[Path]:
+        """The log and what a rotation makes of it (`access.log.1`, `access.log-20261125`), newest first."""
+        dated: dict[Path, int] = {}
+        with suppress(OSError):
+            for path in self._path.parent.iterdir():
+                if path.name.startswith(self._path.name) and path.is_file():
+                    with suppress(FileNotFoundError):
+                        dated[path] = path.stat().st_mtime_ns
+        return sorted(dated, key=lambda path: dated[path], reverse=True)
+
+    def _open(self, path: Path, *, position: int | None, skipping: bool = False) -> _Open | None:
+        """`position` None: at the end."""
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return None
-        return _Open(descriptor, position=os.fstat(descriptor).st_size if at_end else 0)
+        at = os.fstat(descriptor).st_size if position is None else position
+        return _Open(descriptor, position=at, skipping=skipping)
 
     def _drop(self, file: _Open) -> None:
         self._closed_overlong_count += file.overlong_count
         self._files.remove(file)
         file.close()
+
+
+def _read_before(descriptor: int, offset_bytes: int) -> bytes:
+    start = max(0, offset_bytes - _MARK_BYTES)
+    return os.pread(descriptor, offset_bytes - start, start)

@@ -108,7 +108,7 @@ class Stopped(Struct, frozen=True, kw_only=True):
 PREVIEWED = "preview"
 
 
-class Hit(Struct, frozen=True, kw_only=True):
+class Hit(Struct, frozen=True, kw_only=True, gc=False):
     """One request, as the proxy logged it. `status` is what the client got; `duration_ms` its time in
     the proxy; `slot` None where no slot was asked. `look` marks requests that are no visitor's: our own looks, and
     those of a preview (PREVIEWED). `request_id` is the proxy's own name for the request, where it logs one."""

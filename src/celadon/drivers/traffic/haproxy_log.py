@@ -4,6 +4,7 @@ from pathlib import Path
 
 from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
 from celadon.drivers.traffic.tailed import Passed, TailedTraffic
+from celadon.host.tail_position import TailPosition
 from celadon.model.observed import Hit
 
 
@@ -11,8 +12,8 @@ class FileTraffic(TailedTraffic):
     """Implements contracts.traffic.Traffic. Lines of other sites and of HAProxy itself are passed over: only a line
     that names our server and yet cannot be read is counted."""
 
-    def __init__(self, path: Path, *, parser: HaproxyLineParser) -> None:
-        super().__init__(path, take=self._judge)
+    def __init__(self, path: Path, *, parser: HaproxyLineParser, resume_from: TailPosition | None = None) -> None:
+        super().__init__(path, take=self._judge, resume_from=resume_from)
         self._parser = parser
 
     def _judge(self, line: bytes) -> Hit | Passed:

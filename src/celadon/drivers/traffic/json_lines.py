@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from celadon.drivers.traffic.tailed import Passed, TailedTraffic
 from celadon.host.look_mark import is_own_look
+from celadon.host.tail_position import TailPosition
 from celadon.model.names import Slot
 from celadon.model.observed import PREVIEWED, Hit
 
@@ -99,8 +100,15 @@ class JsonLinesTraffic(TailedTraffic):
     """Implements contracts.traffic.Traffic. `parse` makes a hit of a line, None where it cannot; `mark` is what our own
     looks begin with. A line that `parse` calls PREVIEWED is one by the proxy's own word."""
 
-    def __init__(self, path: Path, *, mark: str, parse: Callable[[bytes], Hit | None] = parse_hit) -> None:
-        super().__init__(path, take=self._judge)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mark: str,
+        parse: Callable[[bytes], Hit | None] = parse_hit,
+        resume_from: TailPosition | None = None,
+    ) -> None:
+        super().__init__(path, take=self._judge, resume_from=resume_from)
         self._mark = mark
         self._parse = parse
 

@@ -5,6 +5,7 @@ from enum import Enum
 from pathlib import Path
 
 from celadon.host.tail import LineTail
+from celadon.host.tail_position import TailPosition
 from celadon.model.observed import Hit
 
 
@@ -18,8 +19,10 @@ class Passed(Enum):
 class TailedTraffic:
     """Implements contracts.traffic.Traffic, of a file whose lines `take` makes hits of."""
 
-    def __init__(self, path: Path, *, take: Callable[[bytes], Hit | Passed]) -> None:
-        self._tail = LineTail(path)
+    def __init__(
+        self, path: Path, *, take: Callable[[bytes], Hit | Passed], resume_from: TailPosition | None = None
+    ) -> None:
+        self._tail = LineTail(path, resume_from=resume_from)
         self._take = take
         self._unparsed_count = 0
 
@@ -32,6 +35,11 @@ class TailedTraffic:
             else:
                 self._unparsed_count += taken is Passed.UNREADABLE
         return hits
+
+    @property
+    def position(self) -> TailPosition:
+        """After the last request that was handed over; a reader made with it as `resume_from` goes on there."""
+        return self._tail.position
 
     @property
     def unreadable_count(self) -> int:

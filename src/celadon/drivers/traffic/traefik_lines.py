@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from celadon.drivers.traffic.tailed import Passed, TailedTraffic
+from celadon.host.tail_position import TailPosition
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import PREVIEWED, Hit
 
@@ -74,8 +75,10 @@ def _parse_common(line: bytes) -> TraefikLine | None:
 class TraefikTraffic(TailedTraffic):
     """Implements contracts.traffic.Traffic. `slots`: address as Traefik writes it → slot."""
 
-    def __init__(self, path: Path, *, app: AppName, slots: Mapping[str, Slot]) -> None:
-        super().__init__(path, take=self._judge)
+    def __init__(
+        self, path: Path, *, app: AppName, slots: Mapping[str, Slot], resume_from: TailPosition | None = None
+    ) -> None:
+        super().__init__(path, take=self._judge, resume_from=resume_from)
         self._app = app
         self._slots = slots
 

@@ -1,0 +1,159 @@
+"""One access log of each format, and the reader that the product takes for it."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from celadon.contracts.traffic import Traffic
+from celadon.drivers.traffic.caddy_lines import make_hit_parser
+from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
+from celadon.drivers.traffic.haproxy_log import FileTraffic
+from celadon.drivers.traffic.json_lines import JsonLinesTraffic
+from celadon.drivers.traffic.recognise import COMBINED, recognise
+from celadon.drivers.traffic.traefik_lines import TraefikTraffic
+from celadon.model.names import AppName, Slot
+
+_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+_BLUE = "127.0.0.1:8001"
+_VARIETY_COUNT = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    name: str
+    render: Callable[[int], str]
+    open: Callable[[Path], Traffic]
+
+    def render_block(self) -> Sequence[bytes]:
+        """Lines that differ in client, path and time, as a site's do."""
+        return [self.render(number).encode() + b"\n" for number in range(_VARIETY_COUNT)]
+
+
+def list_formats() -> Iterator[Format]:
+    yield Format(name="nginx JSON", render=_nginx, open=lambda path: JsonLinesTraffic(path, mark="secret"))
+    yield Format(name="combined", render=_combined, open=_open_combined)
+    yield Format(name="Caddy JSON", render=_caddy, open=_open_caddy)
+    yield Format(name="HAProxy", render=_haproxy, open=_open_haproxy)
+    yield Format(name="Traefik JSON", render=_traefik, open=_open_traefik)
+
+
+def _open_combined(path: Path) -> Traffic:
+    parse = recognise(COMBINED, slots={}).parse
+    assert parse is not None
+    return JsonLinesTraffic(path, mark="", parse=parse)
+
+
+def _open_caddy(path: Path) -> Traffic:
+    return JsonLinesTraffic(path, mark="secret", parse=make_hit_parser({_BLUE: Slot.BLUE}))
+
+
+def _open_haproxy(path: Path) -> Traffic:
+    return FileTraffic(path, parser=HaproxyLineParser({"shop.blue": (Slot.BLUE, False)}))
+
+
+def _open_traefik(path: Path) -> Traffic:
+    return TraefikTraffic(path, app=AppName("shop"), slots={_BLUE: Slot.BLUE})
+
+
+def _client(number: int) -> str:
+    return f"203.0.{number % 7}.{number % 251}"
+
+
+def _nginx(number: int) -> str:
+    return json.dumps(
+        {
+            "slot": "blue",
+            "status": "200",
+            "upstream_status": "200",
+            "request_time": f"0.{number % 1000:03}",
+            "client": _client(number),
+            "method": "GET",
+            "uri": f"/products/{number}",
+            "look": "",
+            "pid": "4242",
+            "upstream": _BLUE,
+            "config": "0123456789abcdef",
+            "preview": "",
+        },
+        separators=(",", ":"),
+    )
+
+
+def _combined(number: int) -> str:
+    return (
+        f"{_client(number)} - - [25/Nov/2026:02:25:55 +0000] "
+        f'"GET /products/{number}?page=2 HTTP/1.1" 200 5120 "https://shop.example/" "{_AGENT}"'
+    )
+
+
+def _caddy(number: int) -> str:
+    request = {
+        "remote_ip": _client(number),
+        "remote_port": "51234",
+        "client_ip": _client(number),
+        "proto": "HTTP/2.0",
+        "method": "GET",
+        "host": "shop.example",
+        "uri": f"/products/{number}?page=2",
+        "headers": {"User-Agent": [_AGENT], "Accept": ["*/*"], "Accept-Encoding": ["gzip, br"]},
+        "tls": {"resumed": False, "version": 772, "cipher_suite": 4865, "proto": "h2", "server_name": "shop.example"},
+    }
+    line = {
+        "level": "info",
+        "ts": 1795573555.25,
+        "logger": "http.log.access.celadon",
+        "msg": "handled request",
+        "request": request,
+        "bytes_read": 0,
+        "user_id": "",
+        "duration": 0.0123,
+        "size": 5120,
+        "status": 200,
+        "resp_headers": {"Server": ["Caddy"], "Content-Type": ["text/html"]},
+        "celadon_upstream": _BLUE,
+        "celadon_generation": "17",
+        "celadon_route": "blue",
+        "celadon_preview": "",
+    }
+    return json.dumps(line, separators=(",", ":"))
+
+
+def _haproxy(number: int) -> str:
+    return (
+        f"<134>Nov 25 02:17:13 haproxy[321]: {_client(number)}:56872 [25/Nov/2026:02:25:55.002] web~ app/shop.blue "
+        f'0/0/1/40/42 200 118 - - ---- 1/1/0/0/0 0/0 "GET /products/{number}?page=2 HTTP/1.1"'
+    )
+
+
+def _traefik(number: int) -> str:
+    line = {
+        "ClientAddr": f"{_client(number)}:51234",
+        "ClientHost": _client(number),
+        "ClientPort": "51234",
+        "ClientUsername": "-",
+        "DownstreamContentSize": 5120,
+        "DownstreamStatus": 200,
+        "Duration": 12_300_000,
+        "OriginContentSize": 5120,
+        "OriginDuration": 12_000_000,
+        "OriginStatus": 200,
+        "Overhead": 300_000,
+        "RequestAddr": "shop.example",
+        "RequestCount": number,
+        "RequestHost": "shop.example",
+        "RequestMethod": "GET",
+        "RequestPath": f"/products/{number}?page=2",
+        "RequestPort": "-",
+        "RequestProtocol": "HTTP/1.1",
+        "RequestScheme": "https",
+        "RouterName": "celadon-shop@file",
+        "ServiceAddr": _BLUE,
+        "ServiceName": "celadon-shop_blue@file",
+        "ServiceURL": f"http://{_BLUE}",
+        "StartUTC": "2026-11-25T02:25:55.002Z",
+        "level": "info",
+        "msg": "",
+        "time": "2026-11-25T02:25:55Z",
+    }
+    return json.dumps(line, separators=(",", ":"))
