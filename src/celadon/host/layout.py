@@ -16,6 +16,7 @@
                  /proxy-changes/       what is not yet in it, and what celadon wrote last
                  /accepted.json        edits by hand that are carried over
                  /edited/              edits by hand that a switch had to replace
+                 /baseline.json        how the live slot did, the last seven days
                  /reserve              room for the way back on a full disk
                  /operations/          what an operation printed, one file each
 """
@@ -82,6 +83,10 @@ class Layout(Struct, frozen=True):
     def access_log(self) -> Path:
         """In a directory of its own: a proxy that rolls its log needs to write there."""
         return self.home / "traffic" / "access.log"
+
+    @property
+    def baseline(self) -> Path:
+        return self.home / "baseline.json"
 
     @property
     def reserve(self) -> Path:
