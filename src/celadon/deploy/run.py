@@ -7,6 +7,7 @@ from pathlib import Path
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.hooks import Hooks
 from celadon.contracts.journal import Journal
+from celadon.contracts.journeys import Journeys
 from celadon.contracts.judge import Judge
 from celadon.contracts.probe import Probe
 from celadon.contracts.proxy import Proxy
@@ -30,6 +31,7 @@ class Ports:
     proxy: Proxy
     runner: Runner
     probe: Probe
+    journeys: Journeys
     sockets: Sockets
     releases: Releases
     journal: Journal
