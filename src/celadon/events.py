@@ -170,6 +170,25 @@ class CandidateUnready(_Event, frozen=True, kw_only=True, tag="candidate_unready
     log_tail: tuple[str, ...] = ()
 
 
+class JourneyPassed(_Event, frozen=True, kw_only=True, tag="journey_passed"):
+    """Every step of a journey was answered as expected by a slot. `duration_ms` is of all its steps."""
+
+    journey: str
+    slot: Slot
+    duration_ms: float
+
+
+class JourneyFailed(_Event, frozen=True, kw_only=True, tag="journey_failed"):
+    """A step was not: `reason` names it, with what was expected and seen. `status` and `head` (the body's first 200
+    bytes) are of its answer, if one came."""
+
+    journey: str
+    slot: Slot
+    status: int | None
+    reason: str
+    head: str = ""
+
+
 class HookRan(_Event, frozen=True, kw_only=True, tag="hook_ran"):
     """A hook command ended. `output_tail` are its last lines."""
 
@@ -377,6 +396,8 @@ Event = (
     | ReadinessAsked
     | CandidateReady
     | CandidateUnready
+    | JourneyPassed
+    | JourneyFailed
     | HookRan
     | BootEnabled
     | BootDisabled

@@ -123,6 +123,41 @@ def test_an_unready_release_is_rejected_with_its_reasons(site: Site) -> None:
     assert site.running_slots() == ["blue"]
 
 
+JOURNEY = """
+[[journeys]]
+name = "look"
+[[journeys.steps]]
+method = "POST"
+path = "/orders"
+body = "{run}"
+expect = { status = [201] }
+[[journeys.steps]]
+path = "/orders"
+expect = { body_contains = ["{run}"] }
+[[journeys.steps]]
+path = "/"
+expect = { body_contains = ["Shop v1"] }
+"""
+
+
+def test_a_release_that_is_ready_but_fails_its_journey_is_rejected(tmp_path: Path) -> None:
+    """Exit 10; the message names journey, step, what was expected and the next command; no visitor saw the release."""
+    with open_site(tmp_path, extra=JOURNEY) as site:
+        load = site.start_load()
+        done = site.deploy("v2")
+        tally = load.stop()
+        assert done.code == 10, done.output
+        for part in (
+            "green is ready",
+            "step 3, GET /: status 200, but the body does not contain 'Shop v1'",
+            "<h1>Shop v2</h1>",
+            "Traffic: blue, r1",
+            "celadon logs --slot green",
+        ):
+            assert part in done.output, done.output
+        assert (tally.failed, site.visit(), site.running_slots()) == (0, (200, "v1"), ["blue"])
+
+
 def test_a_release_that_fails_under_traffic_is_rolled_back(site: Site) -> None:
     """Exit 11; the log's 5xx share decides, and the old release has the traffic again."""
     load = site.start_load()

@@ -23,6 +23,7 @@ from celadon.deploy.run import Ports, Run
 from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step
 from celadon.model.address import Address, TcpAddress
 from celadon.model.errors import JournalError, StepError
+from celadon.model.journeys import Journey
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
 from celadon.model.observed import (
     Answer,
@@ -64,6 +65,7 @@ class Nature(StrEnum):
     GOOD = "good"
     NEVER_READY = "never_ready"
     EXITS = "exits"
+    FAILS_JOURNEY = "fails_journey"
     SICK_UNDER_TRAFFIC = "sick_under_traffic"
     DIES_IN_WINDOW = "dies_in_window"
 
@@ -127,6 +129,7 @@ class World:
     asked_on: list[tuple[Slot, ReadinessSettings]] = field(default_factory=list)
     control_is_closed: bool = False
     on_wait: Callable[["World"], None] | None = None
+    on_journey: Callable[["World"], None] | None = None
 
     def pass_point(self, name: str) -> None:
         """Every named point and every journal append is a place to die."""
@@ -161,6 +164,7 @@ class World:
             proxy=WorldProxy(self),
             runner=WorldRunner(self),
             probe=WorldProbe(self),
+            journeys=WorldJourneys(self),
             sockets=WorldSockets(self),
             releases=WorldReleases(self),
             journal=WorldJournal(self, operation),
@@ -406,6 +410,7 @@ class WorldProbe:
             return Answer(ok=False, latency_ms=1.0, reason="connection refused")
         ok = process is not None and self.world.nature(process.release) in {
             Nature.GOOD,
+            Nature.FAILS_JOURNEY,
             Nature.SICK_UNDER_TRAFFIC,
             Nature.DIES_IN_WINDOW,
         }
@@ -413,6 +418,21 @@ class WorldProbe:
 
     def describe(self) -> str:
         return "GET /health"
+
+
+class WorldJourneys:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def ask(self, journey: Journey, address: Address) -> Answer:
+        slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
+        process = self.world.slots[slot]
+        if self.world.on_journey is not None:
+            self.world.on_journey(self.world)
+        if process is None or self.world.nature(process.release) is Nature.FAILS_JOURNEY:
+            reason = "step 1, GET /cart: status 500, expected 200"
+            return Answer(ok=False, latency_ms=1.0, status=500, head="no such table", reason=reason)
+        return Answer(ok=True, latency_ms=1.0, status=200)
 
 
 class WorldSockets:

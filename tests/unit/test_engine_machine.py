@@ -3,11 +3,15 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from celadon.deploy.ledger import read_ledger
+from celadon.model.journeys import Journey, JourneyStep
 from celadon.model.observed import SlotStatus
 from celadon.model.plan import Outcome
-from tests.fakes.world import Died, Nature, World, WorldRunner, ask_abort
+from tests.fakes.world import Died, Nature, World, WorldRunner, ask_abort, make_settings
+
+SETTINGS = replace(make_settings(), journeys=(Journey(name="buy", steps=(JourneyStep(path="/cart"),)),))
 
 
 class Life(RuleBasedStateMachine):
@@ -24,7 +28,7 @@ class Life(RuleBasedStateMachine):
         self.world.natures[self.number] = nature
         self.world.passed.clear()
         try:
-            return self.world.deploy(self.number)
+            return self.world.deploy(self.number, settings=SETTINGS)
         except Died:
             return None
         finally:

@@ -176,6 +176,7 @@ def make_ports(
 ) -> Ports:
     from celadon.app.record import find_edited
     from celadon.drivers.hooks import ShellHooks
+    from celadon.drivers.journeys.http import HttpJourneys
     from celadon.drivers.probes.asking import ThreadAsking
     from celadon.drivers.probes.table import make_probe
     from celadon.drivers.releases.store import ReleaseStore
@@ -194,6 +195,7 @@ def make_ports(
         proxy=make_proxy(layout, settings),
         runner=make_runner(layout, settings),
         probe=make_probe(settings, env=read_candidate_env),
+        journeys=HttpJourneys(site=settings.proxy.site),
         sockets=KernelSockets(),
         releases=ReleaseStore(layout, owner=settings.user),
         journal=journal,

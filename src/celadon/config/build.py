@@ -70,6 +70,7 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
             on_failure=get("hooks.on_failure"),
             timeout_s=get("hooks.timeout"),
         ),
+        journeys=get("journeys"),
         keep_count=get("keep"),
     )
 

@@ -193,4 +193,11 @@ min_requests = 20
 
 [drain]
 timeout = "30s"
+
+# What a visitor does: must pass on the new release before it gets any traffic. docs/how-to/journeys.md
+# [[journeys]]
+# name = "home"
+# [[journeys.steps]]
+# path = "/"
+# expect = {{ status = [200], body_contains = ["Welcome"], max_latency = "1s" }}
 """

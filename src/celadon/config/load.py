@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from celadon.config.build import build_settings, socket_path
 from celadon.config.mistakes import ConfigErrors, Mistake
+from celadon.config.parse import ListedMistakes
 from celadon.config.positions import Position, find_positions
 from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, SHARES, TABLES, WAYS, Setting
 from celadon.model.errors import UsageError
@@ -50,7 +51,7 @@ class _Reader:
         self._raw = raw
         self._root = root
         self._mistakes: list[Mistake] = []
-        self._positions: dict[tuple[str, ...], Position] = {}
+        self._positions: dict[tuple[str | int, ...], Position] = {}
         self._given: set[str] = set()
 
     def read(self) -> Loaded:
@@ -108,6 +109,11 @@ class _Reader:
             value = value[name]
         try:
             return setting.kind.read(value)
+        except ListedMistakes as error:
+            for below, what in error.mistakes:
+                path = (*setting.path, *below)
+                self._blame(path, f"`{_show_path(path)}` {what}")
+            return None
         except ValueError as error:
             self._blame(setting.path, f"`{setting.key}` is {error}; expected {setting.kind.expected}")
             return None
@@ -168,14 +174,14 @@ class _Reader:
                     "may take it; expected one outside",
                 )
 
-    def _blame(self, path: tuple[str, ...], what: str, *, near: str | None = None) -> None:
+    def _blame(self, path: tuple[str | int, ...], what: str, *, near: str | None = None) -> None:
         """At the key, or at the nearest table around it, or at the top."""
         place = Position(1, 1)
         for length in range(len(path), 0, -1):
             if path[:length] in self._positions:
                 place = self._positions[path[:length]]
                 break
-        self._mistakes.append(self._mistake_at(place, ".".join(path), what, near=near))
+        self._mistakes.append(self._mistake_at(place, _show_path(path), what, near=near))
 
     def _mistake_at(self, place: Position, key: str, what: str, *, near: str | None = None) -> Mistake:
         return Mistake(file=str(self._path), line=place.line, column=place.column, key=key, what=what, near=near)
@@ -187,6 +193,12 @@ def read_ephemeral_range() -> tuple[int, int]:
     except (OSError, ValueError):
         return 32768, 60999
     return int(low), int(high)
+
+
+def _show_path(path: tuple[str | int, ...]) -> str:
+    """Elements of arrays are counted from 1, as people do."""
+    parts = (f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).removeprefix(".")
 
 
 def _nearest(path: tuple[str, ...]) -> str | None:

@@ -24,6 +24,14 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 E = TypeVar("E", bound=StrEnum)
 
 
+class ListedMistakes(ValueError):
+    """Several in one value: each with the path below it (names, and indexes of arrays)."""
+
+    def __init__(self, mistakes: list[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__("; ".join(what for _, what in mistakes))
+        self.mistakes = mistakes
+
+
 class Kind(Struct, frozen=True, kw_only=True):
     """One kind of value. `schema` is its JSON Schema; `read` raises ValueError with what is wrong."""
 

@@ -3,6 +3,7 @@ nothing: it runs on text that tomllib has accepted, so it may be short."""
 
 import re
 from collections.abc import Iterator
+from itertools import count
 
 from msgspec import Struct
 
@@ -17,11 +18,17 @@ class Position(Struct, frozen=True):
     column: int
 
 
-def find_positions(text: str) -> dict[tuple[str, ...], Position]:
-    """Dotted path → where its key first stands. Elements of an array of tables share their first element's path."""
-    found: dict[tuple[str, ...], Position] = {}
+Path = tuple[str | int, ...]
+
+
+def find_positions(text: str) -> dict[Path, Position]:
+    """Path → where its key first stands. What is in an array has its index, from 0, in its path, and stands there
+    without it too, for the first element that has it."""
+    found: dict[Path, Position] = {}
     for path, offset in _Scanner(text).scan():
-        found.setdefault(path, _locate(text, offset))
+        place = _locate(text, offset)
+        found.setdefault(path, place)
+        found.setdefault(tuple(part for part in path if isinstance(part, str)), place)
     return found
 
 
@@ -34,25 +41,39 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._last_index: dict[Path, int] = {}
 
-    def scan(self) -> Iterator[tuple[tuple[str, ...], int]]:
-        table: tuple[str, ...] = ()
+    def scan(self) -> Iterator[tuple[Path, int]]:
+        table: Path = ()
         while self._at < len(self._text):
             self._skip_space()
             if self._at >= len(self._text):
                 return
             if self._text[self._at] == "[":
+                is_array = self._text.startswith("[[", self._at)
                 while self._text[self._at] == "[":
                     self._at += 1
                 self._skip_blank()
                 start = self._at
-                table = self._read_key()
+                table = self._enter(self._read_key())
+                if is_array:
+                    self._last_index[table] = index = self._last_index.get(table, -1) + 1
+                    table = (*table, index)
                 yield table, start
                 self._at = self._end_of_line()
             else:
                 yield from self._scan_pair(table)
 
-    def _scan_pair(self, prefix: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    def _enter(self, key: tuple[str, ...]) -> Path:
+        """Of a table below an array of tables: it is the last element's."""
+        path: Path = ()
+        for name in key[:-1]:
+            path = (*path, name)
+            if path in self._last_index:
+                path = (*path, self._last_index[path])
+        return path + key[-1:]
+
+    def _scan_pair(self, prefix: Path) -> Iterator[tuple[Path, int]]:
         start = self._at
         path = prefix + self._read_key()
         yield path, start
@@ -61,7 +82,7 @@ class _Scanner:
         self._skip_blank()
         yield from self._scan_value(path)
 
-    def _scan_value(self, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    def _scan_value(self, path: Path) -> Iterator[tuple[Path, int]]:
         first = self._text[self._at]
         if first == "{":
             yield from self._scan_inline_table(path)
@@ -73,7 +94,7 @@ class _Scanner:
             while self._at < len(self._text) and self._text[self._at] not in ",]}#\n":
                 self._at += 1
 
-    def _scan_inline_table(self, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    def _scan_inline_table(self, path: Path) -> Iterator[tuple[Path, int]]:
         self._at += 1
         while True:
             self._skip_space(also=",")
@@ -82,14 +103,14 @@ class _Scanner:
                 return
             yield from self._scan_pair(path)
 
-    def _scan_array(self, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    def _scan_array(self, path: Path) -> Iterator[tuple[Path, int]]:
         self._at += 1
-        while True:
+        for index in count():
             self._skip_space(also=",")
             if self._text[self._at] == "]":
                 self._at += 1
                 return
-            yield from self._scan_value(path)
+            yield from self._scan_value((*path, index))
 
     def _read_key(self) -> tuple[str, ...]:
         parts: list[str] = []

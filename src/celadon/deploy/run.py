@@ -8,6 +8,7 @@ from celadon.contracts.asking import Asking
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.hooks import Hooks
 from celadon.contracts.journal import Journal
+from celadon.contracts.journeys import Journeys
 from celadon.contracts.judge import Judge
 from celadon.contracts.probe import Probe
 from celadon.contracts.proxy import Proxy
@@ -32,6 +33,7 @@ class Ports:
     proxy: Proxy
     runner: Runner
     probe: Probe
+    journeys: Journeys
     sockets: Sockets
     releases: Releases
     journal: Journal

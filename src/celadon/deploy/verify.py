@@ -1,6 +1,8 @@
-"""Step 2: the candidate is ready, k times in a row, and it is the candidate that says so. Traffic: live slot."""
+"""Step 2: the candidate is ready, k times in a row, it is the candidate that says so, and the journeys pass on it.
+Traffic: live slot."""
 
 from celadon.deploy.hooks import pass_hook
+from celadon.deploy.journeys import pass_journeys
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.events import CandidateReady, CandidateUnready, ReadinessAsked
@@ -14,6 +16,8 @@ LOG_LINES_COUNT = 20
 def verify(run: Run) -> Result:
     run.ports.reached("polling")
     result = _await_readiness(run)
+    if result is Result.OK:
+        result = pass_journeys(run)
     if result is not Result.OK:
         return result
     return Result.OK if pass_hook(run, "pre_switch") else Result.FAILED

@@ -15,11 +15,13 @@ _BODILESS = {204, 304}
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """`headers` by lower-case name, the last of a name. `body` is cut at the limit that was asked for."""
+    """`headers` by lower-case name, the last of a name; `set_cookies` every Set-Cookie. `body` is cut at the limit that
+    was asked for."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    set_cookies: tuple[str, ...] = ()
 
 
 class BrokenReplyError(ConnectionError):
@@ -39,8 +41,9 @@ def exchange(
     while 100 <= status < 200 and status != 101:
         status, headers = reading.read_head()
     if bodiless or status in _BODILESS or status == 101:
-        return Reply(status=status, headers=headers, body=b"")
-    return Reply(status=status, headers=headers, body=reading.read_body(headers, limit=body_limit_bytes))
+        return Reply(status=status, headers=headers, body=b"", set_cookies=tuple(reading.set_cookies))
+    body = reading.read_body(headers, limit=body_limit_bytes)
+    return Reply(status=status, headers=headers, body=body, set_cookies=tuple(reading.set_cookies))
 
 
 class _Reading:
@@ -48,6 +51,7 @@ class _Reading:
         self._stream = stream
         self._until_s = until_s
         self._rest = b""
+        self.set_cookies: list[str] = []
 
     def read_head(self) -> tuple[int, dict[str, str]]:
         """Status and headers of one answer; 1xx ones are answers too."""
@@ -59,6 +63,8 @@ class _Reading:
         while line := self._read_line():
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.strip().lower()] = value.strip()
+            if name.strip().lower() == "set-cookie":
+                self.set_cookies.append(value.strip())
             size_bytes += len(line)
             if size_bytes > _HEAD_LIMIT_BYTES:
                 raise BrokenReplyError("the answer's head is larger than 64 KiB")

@@ -9,6 +9,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from celadon.model.address import Address
+from celadon.model.journeys import Journey
 from celadon.model.names import AppName, Slot
 
 
@@ -234,4 +235,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     observe: ObserveSettings = ObserveSettings()
     drain: DrainSettings = DrainSettings()
     hooks: HookSettings = HookSettings()
+    journeys: tuple[Journey, ...] = ()
     keep_count: int = 5

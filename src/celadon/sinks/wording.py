@@ -16,6 +16,8 @@ from celadon.events import (
     HookRan,
     InterruptionFound,
     JournalRebuilt,
+    JourneyFailed,
+    JourneyPassed,
     OperationEnded,
     OperationStarted,
     ReadinessAsked,
@@ -91,6 +93,10 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  {slot} is ready after {after_s:.2f} s ({count} probes)"
         case CandidateUnready():
             return _describe_unready(event)
+        case JourneyPassed(journey=journey, slot=slot, duration_ms=duration_ms):
+            return f"  journey {journey} passed on {slot} in {duration_ms:.0f} ms"
+        case JourneyFailed(journey=journey, slot=slot, reason=reason, head=head):
+            return f"  journey {journey} failed on {slot}: {reason}" + (f"\n    | {head}" if head else "")
         case HookRan(hook=hook, command=command, exit_code=exit_code, duration_s=duration_s, output_tail=tail):
             lines = [f"  {hook}: `{command}` exited with {exit_code} after {duration_s:.1f} s"]
             return "\n".join(lines + ([f"    | {line}" for line in tail] if exit_code else []))

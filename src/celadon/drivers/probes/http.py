@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from celadon.drivers.probes.tcp import connect
+from celadon.host.connecting import connect
 from celadon.host.http_exchange import BrokenReplyError, Reply, exchange
 from celadon.host.text import flatten
 from celadon.model.address import Address

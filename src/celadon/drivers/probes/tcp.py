@@ -1,11 +1,11 @@
 """The TCP question: does something accept a connection? The weakest readiness there is."""
 
-import socket
 import time
 
 from msgspec import Struct
 
-from celadon.model.address import Address, SocketAddress, TcpAddress
+from celadon.host.connecting import connect
+from celadon.model.address import Address
 from celadon.model.observed import Answer
 
 
@@ -22,19 +22,3 @@ class TcpProbe(Struct, frozen=True):
             refused = isinstance(error, (ConnectionRefusedError, FileNotFoundError))
             return Answer(ok=False, latency_ms=(time.monotonic() - began) * 1000, reason=reason, refused=refused)
         return Answer(ok=True, latency_ms=(time.monotonic() - began) * 1000)
-
-
-def connect(address: Address, timeout_s: float) -> socket.socket:
-    """Raises OSError."""
-    match address:
-        case TcpAddress(host=host, port=port):
-            return socket.create_connection((host, port), timeout=timeout_s)
-        case SocketAddress(path=path):
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(timeout_s)
-            try:
-                connection.connect(path)
-            except OSError:
-                connection.close()
-                raise
-            return connection
