@@ -255,7 +255,7 @@ class WindowOpened(_Event, frozen=True, kw_only=True, tag="window_opened"):
 
     percent: int = 100
     window_s: float
-    max_error_rate: float
+    max_error_rate: float | None = None
     min_requests_count: int
 
 

@@ -112,6 +112,7 @@ config = "{self.main}"
 binary = "{self._proxy.binary}"
 {f'admin = "{self._proxy.admin}"' if self._proxy.admin else ""}
 [observe]
+judge = "thresholds"
 window = "400ms"
 interval = "50ms"
 min_requests = 5

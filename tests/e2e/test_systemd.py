@@ -46,6 +46,8 @@ deadline = "5s"
 type = "nginx"
 site = "http://shop.example"
 [observe]
+judge = "thresholds"
+max_error_rate = "5%"
 window = "1s"
 interval = "100ms"
 min_requests = 5
@@ -106,6 +108,8 @@ listen = "127.0.0.1:8080"
 directory = "/home/shop/nginx/celadon"
 config = "/home/shop/nginx/nginx.conf"
 [observe]
+judge = "thresholds"
+max_error_rate = "5%"
 window = "500ms"
 interval = "100ms"
 [drain]

@@ -89,7 +89,8 @@ def test_a_unit_becomes_blue_is_retired_and_can_be_gone_back_to(machine: Machine
     assert 'user = "shop"' in written
 
     text = re.sub(r"\n\[readiness\].*?\n\n", READINESS + "\n", written, flags=re.DOTALL)
-    text = text.replace('window = "60s"', 'window = "1s"').replace('# shared = ["media"]', 'shared = ["data"]')
+    text = text.replace('window = "60s"', 'judge = "thresholds"\nwindow = "1s"')
+    text = text.replace('# shared = ["media"]', 'shared = ["data"]')
     machine.write("/srv/shop/celadon.toml", text + '[source]\npath = "/srv/next"\n')
     assert machine.shell("cp -r /srv/shop /srv/next; echo v2 > /srv/next/VERSION").ok
     deployed = machine.shell("cd /srv/shop && celadon deploy")

@@ -23,8 +23,9 @@ _THREADS = 4
 def site(tmp_path: Path) -> Iterator[Site]:
     """v1 is live; from now on evidence judges."""
     with open_site(tmp_path) as site:
-        observe = 'window = "12s"\nmin_window = "3s"\njudge = "evidence"'
-        site.config.write_text(site.config.read_text().replace('window = "400ms"', observe))
+        observe = 'window = "12s"\nmin_window = "3s"\nmax_window = "12s"'
+        by_thresholds = 'judge = "thresholds"\nwindow = "400ms"'
+        site.config.write_text(site.config.read_text().replace(by_thresholds, observe))
         yield site
 
 
@@ -74,9 +75,19 @@ def test_a_good_release_is_blessed_before_the_end_once_its_users_have_shown_it(s
     assert set(counts) == {200}
 
 
+def test_a_deploy_that_nobody_set_a_threshold_for_is_refused(site: Site) -> None:
+    text = site.config.read_text()
+    site.config.write_text(text.replace('max_error_rate = "5%"\n', ""))
+    done = site.deploy("v2")
+    assert done.code == 13, done.output
+    assert 'max_error_rate = "' in done.output
+    assert "Traffic: blue" in done.output
+    assert site.visit() == (200, "v1")
+
+
 def test_a_site_that_nobody_visits_is_left_to_a_person(site: Site) -> None:
     """No data is no success."""
-    site.config.write_text(site.config.read_text().replace('window = "12s"', 'window = "1s"'))
+    site.config.write_text(site.config.read_text().replace('window = "12s"', 'window = "1s"').replace('"3s"', '"1s"'))
     done = site.deploy("v2")
     assert done.code == 20, done.output
     assert sorted(site.running_slots()) == ["blue", "green"]

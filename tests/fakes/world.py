@@ -81,7 +81,7 @@ def make_settings(
             kind=ProxyKind.NGINX, site="http://shop", listen="127.0.0.1:80", directory="/p", config="/c", binary="b"
         ),
         switch=SwitchSettings(steps=steps, hold_s=1.5),
-        observe=ObserveSettings(window_s=window_s, bless=bless, min_requests_count=5),
+        observe=ObserveSettings(window_s=window_s, bless=bless, max_error_rate=0.01, min_requests_count=5),
     )
 
 

@@ -168,6 +168,24 @@ def test_a_way_that_cannot_give_shares_is_told_so(tmp_path: Path) -> None:
     assert what == "nginx cannot give a share of the traffic by `proxy.switch = 'include'`"
 
 
+def test_lengths_of_the_window_contradict_each_other(tmp_path: Path) -> None:
+    text = GOOD + '[observe]\nwindow = "1m"\nmin_window = "2m"\nmax_window = "30s"\n'
+    assert mistakes(tmp_path, text) == [
+        (10, "`observe.min_window` is longer than `observe.window`, 60 s"),
+        (11, "`observe.max_window` is shorter than `observe.window`, 60 s"),
+    ]
+
+
+def test_a_judge_by_thresholds_needs_one(tmp_path: Path) -> None:
+    [(_, what)] = mistakes(tmp_path, GOOD + '[observe]\njudge = "thresholds"\n')
+    assert "`observe.max_error_rate` is missing" in what
+
+
+def test_an_undecided_window_goes_on_up_to_ten_times_its_length(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD).settings.observe.max_window_s == 600.0
+    assert load(tmp_path, GOOD + '[observe]\nmax_window = "90s"\n').settings.observe.max_window_s == 90.0
+
+
 def test_sockets_behind_traefik_are_a_mistake(tmp_path: Path) -> None:
     """It dials none: 500 to every visitor (3.7)."""
     text = GOOD.replace('type = "nginx"', 'type = "traefik"').replace("ports = [8101, 8102]", "sockets = true")

@@ -64,6 +64,14 @@ def test_a_window_that_nobody_can_decide_goes_on_up_to_its_maximum(world: World)
     assert extended == pytest.approx([10.0, 12.0], abs=0.5)
 
 
+def test_a_window_that_goes_on_ends_as_soon_as_the_release_is_shown_to_be_healthy(world: World) -> None:
+    """Too few visitors for the first length; the second is not waited for."""
+    assert world.deploy(2, settings=by_evidence(max_window_s=300.0, max_error_rate=0.01)) is Outcome.DONE
+    [extended] = events_of(world, WindowExtended)
+    decided = events_of(world, VerdictReached)[-1].evidence.elapsed_s
+    assert 20.0 < decided < extended.window_s - 5.0
+
+
 def test_a_window_that_is_decided_does_not_go_on(world: World) -> None:
     assert world.deploy(2, settings=by_evidence(max_window_s=3600.0)) is Outcome.DONE
     assert events_of(world, WindowExtended) == []

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from celadon.app.compose import make_proxy, make_runner
+from celadon.app.policy import check_policy
 from celadon.app.status import read_recorded
 from celadon.drivers.proxies.edited import mask
 from celadon.drivers.releases.store import ReleaseStore
@@ -27,7 +28,7 @@ def check_all(layout: Layout, settings: Settings) -> Sequence[Finding]:
     except StepError as error:
         text = f"{error.what} ({error.code})"
         found = [Finding(level=FindingLevel.PROBLEM, subject="proxy", text=text, fix=error.next_command)]
-    return [*make_runner(layout, settings).check(), *found, *check_repository(layout)]
+    return [*check_policy(settings), *make_runner(layout, settings).check(), *found, *check_repository(layout)]
 
 
 def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:

@@ -161,7 +161,7 @@ class _Operator:
             raise UsageError("a deploy needs settings", code="order_incomplete", next_command="celadon deploy")
         refuse_when_unblessed(self.ledger)
         ports = self._ports(settings, candidate=Slot.GREEN)
-        check_first(self.layout, ports, journal=self.journal)
+        check_first(self.layout, settings, ports, journal=self.journal)
         write_in_force(self.layout, settings)
         self.in_force = settings
         number = ReleaseNumber(max([*ports.releases.numbers(), self.ledger.highest_release], default=0) + 1)

@@ -1,6 +1,7 @@
 """What stands in the way of a deploy before its first effect."""
 
 from celadon.app.committing import check_repository
+from celadon.app.policy import check_policy
 from celadon.contracts.journal import Journal
 from celadon.deploy.ledger import Ledger
 from celadon.deploy.run import Ports
@@ -8,6 +9,7 @@ from celadon.events import CheckFound
 from celadon.host.layout import Layout
 from celadon.model.errors import RefusedError, StepError
 from celadon.model.observed import FindingLevel
+from celadon.model.settings import Settings
 
 
 def refuse_when_unblessed(ledger: Ledger) -> None:
@@ -20,10 +22,10 @@ def refuse_when_unblessed(ledger: Ledger) -> None:
         )
 
 
-def check_first(layout: Layout, ports: Ports, *, journal: Journal) -> None:
+def check_first(layout: Layout, settings: Settings, ports: Ports, *, journal: Journal) -> None:
     """Nothing was touched yet: any problem refuses. What is found goes into the journal."""
     try:
-        findings = [*ports.runner.check(), *ports.proxy.check(), *check_repository(layout)]
+        findings = [*check_policy(settings), *ports.runner.check(), *ports.proxy.check(), *check_repository(layout)]
     except StepError as error:
         raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
     for found in findings:

@@ -22,6 +22,9 @@ from celadon.model.settings import (
     WebSettings,
 )
 
+_WINDOWS_COUNT = 10
+"""An undecided window goes on up to so many times its length, where nothing else is set."""
+
 
 def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Settings:
     """`values` of a checked file: key → value. `base` is what its relative paths are relative to. Fills in the values
@@ -49,7 +52,7 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
             judge=get("observe.judge"),
             window_s=get("observe.window"),
             min_window_s=get("observe.min_window"),
-            max_window_s=get("observe.max_window"),
+            max_window_s=get("observe.max_window") or _WINDOWS_COUNT * get("observe.window"),
             on_undecided=get("observe.on_undecided"),
             slo=get("observe.slo"),
             max_p95_s=get("observe.max_p95"),
@@ -57,6 +60,7 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
             control_interval_s=get("observe.control_interval"),
             interval_s=get("observe.interval"),
             max_error_rate=get("observe.max_error_rate"),
+            require_thresholds=get("observe.require_thresholds"),
             min_requests_count=get("observe.min_requests"),
             readiness_failures_count=get("observe.readiness_failures"),
             bless=get("observe.bless"),

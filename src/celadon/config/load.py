@@ -16,7 +16,7 @@ from celadon.config.positions import Position, find_positions
 from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, SHARES, TABLES, WAYS, Setting
 from celadon.model.errors import UsageError
 from celadon.model.names import Slot
-from celadon.model.settings import ProbeKind, ProxyKind, Settings, SwitchWay
+from celadon.model.settings import JudgeKind, ProbeKind, ProxyKind, Settings, SwitchWay
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _SUN_PATH_BYTES = 107
@@ -134,6 +134,7 @@ class _Reader:
             allowed = ", ".join(WAYS[kind])
             self._blame(("proxy", "switch"), f"`proxy.switch` is {way.value!r}; expected one of {allowed} for {kind}")
         self._check_steps(values["switch.steps"], kind, way)
+        self._check_window(values)
         if kind is ProxyKind.TRAEFIK and values["web.sockets"]:
             self._blame(("web", "sockets"), "Traefik cannot reach an app on a Unix socket; give it two `web.ports`")
 
@@ -145,6 +146,19 @@ class _Reader:
             self._blame(place, "`switch.steps` must grow and end with 100%")
         elif len(steps) > 1 and kind is not None and way not in SHARES.get(kind, ()):
             self._blame(place, f"{kind} cannot give a share of the traffic by `proxy.switch = {str(way)!r}`")
+
+    def _check_window(self, values: dict[str, Any]) -> None:
+        window_s, longest_s, shortest_s = (values[f"observe.{name}"] for name in ("window", "max_window", "min_window"))
+        if None not in (window_s, longest_s) and longest_s < window_s:
+            self._blame(
+                ("observe", "max_window"), f"`observe.max_window` is shorter than `observe.window`, {window_s:g} s"
+            )
+        if None not in (window_s, shortest_s) and shortest_s > window_s:
+            self._blame(
+                ("observe", "min_window"), f"`observe.min_window` is longer than `observe.window`, {window_s:g} s"
+            )
+        if values["observe.judge"] is JudgeKind.THRESHOLDS and values["observe.max_error_rate"] is None:
+            self._blame(("observe", "judge"), "`observe.judge` is thresholds, but `observe.max_error_rate` is missing")
 
     def _check_addresses(self, values: dict[str, Any]) -> None:
         ports, sockets = values["web.ports"], values["web.sockets"]

@@ -45,5 +45,5 @@ class Judge(Protocol):
 
     def judge(self, *, elapsed_s: float, window_s: float) -> Verdict | None:
         """None: keep watching. After `window_s` a verdict is always returned. A question with a longer window may
-        follow one that nobody could decide."""
+        follow one that nobody could decide; a release is then blessed as soon as it is shown to be healthy."""
         ...

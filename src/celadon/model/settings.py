@@ -177,12 +177,12 @@ class ProxySettings(Struct, frozen=True, kw_only=True):
 
 class ObserveSettings(Struct, frozen=True, kw_only=True):
     """`max_error_rate` is the share of 5xx in the window that counts as a breach, judged only from
-    `min_requests_count` requests on.
+    `min_requests_count` requests on. An undecided window goes on up to `max_window_s`, None: it does not.
+    `require_thresholds`: no deploy unless `max_error_rate`, `max_p95_s`, `max_p99_s` or `slo` is set.
 
-    The rest is of the judge EVIDENCE, but for `on_undecided`: `slo` the promised share of good answers (0.999),
-    `max_p95_s` and `max_p99_s` limits of the latency, `min_window_s` when a release may be blessed before `window_s` is
-    over, `max_window_s` up to when an undecided window goes on, `control_interval_s` between two questions to the old
-    slot. None: not set; of `max_window_s`: it does not go on."""
+    The rest is of the judge EVIDENCE: `slo` the promised share of good answers (0.999), `max_p95_s` and `max_p99_s`
+    limits of the latency, `min_window_s` when a release may be blessed before `window_s` is over, `control_interval_s`
+    between two questions to the old slot. None: not set."""
 
     judge: JudgeKind = JudgeKind.THRESHOLDS
     window_s: float = 60.0
@@ -194,7 +194,8 @@ class ObserveSettings(Struct, frozen=True, kw_only=True):
     max_p99_s: float | None = None
     control_interval_s: float = 0.2
     interval_s: float = 0.25
-    max_error_rate: float = 0.01
+    max_error_rate: float | None = None
+    require_thresholds: bool = False
     min_requests_count: int = 20
     readiness_failures_count: int = 3
     bless: BlessMode = BlessMode.AUTO

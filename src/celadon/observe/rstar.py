@@ -6,6 +6,7 @@ slot, asked all through the window, shows that it would not; bless when the rate
 nobody knows."""
 
 from collections.abc import Sequence
+from math import inf
 
 from celadon.model.baseline import Baseline
 from celadon.model.names import Slot
@@ -50,6 +51,7 @@ class RStarJudge:
         self._candidate = candidate
         self._percent = 100
         self._elapsed_s = self._window_s = 0.0
+        self._blessed_from_s = inf if rule.min_window_s is None else rule.min_window_s
         self._found: Found | None = None
         self._verdict: Verdict | None = None
         self._feed = Feed()
@@ -95,11 +97,11 @@ class RStarJudge:
         feed, self._feed = self._feed, Feed()
         self._pass_time(elapsed_s)
         self._weigh(feed)
-        early_s = self._rule.min_window_s
+        self._blessed_from_s = min(self._blessed_from_s, window_s)
         if self._found is not None:
             self._verdict = make_verdict(self._found, self.evidence())
             return self._verdict
-        if elapsed_s < window_s and (early_s is None or elapsed_s < early_s):
+        if elapsed_s < self._blessed_from_s:
             return None
         evidence = self.evidence()
         found = conclude(evidence, self._rule, trouble=self._find_trouble(), probe_is_ok=self._fast.probe_is_ok)

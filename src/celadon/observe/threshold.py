@@ -81,7 +81,7 @@ class ThresholdJudge:
         if self._requests_count < settings.min_requests_count or self._requests_count == 0:
             return None
         rate = self._failed_count / self._requests_count
-        if rate > settings.max_error_rate:
+        if settings.max_error_rate is not None and rate > settings.max_error_rate:
             counted = f"{self._failed_count} of {self._requests_count} requests were answered with 5xx"
             return "max_error_rate", f"{counted} ({rate:.1%}), allowed are {settings.max_error_rate:.1%}"
         return None

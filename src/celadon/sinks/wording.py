@@ -108,7 +108,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  the switch to {slot} was not seen (effect {effect}): {reason}"
         case WindowOpened(window_s=window_s, max_error_rate=rate, percent=percent):
             what = "watching" if percent == 100 else f"watching {percent} %"
-            return f"  {what} for {window_s:g} s; more than {rate:.1%} of 5xx brings the old release back"
+            limit = "" if rate is None else f"; more than {rate:.1%} of 5xx brings the old release back"
+            return f"  {what} for {window_s:g} s{limit}"
         case WindowSampled(elapsed_s=elapsed_s, window_s=window_s, candidate_requests_per_s=rate, evidence=evidence):
             return (
                 f"  {elapsed_s:5.1f} of {window_s:g} s  {rate:7.1f} requests/s  {evidence.requests_count} requests, "

@@ -430,7 +430,7 @@ def test_an_old_journals_evidence_is_still_read() -> None:
 
 def test_the_thresholds_judge_takes_what_the_contract_gives() -> None:
     """It stays in its place until the rule replaces it."""
-    judge: Judge = ThresholdJudge(ObserveSettings(min_requests_count=1), Slot.GREEN)
+    judge: Judge = ThresholdJudge(ObserveSettings(max_error_rate=0.01, min_requests_count=1), Slot.GREEN)
     judge.take_baseline(baseline())
     judge.take_control(NO)
     judge.take_journey(YES)
