@@ -26,6 +26,7 @@ PROXY = ("127.0.0.1", 18080)
 PORTS = (18080, 18101, 18102)
 CELADON = str(Path(sys.executable).parent / "celadon")
 QUIET_BEFORE_S = 0.5
+VISITORS_COUNT = 1_000
 
 
 class DemoError(Exception):
@@ -117,23 +118,24 @@ def await_port(address: tuple[str, int], process: "subprocess.Popen[bytes]") -> 
 
 
 def tell_story() -> int:
-    say("deploy v1: the first release")
-    celadon("deploy", expected=0)
-    load = start_load(f"{PROXY[0]}:{PROXY[1]}", site=f"{PROXY[0]}:{PROXY[1]}", think_ms=10.0)
+    say("deploy v1: the first release; nobody visits it yet, so that only a person can bless it")
+    celadon("deploy", "-y", expected=20)
+    celadon("finalize", expected=0)
+    load = start_load(f"{PROXY[0]}:{PROXY[1]}", site=f"{PROXY[0]}:{PROXY[1]}", think_ms=10.0, addresses=VISITORS_COUNT)
     try:
         time.sleep(QUIET_BEFORE_S)
         say("deploy v2, under load")
         write_version("v2")
-        switch_ms = celadon("deploy", expected=0)
+        switch_ms = celadon("deploy", "-y", expected=0)
         say("deploy v3, whose health check fails: it must be rejected")
         write_version("v3", broken="health")
-        celadon("deploy", expected=10)
+        celadon("deploy", "-y", expected=10)
         say("rollback to v1, which is parked: it is started first")
         roll_back()
         say("deploy v2 again, to be blessed by hand: v1 stays hot meanwhile")
         write_version("v2")
         bless_by_hand()
-        celadon("deploy", expected=20)
+        celadon("deploy", "-y", expected=20)
         say("rollback to v1, which is hot")
         rollback_ms = roll_back()
         time.sleep(QUIET_BEFORE_S)
@@ -170,7 +172,7 @@ def write_version(version: str, *, broken: str = "") -> None:
 
 def celadon(*words: str, expected: int) -> float:
     """Run a verb as a user would; the switch's milliseconds from the record."""
-    done = subprocess.run([CELADON, *words, "-y", "-c", str(APP / "celadon.toml")], env=variables(), check=False)
+    done = subprocess.run([CELADON, *words, "-c", str(APP / "celadon.toml")], env=variables(), check=False)
     if done.returncode != expected:
         raise DemoError(f"celadon {words[0]} exited with {done.returncode}, expected {expected}")
     return last_switch_ms()

@@ -17,6 +17,7 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--requests", type=int, default=0, help="stop after so many; 0: never")
     parser.add_argument("--think-ms", type=float, default=2.0, help="between the requests of a client")
+    parser.add_argument("--addresses", type=int, default=0, help="of one-shot requests; 0: the own one")
     parser.add_argument("--stop-file", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     for kind, count in (("keepalive", 8), ("oneshot", 4), ("posts", 4), ("websockets", 2), ("streams", 1)):
@@ -26,7 +27,14 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
 
 async def run(options: argparse.Namespace) -> int:
     host, _, port = options.address.rpartition(":")
-    load = Load(host, int(port), site=options.site, think_s=options.think_ms / 1000, limit=options.requests)
+    load = Load(
+        host,
+        int(port),
+        site=options.site,
+        think_s=options.think_ms / 1000,
+        limit=options.requests,
+        addresses_count=options.addresses,
+    )
     asyncio.get_running_loop().call_later(options.seconds, load.stop.set)
     watcher = asyncio.create_task(_watch(options, load))
     tally = await load.run(

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 from bench.load.connection import BrokenAnswerError, Connection, EndedError, OverdueError
-from bench.load.oneshot import OneShot
+from bench.load.oneshot import OneShot, make_clients
 
 _TIMEOUT_S = 30.0
 _CLOSE = 8
@@ -67,10 +67,14 @@ _Broken = (EndedError, BrokenAnswerError, OverdueError)
 
 
 class Load:
-    """Clients against one site, until `stop` is set or `limit` requests were made, plus what was in flight then."""
+    """Clients against one site, until `stop` is set or `limit` requests were made, plus what was in flight then.
+    One-shot requests come from `addresses_count` addresses in turn (0: from the machine's own)."""
 
-    def __init__(self, host: str, port: int, *, site: str, think_s: float = 0.002, limit: int = 0) -> None:
+    def __init__(
+        self, host: str, port: int, *, site: str, think_s: float = 0.002, limit: int = 0, addresses_count: int = 0
+    ) -> None:
         self._think_s = think_s
+        self._clients = itertools.cycle(make_clients(addresses_count) or [""])
         self._limit = limit
         self.tally = Tally()
         self.stop = asyncio.Event()
@@ -120,7 +124,8 @@ class Load:
         self._close(connection)
 
     async def _oneshot(self) -> None:
-        connection = await self._open(OneShot)
+        client = next(self._clients)
+        connection = await self._open(lambda address: OneShot(address, client=client))
         if connection:
             await self._request(connection, b"GET /" + self._host + b"Connection: close\r\n\r\n")
         self._close(connection)
@@ -137,8 +142,8 @@ class Load:
             await self._think()
         self._close(connection)
 
-    async def _open(self, kind: type[_Any] = Connection) -> _Any | None:  # type: ignore[assignment]
-        connection = kind(self._address)
+    async def _open(self, make: Callable[[tuple[str, int]], _Any] = Connection) -> _Any | None:  # type: ignore[assignment]
+        connection = make(self._address)
         try:
             await connection.open(timeout_s=_TIMEOUT_S)
         except OSError as error:

@@ -77,3 +77,8 @@ class OneShot:
 
     def _fault(self, how: str, received: bytes) -> EndedError | OverdueError | BrokenAnswerError:
         return OverdueError() if self._overdue else EndedError(how, began=bool(received))
+
+
+def make_clients(count: int) -> list[str]:
+    """Different addresses, none of them 127.0.0.1: all of 127/8 is this machine's."""
+    return [f"127.{1 + index // 60000}.{index // 250 % 240}.{1 + index % 250}" for index in range(count)]

@@ -42,7 +42,8 @@ class RunningLoad:
 
 
 def start_load(address: str, *, site: str, think_ms: float = 2.0, **counts: int) -> RunningLoad:
-    """`counts`: keepalive, oneshot, posts, websockets, streams; `requests` ends it by itself."""
+    """`counts`: keepalive, oneshot, posts, websockets, streams; `requests` ends it by itself;
+    `addresses`: that one-shot requests come from."""
     directory = Path(tempfile.mkdtemp(prefix="celadon-load-"))
     words = [f"--{kind}={count}" for kind, count in counts.items()]
     process = subprocess.Popen(

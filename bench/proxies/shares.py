@@ -4,9 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tests.contract.single_visit import make_clients
-
-from bench.load.oneshot import OneShot
+from bench.load.oneshot import OneShot, make_clients
 from bench.proxies.families import Family
 from bench.proxies.rows import Row, measure_rows
 from bench.proxies.stand import Stand, StandError, open_stand

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from bench.load.oneshot import make_clients
+
 from celadon.contracts.proxy import Proxy
 from celadon.model.names import Slot
 from celadon.model.observed import Effect, Hit, Split
 from tests.contract.proxy_promises import Load, ignore, read_hits
-from tests.contract.single_visit import make_clients
 
 STEPS = (5, 25, 50, 100)
 

@@ -19,8 +19,3 @@ def visit_as(
     with socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(client, 0)) as stream:
         stream.sendall(request.encode())
         return read_answer(stream)
-
-
-def make_clients(count: int) -> list[str]:
-    """Different addresses, none of them 127.0.0.1."""
-    return [f"127.{1 + index // 60000}.{index // 250 % 240}.{1 + index % 250}" for index in range(count)]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bench.load.oneshot import make_clients
 from msgspec import structs
 
 from celadon.drivers.proxies.headers import LOOK_HEADER, PREVIEW_HEADER, SLOT_HEADER
@@ -29,7 +30,7 @@ from tests.contract.nginx_server import NGINX, NginxStage
 from tests.contract.preview_promises import PreviewPromises
 from tests.contract.proxy_promises import POINTER_POINTS, RELOAD_POINTS, ProxyPromises, ignore, read_hits
 from tests.contract.share_promises import STEPS, SharePromises, ask_all
-from tests.contract.single_visit import make_clients, visit_as
+from tests.contract.single_visit import visit_as
 from tests.contract.slot_server import free_port
 
 pytestmark = [

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bench.load.oneshot import make_clients
 
-from tests.contract.single_visit import make_clients, visit_as
+from tests.contract.single_visit import visit_as
 from tests.e2e.site import Site, open_site
 from tests.e2e.site_proxies import NGINX
 
