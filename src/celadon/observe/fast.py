@@ -9,6 +9,9 @@ UNITS_IN_A_ROW: Final = 10
 CONTROL_IN_A_ROW: Final = 3
 REFUSALS_IN_A_ROW: Final = 2
 
+# Five seconds of answers of the old slot, asked as often as it is by default.
+CONTROL_REMEMBERED: Final = 25
+
 
 class Fast:
     """Whole sentences of what is wrong, or nothing. At most BAD_UNITS_A_CLIENT of ten bad units are one client's."""
@@ -17,7 +20,7 @@ class Fast:
         self._readiness_limit = readiness_failures_count
         self._failures_in_a_row_count = self._refusals_in_a_row_count = 0
         self._units_in_a_row_count = 0
-        self._control: deque[bool] = deque(maxlen=CONTROL_IN_A_ROW)
+        self._control: deque[bool] = deque(maxlen=CONTROL_REMEMBERED)
         self._last_no = ""
         self._process_fault = ""
         self.probes_count = self.probes_failed_count = self.restarts_count = 0
@@ -51,12 +54,13 @@ class Fast:
             self._process_fault = f"the candidate was restarted {view.restarts_count} times"
 
     def find_fault(self) -> tuple[str, str] | None:
-        """Rule and reason."""
+        """Rule and reason. A row of failed probes is nothing against the candidate while the old slot fails now and
+        then: half of the answers of a dependency in trouble make rows of three too."""
         if self._process_fault:
             return "process", self._process_fault
         if self._refusals_in_a_row_count >= REFUSALS_IN_A_ROW:
             return "refused", f"the candidate refuses connections: {self._last_no}"
-        if self._failures_in_a_row_count >= self._readiness_limit and not self._old_slot_fails:
+        if self._failures_in_a_row_count >= self._readiness_limit and all(self._control):
             return "readiness", f"{self._failures_in_a_row_count} probes in a row failed, the last: {self._last_no}"
         return None
 
@@ -69,9 +73,4 @@ class Fast:
 
     @property
     def _old_slot_passes(self) -> bool:
-        return len(self._control) == CONTROL_IN_A_ROW and all(self._control)
-
-    @property
-    def _old_slot_fails(self) -> bool:
-        """The old slot was asked, and not one of its last answers was a yes."""
-        return len(self._control) == CONTROL_IN_A_ROW and not any(self._control)
+        return len(self._control) >= CONTROL_IN_A_ROW and all([*self._control][-CONTROL_IN_A_ROW:])

@@ -117,6 +117,18 @@ def test_readiness_alone_blesses_nothing() -> None:
     assert judged(window.verdict) == (Judgement.UNDECIDED, "evidence")
 
 
+def test_rows_of_failed_probes_are_nothing_against_a_candidate_while_the_old_slot_fails_now_and_then() -> None:
+    """A dependency that fails half of all answers makes rows of three in both slots."""
+    shared = Window()
+    for answer in (NO, NO, NO, YES) * 10:
+        shared.judge.take_probe(answer)
+        assert shared.pass_seconds(1, control=(NO, YES, YES, YES, YES)) is None
+    alone = Window()
+    for _ in range(3):
+        alone.judge.take_probe(NO)
+    assert judged(alone.pass_seconds(1, control=(YES,) * 5)) == (Judgement.BREACH, "readiness")
+
+
 def test_journeys_stand_in_for_visitors() -> None:
     """An idle site is blessed on them, and a dead release found by them within five seconds."""
     idle = Window(Rule(journeys=True))
