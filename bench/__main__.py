@@ -25,6 +25,7 @@ def main(words: list[str]) -> int:
     )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="of proxies: put the tables into this page too")
     parser.add_argument("--full", action="store_true", help=f"of obs1: {obs1.FULL_RUNS} windows of each cell")
+    parser.add_argument("--runs", type=int, default=200, help="of obs1: windows of each cell, fewer of busy ones")
     parser.add_argument("--lines", action="store_true", help="of obs1: each request is a line of nginx's log, parsed")
     parser.add_argument("--rule", choices=[*JUDGES], default="product", help="of obs1: another way to ask the control")
     parser.add_argument("--jobs", type=int, help="of obs1: processes; as many as there are cores")
@@ -44,7 +45,7 @@ def main(words: list[str]) -> int:
 
 def pick_obs1(options: argparse.Namespace) -> obs1.Options:
     return obs1.Options(
-        runs_count=0 if options.full else 20 if options.quick else 200,
+        runs_count=0 if options.full else 20 if options.quick else options.runs,
         lines=options.lines,
         judge=options.rule,
         only=options.only,

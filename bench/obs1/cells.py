@@ -22,7 +22,7 @@ class Ambient(Struct, frozen=True, kw_only=True):
 class Cell(Struct, frozen=True, kw_only=True):
     """`rate`: requests a second; `p_b`, `p_g`: the true bad rates of the old slot and of the candidate. The candidate's
     fault begins at `from_s`. `slower` multiplies what the candidate takes, `stalls` of its requests take a second
-    more, `cold` of its first ones take three times as long."""
+    more, `cold` of its first ones take three times as long. `max_error_rate` is what the site's owner has set."""
 
     name: str
     rate: float
@@ -37,6 +37,7 @@ class Cell(Struct, frozen=True, kw_only=True):
     slower: float = 1.0
     stalls: float = 0.01
     cold: int = 0
+    max_error_rate: float | None = None
     runs_count: int = 0
 
 
@@ -54,6 +55,9 @@ def list_innocent() -> list[Cell]:
         cells.append(Cell(name="ambient, probes see less", rate=rate, ambient=Ambient(probes=0.06)))
         cells.append(Cell(name="ambient, half fails", rate=rate, ambient=Ambient(share=0.5, probes=0.5)))
         cells.append(Cell(name="ambient, all fails", rate=rate, ambient=Ambient(share=1.0, probes=1.0)))
+        cells.append(Cell(name="ambient, 1 % allowed", rate=rate, ambient=Ambient(), max_error_rate=0.01))
+        cells.append(Cell(name="ambient, 5 % allowed", rate=rate, ambient=Ambient(), max_error_rate=0.05))
+        cells.append(Cell(name="innocent, 1 % allowed", rate=rate, max_error_rate=0.01))
     return cells
 
 
@@ -67,6 +71,10 @@ def list_faulty() -> list[Cell]:
     for rate in (0.0, 0.001, 0.05, 0.5, 5.0):
         cells.append(Cell(name="outage, 1 journey/s", rate=rate, p_g=1.0, journeys_a_second=1))
         cells.append(Cell(name="20 %, 1 journey/s", rate=rate, p_g=0.2, journeys_a_second=1))
+    cells += [
+        Cell(name="3 %, 1 % allowed", rate=rate, p_b=0.005, p_g=0.03, max_error_rate=0.01)
+        for rate in (0.5, 5.0, 50.0, 500.0)
+    ]
     return [*cells, *(Cell(name="20 % and bot", rate=rate, p_g=0.2, bot=True) for rate in (0.05, 0.5, 5.0))]
 
 

@@ -71,6 +71,8 @@ MARKS = (
     _false(0.02, "bursty and bot"),
     _false(0.25, "ambient"),
     _false(0.25, "ambient, probes see less"),
+    _false(0.25, "ambient, 1 % allowed", "ambient, 5 % allowed"),
+    _false(0.01, "innocent, 1 % allowed"),
     _false(0.25, "ambient, half fails", "ambient, all fails"),
     _found(2, "outage", _FROM_5, where="≥ 5/s"),
     Mark(text="outage, 0.5/s: units", names=("outage",), rates=(0.5,), limit=3, measure=outage_units, unit=""),

@@ -19,6 +19,8 @@ from celadon.observe.rstar import RStarJudge
 from celadon.observe.rule import Rule
 
 _BATCHES_A_CELL = 8
+HURRY_TIMES = 4
+"""As drivers/probes/asking.py does."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -73,7 +75,8 @@ class CellResult(Struct, frozen=True, kw_only=True):
 
 def run_once(cell: Cell, seed: int, *, judge_name: str, lines: bool) -> Outcome:
     random = Random(f"{replace(cell, runs_count=0)!r} {seed}")
-    judge = make_judge(judge_name, Rule(journeys=cell.journeys_a_second > 0), CANDIDATE)
+    rule = Rule(journeys=cell.journeys_a_second > 0, max_error_rate=cell.max_error_rate)
+    judge = make_judge(judge_name, rule, CANDIDATE)
     if cell.rate:
         judge.take_baseline(draw_baseline(random, cell))
     visitors = Visitors(random, cell, lines=lines)
@@ -95,6 +98,8 @@ def run_once(cell: Cell, seed: int, *, judge_name: str, lines: bool) -> Outcome:
         judge.take_traffic(seen.hits)
         verdict = judge.judge(elapsed_s=second, window_s=WINDOW_S)
         spent_s += process_time() - began_s
+        if judge.needs_control():
+            visitors.control_a_second = HURRY_TIMES * cell.control_a_second
         if verdict is not None:
             decided_s, visitors.hits_are_needed = second, False
     assert verdict is not None

@@ -85,6 +85,7 @@ class Visitors:
         self._later: dict[int, list[Hit]] = {}
         self._asked_count = 0
         self.hits_are_needed = True
+        self.control_a_second = cell.control_a_second
 
     def draw(self) -> Iterator[Second]:
         for second in range(1, WINDOW_S + 1):
@@ -104,7 +105,7 @@ class Visitors:
             hits=self._reparse(hits) if self._lines else hits,
             requests_count=good_count + len(bad_hits),
             failed_count=len(bad_hits),
-            control=[NO if self._random.random() < fails else OK for _ in range(self._cell.control_a_second)],
+            control=[NO if self._random.random() < fails else OK for _ in range(self.control_a_second)],
             journeys=[NO if self._random.random() < journey_fails else OK for _ in range(self._cell.journeys_a_second)],
         )
 

@@ -56,7 +56,7 @@ class WilsonControl:
 class WilsonJudge(RStarJudge):
     def _know(self, known: Known) -> None:
         super()._know(known)
-        self._difference = WilsonControl()  # type: ignore[assignment]
+        self._control.excess = WilsonControl()  # type: ignore[assignment]
 
 
 JUDGES: dict[str, type[RStarJudge]] = {"product": RStarJudge, "wilson": WilsonJudge}

@@ -1,12 +1,15 @@
 """A small shop: pages, orders in SQLite, a slow download, an echo WebSocket. Standard library only.
 
 Listens on 127.0.0.1:$PORT or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
-SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `exit` does not
-start, `slow` answers late, `abrupt` drops what is in flight at SIGTERM.
+SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `search` one search in
+five, `exit` does not start, `dies` ends three seconds after its first page, `slow` answers late, `sluggish` searches
+three times as long, `abrupt` drops what is in flight at SIGTERM. While there is a file `data/trouble`, every answer of
+every release fails, as when its database is down. `/bug` always fails.
 """
 
 import base64
 import contextlib
+import functools
 import hashlib
 import itertools
 import os
@@ -27,6 +30,8 @@ GOING_AWAY = b"\x88\x02\x03\xe9"
 """A close frame with code 1001."""
 STREAM_CHUNKS_COUNT = 40
 STREAM_EVERY_S = 0.05
+SEARCH_S = 0.06 if BROKEN == "sluggish" else 0.02
+TROUBLE = HERE / "data" / "trouble"
 
 in_flight = itertools.count()
 stopping = threading.Event()
@@ -93,13 +98,16 @@ def read_head(stream) -> tuple[str, str, dict[str, str]] | None:  # noqa: ANN001
     return line[0], line[1], headers
 
 
-def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, str]], database) -> bool:  # noqa: ANN001
+def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, str]], database) -> bool:  # noqa: ANN001, C901
     """False when the connection is to be closed."""
     method, path, headers = head
     body = stream.read(int(headers.get("content-length", 0)))
     keep = headers.get("connection", "").lower() != "close"
     if BROKEN == "slow":
         time.sleep(0.5)
+    if TROUBLE.exists():
+        reply(connection, 503, "the books are closed\n", keep=keep)
+        return keep
     match method, path.partition("?")[0]:
         case "GET", "/health":
             database.execute("SELECT count(*) FROM orders").fetchone()
@@ -108,6 +116,14 @@ def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, st
         case "GET", "/":
             failing = BROKEN == "errors" and next(in_flight) % 3 == 0
             reply(connection, 500 if failing else 200, f"<h1>Shop {VERSION}</h1>\n", keep=keep, kind="text/html")
+            if BROKEN == "dies":
+                end_soon()
+        case "GET", "/search":
+            time.sleep(SEARCH_S)
+            failing = BROKEN == "search" and next(in_flight) % 5 == 0
+            reply(connection, 500 if failing else 200, "nothing found\n", keep=keep)
+        case "GET", "/bug":
+            reply(connection, 500, "division by zero\n", keep=keep)
         case "POST", "/orders":
             database.execute("INSERT INTO orders VALUES (?)", (body.decode()[:200],))
             reply(connection, 201, "stored\n", keep=keep)
@@ -123,6 +139,11 @@ def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, st
         case _:
             reply(connection, 404, "not found\n", keep=keep)
     return keep
+
+
+@functools.cache
+def end_soon() -> None:
+    threading.Timer(3.0, os._exit, (1,)).start()
 
 
 def reply(connection: socket.socket, status: int, text: str, *, keep: bool, kind: str = "text/plain") -> None:

@@ -127,6 +127,7 @@ class World:
     shared_trouble: bool = False
     control_count: int = 0
     asked_on: list[tuple[Slot, ReadinessSettings]] = field(default_factory=list)
+    control_is_hurried: bool = False
     control_is_closed: bool = False
     on_wait: Callable[["World"], None] | None = None
     on_journey: Callable[["World"], None] | None = None
@@ -329,6 +330,9 @@ class WorldAsking:
         ok = self.world.runs(self.slot) and not self.world.shared_trouble
         self.world.control_count += 1
         return [Answer(ok=ok, latency_ms=1.0, reason="" if ok else "503")]
+
+    def hurry(self) -> None:
+        self.world.control_is_hurried = True
 
     def close(self) -> None:
         self.world.control_is_closed = True

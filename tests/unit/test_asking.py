@@ -80,3 +80,14 @@ def test_nobody_is_asked_after_the_end(probe: GatedProbe) -> None:
     asked_count = probe.asked_count
     time.sleep(0.1)
     assert probe.asked_count <= asked_count + 1
+
+
+def test_in_a_hurry_it_is_asked_four_times_as_often(probe: GatedProbe) -> None:
+    """Five answers would else take four seconds."""
+    probe.gate.set()
+    asking = ThreadAsking(probe, SLOT, interval_s=1.0, timeout_s=1.0)
+    asking.hurry()
+    began_s = time.monotonic()
+    wait_for_count(asking, 5)
+    assert time.monotonic() - began_s < 3.5
+    asking.close()

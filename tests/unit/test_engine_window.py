@@ -47,6 +47,15 @@ def test_a_release_that_fails_is_taken_back_while_the_old_slot_is_well(world: Wo
     assert world.now_s < 10.0
 
 
+def test_the_old_slot_is_asked_more_often_while_an_alarm_waits_for_it(world: World) -> None:
+    """And not before."""
+    world.deploy(2, settings=by_evidence())
+    assert not world.control_is_hurried
+    world.natures[3] = Nature.SICK_UNDER_TRAFFIC
+    world.deploy(3, settings=by_evidence())
+    assert world.control_is_hurried
+
+
 def test_trouble_that_the_old_slot_shares_brings_nothing_back(world: World) -> None:
     world.natures[2] = Nature.SICK_UNDER_TRAFFIC
     world.shared_trouble = True

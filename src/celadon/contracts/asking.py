@@ -13,6 +13,10 @@ class Asking(Protocol):
         """Every answer since the last call, in order. Never blocks."""
         ...
 
+    def hurry(self) -> None:
+        """A verdict waits for the answers: ask more often from now on."""
+        ...
+
     def close(self) -> None:
         """Never blocks: a verdict must not wait for a slot that hangs. The question under way ends by itself."""
         ...
@@ -23,5 +27,7 @@ class NoAsking:
 
     def take(self) -> Sequence[Answer]:
         return ()
+
+    def hurry(self) -> None: ...
 
     def close(self) -> None: ...

@@ -39,6 +39,10 @@ class Judge(Protocol):
         """The candidate's process as just observed."""
         ...
 
+    def needs_control(self) -> bool:
+        """An alarm of the last question waits for more answers of the old slot."""
+        ...
+
     def evidence(self) -> Evidence:
         """What was known at the last question. Decides nothing."""
         ...

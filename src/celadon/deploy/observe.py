@@ -69,6 +69,8 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
         _feed(run, judge, traffic, control, sampler)
         elapsed_s = clock.now_s() - sampler.began_s
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
+        if judge.needs_control():
+            control.hurry()
         if verdict is not None and not length.extend(verdict, elapsed_s=elapsed_s):
             return _conclude(run, verdict, whole=whole)
         sampler.sample(judge, elapsed_s=elapsed_s, window_s=length.window_s)

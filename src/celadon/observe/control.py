@@ -154,6 +154,30 @@ class Difference:
         return min(sum(exp(min(value, 100.0)) for value in logs) / len(logs), EVIDENCE_MAX)
 
 
+class Control:
+    """The old slot's answers, asked two things. `excess`: whether the candidate fails more, beyond what is usual;
+    `plain`: whether it fails more at all, which is what an explicit threshold is held against."""
+
+    def __init__(self, usual_rate: float) -> None:
+        self.excess, self.plain = Difference(usual_rate), Difference(0.0)
+
+    def pass_time(self, elapsed_s: float) -> None:
+        for each in (self.excess, self.plain):
+            each.pass_time(elapsed_s)
+
+    def add_good(self, count: int) -> None:
+        for each in (self.excess, self.plain):
+            each.add_good(count)
+
+    def add_bad(self) -> None:
+        for each in (self.excess, self.plain):
+            each.add_bad()
+
+    def add_control(self, *, bad: bool) -> None:
+        for each in (self.excess, self.plain):
+            each.add_control(bad=bad)
+
+
 class Recent:
     """The old slot's own failures in the last two minutes: what an explicit threshold is held against."""
 

@@ -13,13 +13,29 @@ REFUSALS_IN_A_ROW: Final = 2
 CONTROL_REMEMBERED: Final = 25
 
 
+class Row:
+    """Failures in a row, and how often the old slot passed since the first of them. What it answered before says
+    nothing: on a busy site many requests fail between two of its answers."""
+
+    def __init__(self) -> None:
+        self.count = self.passes_count = 0
+
+    def add(self, *, bad: bool) -> None:
+        self.count = self.count + 1 if bad else 0
+        if self.count <= 1:
+            self.passes_count = 0
+
+    def add_control(self, *, bad: bool) -> None:
+        self.passes_count = 0 if bad else self.passes_count + 1
+
+
 class Fast:
     """Whole sentences of what is wrong, or nothing. At most BAD_UNITS_A_CLIENT of ten bad units are one client's."""
 
     def __init__(self, readiness_failures_count: int) -> None:
         self._readiness_limit = readiness_failures_count
-        self._failures_in_a_row_count = self._refusals_in_a_row_count = 0
-        self._units_in_a_row_count = 0
+        self._units, self._failures = Row(), Row()
+        self._refusals_in_a_row_count = 0
         self._control: deque[bool] = deque(maxlen=CONTROL_REMEMBERED)
         self._last_no = ""
         self._process_fault = ""
@@ -27,21 +43,23 @@ class Fast:
         self.probe_is_ok = True
 
     def take_unit(self, *, bad: bool) -> None:
-        self._units_in_a_row_count = self._units_in_a_row_count + 1 if bad else 0
+        self._units.add(bad=bad)
 
     def take_control(self, answer: Answer) -> None:
         self._control.append(answer.ok)
+        for row in (self._units, self._failures):
+            row.add_control(bad=not answer.ok)
         if not answer.ok:
-            self._units_in_a_row_count = 0
+            self._units.add(bad=False)
 
     def take_probe(self, answer: Answer) -> None:
         self.probes_count += 1
         self.probes_failed_count += not answer.ok
         self.probe_is_ok = answer.ok
+        self._failures.add(bad=not answer.ok)
         if answer.ok:
-            self._failures_in_a_row_count = self._refusals_in_a_row_count = 0
+            self._refusals_in_a_row_count = 0
             return
-        self._failures_in_a_row_count += 1
         self._refusals_in_a_row_count = self._refusals_in_a_row_count + 1 if answer.refused else 0
         self._last_no = answer.reason
 
@@ -60,17 +78,17 @@ class Fast:
             return "process", self._process_fault
         if self._refusals_in_a_row_count >= REFUSALS_IN_A_ROW:
             return "refused", f"the candidate refuses connections: {self._last_no}"
-        if self._failures_in_a_row_count >= self._readiness_limit and all(self._control):
-            return "readiness", f"{self._failures_in_a_row_count} probes in a row failed, the last: {self._last_no}"
+        if self._failures.count >= self._readiness_limit and self._old_slot_passes(self._failures):
+            return "readiness", f"{self._failures.count} probes in a row failed, the last: {self._last_no}"
         return None
 
     def find_outage(self) -> tuple[str, str] | None:
         """To be asked at a bad unit: the row that trouble of both slots has left behind is nothing against the
         candidate, once the old slot passes again."""
-        if self._units_in_a_row_count >= UNITS_IN_A_ROW and self._old_slot_passes:
-            return "outage", f"the last {self._units_in_a_row_count} units all failed while the old slot answers"
+        if self._units.count >= UNITS_IN_A_ROW and self._units.passes_count >= CONTROL_IN_A_ROW:
+            return "outage", f"the last {self._units.count} units all failed while the old slot answers"
         return None
 
-    @property
-    def _old_slot_passes(self) -> bool:
-        return len(self._control) >= CONTROL_IN_A_ROW and all([*self._control][-CONTROL_IN_A_ROW:])
+    def _old_slot_passes(self, row: Row) -> bool:
+        """Or nobody asks it."""
+        return not self._control or (row.passes_count >= CONTROL_IN_A_ROW and all(self._control))

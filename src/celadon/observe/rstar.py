@@ -15,7 +15,7 @@ from celadon.model.verdict import Evidence, Judgement, Verdict
 from celadon.observe.baseline import Known, know_baseline
 from celadon.observe.budget import describe_overspending
 from celadon.observe.conclude import Found, conclude, make_verdict
-from celadon.observe.control import Difference, Recent
+from celadon.observe.control import Control, Recent
 from celadon.observe.evidence import ShareTest
 from celadon.observe.fast import Fast
 from celadon.observe.feed import Feed
@@ -29,7 +29,7 @@ from celadon.observe.rule import (
     PROBE_FLOOR,
     Rule,
 )
-from celadon.observe.thresholds import Thresholds
+from celadon.observe.thresholds import Limit, Thresholds
 from celadon.observe.users import Users
 
 # What journeys weigh where they are set, and where they are not but come all the same.
@@ -53,6 +53,7 @@ class RStarJudge:
         self._elapsed_s = self._window_s = 0.0
         self._blessed_from_s = inf if rule.min_window_s is None else rule.min_window_s
         self._found: Found | None = None
+        self._waits_for_control = False
         self._verdict: Verdict | None = None
         self._feed = Feed()
         self._users, self._old_users = Users(candidate), Users(candidate.other)
@@ -65,7 +66,7 @@ class RStarJudge:
     def _know(self, known: Known) -> None:
         self._known = known
         self._user = ShareTest(known.tolerated_rate)
-        self._difference = Difference(known.usual_rate)
+        self._control = Control(known.usual_rate)
         sample = Sample(known.latency)
         self._latency = LatencyTest(sample) if sample.count >= SAMPLE_MIN else None
 
@@ -90,6 +91,9 @@ class RStarJudge:
     def take_process(self, view: SlotView) -> None:
         self._feed.views.append(view)
 
+    def needs_control(self) -> bool:
+        return self._waits_for_control
+
     def judge(self, *, elapsed_s: float, window_s: float) -> Verdict | None:
         if self._verdict is not None:
             return self._verdict
@@ -109,7 +113,7 @@ class RStarJudge:
         return make_verdict(found, evidence) if is_due else None
 
     def _pass_time(self, elapsed_s: float) -> None:
-        for test in (self._user, self._journey, self._difference, self._thresholds, self._latency):
+        for test in (self._user, self._journey, self._control, self._thresholds, self._latency):
             if test is not None:
                 test.pass_time(elapsed_s)
 
@@ -139,16 +143,16 @@ class RStarJudge:
         self._add_control(bad=not answer.ok)
 
     def _add_control(self, *, bad: bool) -> None:
-        self._difference.add_control(bad=bad)
+        self._control.add_control(bad=bad)
         self._recent.add(self._elapsed_s, bad=bad)
 
     def _weigh_journey(self, answer: Answer) -> bool:
         if answer.ok:
             self._journey.n += 1
-            self._difference.add_good(1)
+            self._control.add_good(1)
             return False
         self._journey.add_bad()
-        self._difference.add_bad()
+        self._control.add_bad()
         return self._find_errors()
 
     def _weigh_users(self, hits: Sequence[Hit]) -> None:
@@ -163,7 +167,7 @@ class RStarJudge:
     def _weigh_good(self, count: int, durations: list[float]) -> bool:
         if count:
             self._user.n += count
-            self._difference.add_good(count)
+            self._control.add_good(count)
             self._thresholds.add_good(count)
             self._fast.take_unit(bad=False)
         return self._weigh_latency(durations) if durations else False
@@ -179,7 +183,7 @@ class RStarJudge:
 
     def _weigh_bad(self, starts: list[int]) -> bool:
         self._user.add_bad(starts)
-        self._difference.add_bad()
+        self._control.add_bad()
         self._thresholds.add_bad(starts)
         self._fast.take_unit(bad=True)
         outage = self._fast.find_outage()
@@ -212,16 +216,28 @@ class RStarJudge:
 
     def _find_excess(self) -> bool:
         evidence = self._error_evidence()
-        if evidence < 1 / ALPHA_ERR or self._control_evidence() < 1 / ALPHA_CONTROL:
+        if evidence < 1 / ALPHA_ERR or self._lacks_control(self._control_evidence()):
             return False
         proof = f"(evidence {evidence:.3g} : 1); the old slot does not fail so"
         return self._breach("errors", f"{self._describe_errors()} {proof}")
 
     def _find_broken_error(self) -> bool:
         limit = self._thresholds.find_broken_error()
-        if limit is None or self._recent.fails_above(limit.test.p0):
+        if limit is None or self._old_slot_breaks(limit):
             return False
         return self._breach(limit.name, limit.describe())
+
+    def _old_slot_breaks(self, limit: Limit) -> bool:
+        """It fails above the limit too, or as the candidate does in the same seconds. Where nobody asked it, nobody
+        knows, and what a person has set counts."""
+        if self._recent.fails_above(limit.test.p0):
+            return True
+        _, start = limit.test.weigh()
+        return self._recent.count > 0 and self._lacks_control(self._control.plain.value_since(start))
+
+    def _lacks_control(self, evidence: float) -> bool:
+        self._waits_for_control = evidence < 1 / ALPHA_CONTROL
+        return self._waits_for_control
 
     def _find_overspending(self) -> bool:
         k = self._user.k - self._user.worst_count
@@ -249,7 +265,7 @@ class RStarJudge:
     def _control_evidence(self) -> float:
         user, user_start = self._user.weigh()
         journey, journey_start = self._journey.weigh()
-        return self._difference.value_since(user_start if user >= journey else journey_start)
+        return self._control.excess.value_since(user_start if user >= journey else journey_start)
 
     def _find_trouble(self) -> str:
         """An alarm that stands, in words, though it did not lead back."""

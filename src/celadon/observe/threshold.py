@@ -101,6 +101,9 @@ class ThresholdJudge:
         )
         return Verdict(judgement=Judgement.UNDECIDED, rule="evidence", reason=reason, evidence=evidence)
 
+    def needs_control(self) -> bool:
+        return False
+
     def evidence(self) -> Evidence:
         return Evidence(
             requests_count=self._requests_count,

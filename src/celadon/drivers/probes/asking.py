@@ -10,15 +10,17 @@ from celadon.model.address import Address
 from celadon.model.observed import Answer
 
 _KEPT_COUNT = 10_000
+_TIMES_AS_OFTEN = 4
 
 
 class ThreadAsking:
-    """Implements contracts.asking.Asking. Every `interval_s`, or as soon as a slower answer is there."""
+    """Implements contracts.asking.Asking. Every `interval_s`, or as soon as a slower answer is there; in a hurry four
+    times as often."""
 
     def __init__(self, probe: Probe, address: Address, *, interval_s: float, timeout_s: float) -> None:
         self._probe = probe
         self._address = address
-        self._interval_s = interval_s
+        self._interval_s = self._usual_s = interval_s
         self._timeout_s = timeout_s
         self._answers: deque[Answer] = deque(maxlen=_KEPT_COUNT)
         self._closed = Event()
@@ -26,6 +28,9 @@ class ThreadAsking:
 
     def take(self) -> Sequence[Answer]:
         return [self._answers.popleft() for _ in range(len(self._answers))]
+
+    def hurry(self) -> None:
+        self._interval_s = self._usual_s / _TIMES_AS_OFTEN
 
     def close(self) -> None:
         self._closed.set()

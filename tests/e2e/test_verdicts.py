@@ -1,0 +1,129 @@
+"""The right verdict on each release, whatever its trouble, with real proxies and visitors; and what it costs them."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.contract.single_visit import visit_as
+from tests.e2e.crowd import visitors
+from tests.e2e.site import Done, Site, open_site
+from tests.e2e.site_proxies import NGINX
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
+
+_PATHS = ("/", "/search", "/orders")
+_BOT = "127.99.0.1"
+
+
+@pytest.fixture(scope="module", params=["nginx", "caddy", "haproxy"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with open_site(tmp_path_factory.mktemp(request.param), proxy=request.param) as site:
+        text = site.config.read_text()
+        observe = 'window = "8s"\nmin_window = "3s"\nmax_window = "8s"'
+        site.config.write_text(text.replace('judge = "thresholds"\nwindow = "400ms"', observe))
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def trouble(site: Site) -> Iterator[Path]:
+    """While it is there, the dependency that all releases share is down. v1 is live before and after each test."""
+    trouble = site.layout.shared / "data" / "trouble"
+    yield trouble
+    trouble.unlink(missing_ok=True)
+    if site.visit()[1] != "v1":
+        assert site.celadon("rollback").code == 0
+    assert site.visit() == (200, "v1")
+
+
+def judge(done: Done) -> tuple[int, str, str]:
+    """Exit code, judgement and rule."""
+    [verdict] = done.events("verdict_reached")
+    return done.code, verdict["judgement"], verdict["rule"]
+
+
+def deploy(site: Site, *, broken: str = "") -> Done:
+    site.write_version("v2", broken=broken)
+    return site.celadon("deploy", "--json")
+
+
+def bad_answers(counts: Counter[int]) -> int:
+    return sum(count for status, count in counts.items() if not 200 <= status < 400)
+
+
+def test_a_release_that_fails_a_fifth_of_one_route_is_taken_back(site: Site) -> None:
+    """A fifteenth of all that visitors ask for; the record names the route."""
+    with visitors(site, paths=_PATHS) as counts:
+        done = deploy(site, broken="search")
+    assert judge(done)[:2] == (11, "breach"), done.output
+    [verdict] = done.events("verdict_reached")
+    assert verdict["evidence"]["failing_routes"][0]["route"] == "GET /search"
+    assert 0 < bad_answers(counts) < 150, counts
+
+
+def test_a_release_that_dies_in_the_window_is_taken_back_at_once(site: Site) -> None:
+    with visitors(site, paths=_PATHS) as counts:
+        done = deploy(site, broken="dies")
+    assert judge(done) in {(11, "breach", "process"), (11, "breach", "refused")}, done.output
+    assert bad_answers(counts) < 250, counts
+
+
+def test_a_release_is_not_blamed_for_what_all_releases_share(site: Site, trouble: Path) -> None:
+    """Going back would not help; it is not blessed either."""
+    with visitors(site, paths=_PATHS), in_the_window(site, trouble.touch):
+        done = deploy(site)
+    assert judge(done) == (20, "ambient", "control"), done.output
+
+
+def test_a_bot_brings_no_release_down(site: Site) -> None:
+    """It finds a bug that every release has, and nobody else does."""
+    with visitors(site, paths=_PATHS) as counts, bot(site) as bot_counts:
+        done = deploy(site)
+    assert judge(done) == (0, "healthy", "evidence"), done.output
+    assert bot_counts[500] > 60
+    assert bad_answers(counts) == 0
+
+
+def test_nobody_knows_of_a_site_that_nobody_visits(site: Site) -> None:
+    assert judge(deploy(site)) == (20, "undecided", "evidence")
+
+
+@contextmanager
+def in_the_window(site: Site, do: Callable[[], None]) -> Iterator[None]:
+    """`do` as soon as visitors get the candidate."""
+    over = threading.Event()
+
+    def wait() -> None:
+        while not over.wait(0.02):
+            if visit_as(site.port, client="127.98.0.1")[1].strip() == "<h1>Shop v2</h1>":
+                do()
+                return
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def bot(site: Site) -> Iterator[Counter[int]]:
+    counts: Counter[int] = Counter()
+    over = threading.Event()
+
+    def hammer() -> None:
+        while not over.wait(0.02):
+            counts[visit_as(site.port, client=_BOT, path="/bug")[0]] += 1
+
+    thread = threading.Thread(target=hammer)
+    thread.start()
+    try:
+        yield counts
+    finally:
+        over.set()
+        thread.join()
