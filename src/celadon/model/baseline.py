@@ -1,11 +1,14 @@
 """How the live slot did before the switch, kept compact: counts a minute and route class, latency as log buckets."""
 
 from collections.abc import Mapping
+from math import inf
 
 from msgspec import Struct
 
+from celadon.model.names import Slot
 
-class RouteCount(Struct, frozen=True, array_like=True):
+
+class RouteCount(Struct, frozen=True, array_like=True, gc=False):
     """Units (observe/units.py) of one route class."""
 
     units_count: int = 0
@@ -22,6 +25,16 @@ class Minute(Struct, frozen=True, array_like=True):
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
-    """Minutes without traffic may be absent. Oldest first."""
+    """Minutes without traffic may be absent. Oldest first. `until_s`: the last request that was looked at, in seconds
+    since the epoch; a later gathering begins after it."""
 
     minutes: tuple[Minute, ...] = ()
+    until_s: float = 0.0
+
+
+class Tenure(Struct, frozen=True, kw_only=True):
+    """From `since_s` until `until_s`, seconds since the epoch, all traffic was `slot`'s, and no window was open."""
+
+    slot: Slot
+    since_s: float
+    until_s: float = inf
