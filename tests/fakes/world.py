@@ -4,7 +4,7 @@
 exception `Died`, raised at a chosen point; nothing in the engine catches it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
@@ -347,6 +347,9 @@ class WorldTraffic:
         hits_count = int((self.world.now_s - self._read_s) * 10)
         self._read_s += hits_count / 10
         return [self._hit(next(self._visitors)) for _ in range(hits_count)]
+
+    def past(self, *, since_s: float, is_over: Callable[[], bool]) -> Iterator[Iterable[tuple[float, Hit]]]:
+        return iter(())
 
     def _hit(self, index: int) -> Hit:
         """With a split every second request is the other slot's, whatever the share."""
