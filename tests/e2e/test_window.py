@@ -2,13 +2,15 @@
 
 import itertools
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from celadon.store.baseline import read_baseline
 from tests.contract.single_visit import make_clients, visit_as
 from tests.e2e.site import Site, open_site
 from tests.e2e.site_proxies import NGINX
@@ -29,15 +31,17 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @contextmanager
-def visitors(site: Site) -> Iterator[Counter[int]]:
-    """Each request comes from the next address. Statuses, counted; 0 is no answer."""
+def visitors(site: Site, *, clients_count: int = _CLIENTS_COUNT, every: int = 1) -> Iterator[Counter[int]]:
+    """Each request comes from the next address. Statuses, counted; 0 is no answer. `every` so manieth asks for the page
+    that may fail, the others for one that does not."""
     counts: Counter[int] = Counter()
     over = threading.Event()
-    clients = itertools.cycle(make_clients(_CLIENTS_COUNT))
+    clients = itertools.cycle(enumerate(make_clients(clients_count)))
 
     def come() -> None:
         while not over.wait(0.01):
-            counts[_ask(site.port, next(clients))] += 1
+            number, client = next(clients)
+            counts[_ask(site.port, client, path="/" if number % every == 0 else "/orders")] += 1
 
     threads = [threading.Thread(target=come) for _ in range(_THREADS)]
     for thread in threads:
@@ -50,9 +54,9 @@ def visitors(site: Site) -> Iterator[Counter[int]]:
             thread.join()
 
 
-def _ask(port: int, client: str) -> int:
+def _ask(port: int, client: str, *, path: str) -> int:
     try:
-        return visit_as(port, client=client)[0]
+        return visit_as(port, client=client, path=path)[0]
     except (OSError, IndexError):
         return 0
 
@@ -81,3 +85,35 @@ def test_a_site_that_nobody_visits_is_left_to_a_person(site: Site) -> None:
     assert done.code == 20, done.output
     assert sorted(site.running_slots()) == ["blue", "green"]
     assert site.celadon("finalize").code == 0
+
+
+def test_errors_that_the_old_release_had_too_bring_nothing_back(site: Site) -> None:
+    """Two requests in a hundred fail before the deploy and after it. What was usual is gathered from the log when the
+    deploy begins; ten times the rule's floor would else be a fault."""
+    evidence = site.config.read_text().replace("[proxy]", '[proxy]\nlook_path = "/health"')
+    by_limits = evidence.replace('judge = "evidence"', "").replace('min_window = "3s"', "")
+    site.config.write_text(by_limits.replace('window = "12s"', 'window = "1s"'))
+    second = site.deploy("v2", broken="errors")
+    assert second.code == 0, second.output
+    site.config.write_text(evidence)
+    with visitors(site, clients_count=8000, every=16) as counts:
+        wait_until(lambda: counts[200] > 700)
+        before_count = sum(counts.values())
+        site.write_version("v3", broken="errors")
+        done = site.celadon("deploy", "--json")
+    assert done.code == 0, done.output
+    [gathered] = done.events("baseline_gathered")
+    assert 0.9 * before_count < gathered["units_count"] < sum(counts.values())
+    assert 0.01 < gathered["bad_units_count"] / gathered["units_count"] < 0.03
+    assert gathered["is_armed"]
+    [verdict] = done.events("verdict_reached")
+    assert verdict["judgement"] == "healthy"
+    assert verdict["evidence"]["failed_count"] > 3
+    assert read_baseline(site.layout) is not None
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

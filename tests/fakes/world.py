@@ -22,6 +22,7 @@ from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.run import Ports, Run
 from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step
 from celadon.model.address import Address, TcpAddress
+from celadon.model.baseline import Learned
 from celadon.model.errors import JournalError, StepError
 from celadon.model.journeys import Journey
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
@@ -67,6 +68,7 @@ class Nature(StrEnum):
     EXITS = "exits"
     FAILS_JOURNEY = "fails_journey"
     SICK_UNDER_TRAFFIC = "sick_under_traffic"
+    SICK_AT_TIMES = "sick_at_times"
     DIES_IN_WINDOW = "dies_in_window"
 
 
@@ -128,6 +130,8 @@ class World:
     control_count: int = 0
     asked_on: list[tuple[Slot, ReadinessSettings]] = field(default_factory=list)
     control_is_closed: bool = False
+    learned: Learned | None = None
+    log_is_read_count: int = 0
     on_wait: Callable[["World"], None] | None = None
     on_journey: Callable[["World"], None] | None = None
 
@@ -172,6 +176,7 @@ class World:
             clock=WorldClock(self),
             control=WorldControl(self),
             make_judge=lambda settings, candidate: JUDGES[settings.judge]()(settings, candidate),
+            baselines=WorldBaselines(self),
             ask_on=self._ask_on,
             reached=self.pass_point,
             find_edited=lambda: self.edited,
@@ -318,6 +323,18 @@ class WorldProxy:
         return WorldTraffic(self.world)
 
 
+class WorldBaselines:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def gather(self) -> Learned | None:
+        self.world.log_is_read_count += 1
+        return self.world.learned
+
+    def recall(self) -> Learned | None:
+        return self.world.learned
+
+
 class WorldAsking:
     """One question each time that answers are taken."""
 
@@ -356,7 +373,8 @@ class WorldTraffic:
         split, slot = self.world.split, self.world.route
         slot = split.slot if split is not None and index % 2 else slot
         process = self.world.slots[slot] if slot else None
-        sick = process is None or self.world.nature(process.release) is Nature.SICK_UNDER_TRAFFIC
+        nature = Nature.SICK_UNDER_TRAFFIC if process is None else self.world.nature(process.release)
+        sick = nature is Nature.SICK_UNDER_TRAFFIC or (nature is Nature.SICK_AT_TIMES and index % 3 == 0)
         status = 500 if sick else 200
         return Hit(slot=slot, status=status, upstream_status=status, duration_ms=1.0, client_key=str(index), route="/")
 
@@ -415,6 +433,7 @@ class WorldProbe:
             Nature.GOOD,
             Nature.FAILS_JOURNEY,
             Nature.SICK_UNDER_TRAFFIC,
+            Nature.SICK_AT_TIMES,
             Nature.DIES_IN_WINDOW,
         }
         return Answer(ok=ok, latency_ms=1.0, status=200 if ok else 503, reason="" if ok else "503")

@@ -32,6 +32,24 @@ class Baseline(Struct, frozen=True, kw_only=True):
     until_s: float = 0.0
 
 
+class Learned(Struct, frozen=True, kw_only=True):
+    """What a baseline comes to. `rate_bound` is what the rate of bad units lies under, `p95_ms` what 95 of a hundred
+    requests took at most; None where too little is known. `cut_short`: the log was longer than there was time to read.
+    `trial` says what the rule would have done to the live slot itself, and `is_armed` whether it may go back by
+    evidence. `problem` is why the baseline was not read or kept."""
+
+    baseline: Baseline = Baseline()
+    minutes_count: int = 0
+    units_count: int = 0
+    bad_units_count: int = 0
+    rate_bound: float | None = None
+    p95_ms: float | None = None
+    cut_short: bool = False
+    trial: str = ""
+    is_armed: bool = True
+    problem: str = ""
+
+
 class Tenure(Struct, frozen=True, kw_only=True):
     """From `since_s` until `until_s`, seconds since the epoch, all traffic was `slot`'s, and no window was open."""
 

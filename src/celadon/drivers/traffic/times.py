@@ -93,13 +93,16 @@ def _read_seconds(found: re.Match[bytes] | None) -> float | None:
 def _read_local(text: bytes) -> float | None:
     """Many requests share a second."""
     clock = _read_clock(text)
-    return None if clock is None else time.mktime((*clock, 0, 0, -1))
+    try:
+        return None if clock is None else time.mktime((*clock, 0, 0, -1))
+    except OverflowError:
+        return None
 
 
 @lru_cache(maxsize=1024)
 def _read_common(text: bytes) -> float | None:
     clock = _read_clock(text)
-    if clock is None:
+    if clock is None or not clock[0]:
         return None
     sign = -1 if text[21:22] == b"-" else 1
     east_s = sign * (3600 * int(text[22:24]) + 60 * int(text[24:26]))
