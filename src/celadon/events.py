@@ -250,6 +250,23 @@ class SwitchFailed(_Event, frozen=True, kw_only=True, tag="switch_failed"):
     percent: int = 100
 
 
+class BaselineGathered(_Event, frozen=True, kw_only=True, tag="baseline_gathered"):
+    """How the live slot did before the switch, the last seven days at most: `bad_units_count` of `units_count` units,
+    of which less than the share `rate_bound` usually fail. `cut_short`: only the newest part of the log was read.
+    `trial` is what the rule would have done to the live slot itself; `is_armed` False: nothing goes back by evidence.
+    `problem` is why it could not be read or kept, which fails no deploy."""
+
+    minutes_count: int
+    units_count: int
+    bad_units_count: int
+    rate_bound: float | None
+    p95_ms: float | None
+    cut_short: bool = False
+    trial: str = ""
+    is_armed: bool = True
+    problem: str = ""
+
+
 class WindowOpened(_Event, frozen=True, kw_only=True, tag="window_opened"):
     """`percent` below 100: a share is held, and watched like the window itself."""
 
@@ -405,6 +422,7 @@ Event = (
     | SwitchSeen
     | ShareSeen
     | SwitchFailed
+    | BaselineGathered
     | WindowOpened
     | WindowSampled
     | WindowExtended

@@ -129,7 +129,9 @@ class ProxyPromises:
         assert "x-celadon-look" not in stage.app_headers()
 
     def test_traffic_names_the_slot_that_answered(self, stage: ProxyStage) -> None:
-        """A reader starts at the present end and gives each request once."""
+        """A reader starts at the present end and gives each request once; what was before it is there to be looked up,
+        with its time."""
+        began_s = time.time()
         stage.proxy.install()
         stage.proxy.switch(Slot.GREEN, reached=ignore)
         earlier = stage.proxy.traffic()
@@ -142,6 +144,10 @@ class ProxyPromises:
         assert [(hit.slot, hit.status, hit.look) for hit in hits] == [(Slot.GREEN, 200, "")]
         assert traffic.read() == []
         assert traffic.unreadable_count == 0
+        past = [timed for part in traffic.past(since_s=began_s - 60, is_over=lambda: False) for timed in part]
+        assert [(hit.slot, hit.status) for _, hit in past if not hit.look] == [(Slot.GREEN, 200)] * 2
+        assert all(began_s - 1 <= at_s <= time.time() for at_s, _ in past)
+        assert list(traffic.past(since_s=began_s - 60, is_over=lambda: True)) == []
         traffic.close()
 
 

@@ -1,62 +1,28 @@
 """The window by evidence, with a real proxy and visitors from many addresses."""
 
-import itertools
-import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bench.load.oneshot import make_clients
 
-from tests.contract.single_visit import visit_as
+from celadon.store.baseline import read_baseline
+from tests.e2e.crowd import visitors
 from tests.e2e.site import Site, open_site
 from tests.e2e.site_proxies import NGINX
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 
-_CLIENTS_COUNT = 400
-_THREADS = 4
+_BY_THRESHOLDS = 'judge = "thresholds"\nwindow = "400ms"'
+_BY_EVIDENCE = 'window = "12s"\nmin_window = "3s"\nmax_window = "12s"'
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """v1 is live; from now on evidence judges."""
     with open_site(tmp_path) as site:
-        observe = 'window = "12s"\nmin_window = "3s"\nmax_window = "12s"'
-        by_thresholds = 'judge = "thresholds"\nwindow = "400ms"'
-        site.config.write_text(site.config.read_text().replace(by_thresholds, observe))
+        site.config.write_text(site.config.read_text().replace(_BY_THRESHOLDS, _BY_EVIDENCE))
         yield site
-
-
-@contextmanager
-def visitors(site: Site) -> Iterator[Counter[int]]:
-    """Each request comes from the next address. Statuses, counted; 0 is no answer."""
-    counts: Counter[int] = Counter()
-    over = threading.Event()
-    clients = itertools.cycle(make_clients(_CLIENTS_COUNT))
-
-    def come() -> None:
-        while not over.wait(0.01):
-            counts[_ask(site.port, next(clients))] += 1
-
-    threads = [threading.Thread(target=come) for _ in range(_THREADS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield counts
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-
-
-def _ask(port: int, client: str) -> int:
-    try:
-        return visit_as(port, client=client)[0]
-    except (OSError, IndexError):
-        return 0
 
 
 def test_a_release_that_fails_one_page_in_three_is_taken_back_in_seconds(site: Site) -> None:
@@ -93,3 +59,34 @@ def test_a_site_that_nobody_visits_is_left_to_a_person(site: Site) -> None:
     assert done.code == 20, done.output
     assert sorted(site.running_slots()) == ["blue", "green"]
     assert site.celadon("finalize").code == 0
+
+
+def test_errors_that_the_old_release_had_too_bring_nothing_back(site: Site) -> None:
+    """Two requests in a hundred fail before the deploy and after it. What was usual is gathered from the log when the
+    deploy begins; ten times the rule's floor would else be a fault."""
+    evidence = site.config.read_text().replace("[proxy]", '[proxy]\nlook_path = "/health"')
+    site.config.write_text(evidence.replace(_BY_EVIDENCE, _BY_THRESHOLDS))
+    second = site.deploy("v2", broken="errors")
+    assert second.code == 0, second.output
+    site.config.write_text(evidence)
+    with visitors(site, paths=("/", *["/orders"] * 15), clients_count=8000) as counts:
+        wait_until(lambda: counts[200] > 700)
+        before_count = sum(counts.values())
+        site.write_version("v3", broken="errors")
+        done = site.celadon("deploy", "--json")
+    assert done.code == 0, done.output
+    [gathered] = done.events("baseline_gathered")
+    assert 0.9 * before_count < gathered["units_count"] < sum(counts.values())
+    assert 0.01 < gathered["bad_units_count"] / gathered["units_count"] < 0.03
+    assert gathered["is_armed"]
+    [verdict] = done.events("verdict_reached")
+    assert verdict["judgement"] == "healthy"
+    assert verdict["evidence"]["failed_count"] > 3
+    assert read_baseline(site.layout) is not None
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

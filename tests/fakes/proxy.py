@@ -1,6 +1,7 @@
 """A proxy in memory, held to the same promises as the real ones (tests/contract/proxy_promises.py)."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
@@ -19,6 +20,11 @@ class FakeTraffic:
         hits = self._log[self._position :]
         self._position += len(hits)
         return hits
+
+    def past(self, *, since_s: float, is_over: Callable[[], bool]) -> Iterator[Iterable[tuple[float, Hit]]]:
+        """All of it, of this moment."""
+        if not is_over():
+            yield [(time.time(), hit) for hit in self._log]
 
     @property
     def unreadable_count(self) -> int:

@@ -4,7 +4,7 @@
 exception `Died`, raised at a chosen point; nothing in the engine catches it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
@@ -22,6 +22,7 @@ from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.run import Ports, Run
 from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step
 from celadon.model.address import Address, TcpAddress
+from celadon.model.baseline import Learned
 from celadon.model.errors import JournalError, StepError
 from celadon.model.journeys import Journey
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
@@ -67,6 +68,7 @@ class Nature(StrEnum):
     EXITS = "exits"
     FAILS_JOURNEY = "fails_journey"
     SICK_UNDER_TRAFFIC = "sick_under_traffic"
+    SICK_AT_TIMES = "sick_at_times"
     DIES_IN_WINDOW = "dies_in_window"
 
 
@@ -129,6 +131,8 @@ class World:
     asked_on: list[tuple[Slot, ReadinessSettings]] = field(default_factory=list)
     control_is_hurried: bool = False
     control_is_closed: bool = False
+    learned: Learned | None = None
+    log_is_read_count: int = 0
     on_wait: Callable[["World"], None] | None = None
     on_journey: Callable[["World"], None] | None = None
 
@@ -173,6 +177,7 @@ class World:
             clock=WorldClock(self),
             control=WorldControl(self),
             make_judge=lambda settings, candidate: JUDGES[settings.judge]()(settings, candidate),
+            baselines=WorldBaselines(self),
             ask_on=self._ask_on,
             reached=self.pass_point,
             find_edited=lambda: self.edited,
@@ -319,6 +324,18 @@ class WorldProxy:
         return WorldTraffic(self.world)
 
 
+class WorldBaselines:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def gather(self) -> Learned | None:
+        self.world.log_is_read_count += 1
+        return self.world.learned
+
+    def recall(self) -> Learned | None:
+        return self.world.learned
+
+
 class WorldAsking:
     """One question each time that answers are taken."""
 
@@ -352,12 +369,16 @@ class WorldTraffic:
         self._read_s += hits_count / 10
         return [self._hit(next(self._visitors)) for _ in range(hits_count)]
 
+    def past(self, *, since_s: float, is_over: Callable[[], bool]) -> Iterator[Iterable[tuple[float, Hit]]]:
+        return iter(())
+
     def _hit(self, index: int) -> Hit:
         """With a split every second request is the other slot's, whatever the share."""
         split, slot = self.world.split, self.world.route
         slot = split.slot if split is not None and index % 2 else slot
         process = self.world.slots[slot] if slot else None
-        sick = process is None or self.world.nature(process.release) is Nature.SICK_UNDER_TRAFFIC
+        nature = Nature.SICK_UNDER_TRAFFIC if process is None else self.world.nature(process.release)
+        sick = nature is Nature.SICK_UNDER_TRAFFIC or (nature is Nature.SICK_AT_TIMES and index % 3 == 0)
         status = 500 if sick else 200
         return Hit(slot=slot, status=status, upstream_status=status, duration_ms=1.0, client_key=str(index), route="/")
 
@@ -416,6 +437,7 @@ class WorldProbe:
             Nature.GOOD,
             Nature.FAILS_JOURNEY,
             Nature.SICK_UNDER_TRAFFIC,
+            Nature.SICK_AT_TIMES,
             Nature.DIES_IN_WINDOW,
         }
         return Answer(ok=ok, latency_ms=1.0, status=200 if ok else 503, reason="" if ok else "503")

@@ -9,6 +9,7 @@ import pytest
 
 from celadon.cli.exit_codes import EXIT_CODES, exit_code_of, render_exit_codes
 from celadon.events import (
+    BaselineGathered,
     CandidateUnready,
     Entry,
     Event,
@@ -149,3 +150,28 @@ def test_the_evidence_that_is_shown_is_what_is_judged() -> None:
     )
     assert "evidence 50.9 of 125  old slot: 2 of 15 failed" in (describe_event(sampled) or "")
     assert "evidence" not in (describe_event(msgspec.structs.replace(sampled, evidence=Evidence())) or "")
+
+
+def test_what_was_usual_is_told_with_what_the_rule_would_have_done() -> None:
+    """And a problem as a warning, which is not the deploy's."""
+    known = BaselineGathered(
+        minutes_count=12,
+        units_count=1310,
+        bad_units_count=26,
+        rate_bound=0.0341,
+        p95_ms=84.04,
+        cut_short=True,
+        trial="in 0 of 12 earlier windows",
+    )
+    assert (describe_event(known) or "").splitlines() == [
+        "  the live slot before: 26 of 1310 units in 12 minutes failed, usually less than 3.41%, p95 84.0 ms",
+        "    only the newest part of the access log was read: it is long",
+        "    in 0 of 12 earlier windows",
+    ]
+    unknown = BaselineGathered(
+        minutes_count=0, units_count=0, bad_units_count=0, rate_bound=None, p95_ms=None, problem="no space left"
+    )
+    assert (describe_event(unknown) or "").splitlines() == [
+        "  warning: no space left",
+        "  the live slot's usual traffic is not known yet",
+    ]

@@ -14,10 +14,12 @@ from celadon.host.pointer import read_pointer
 from celadon.host.text import render_diff
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
-from celadon.model.observed import Finding, FindingLevel
+from celadon.model.observed import Finding, FindingLevel, warning
 from celadon.model.release import Source
 from celadon.model.report import Preview
-from celadon.model.settings import Settings
+from celadon.model.settings import JudgeKind, Settings
+
+_RULE = "rule of the window"
 
 
 def check_all(layout: Layout, settings: Settings) -> Sequence[Finding]:
@@ -28,7 +30,30 @@ def check_all(layout: Layout, settings: Settings) -> Sequence[Finding]:
     except StepError as error:
         text = f"{error.what} ({error.code})"
         found = [Finding(level=FindingLevel.PROBLEM, subject="proxy", text=text, fix=error.next_command)]
-    return [*check_policy(settings), *make_runner(layout, settings).check(), *found, *check_repository(layout)]
+    return [
+        *check_policy(settings),
+        *make_runner(layout, settings).check(),
+        *found,
+        *check_repository(layout),
+        *_try_rule(layout, settings),
+    ]
+
+
+def _try_rule(layout: Layout, settings: Settings) -> Sequence[Finding]:
+    """What the rule would have done to the live slot itself, where it judges and there is a baseline."""
+    if settings.observe.judge is not JudgeKind.EVIDENCE:
+        return ()
+    from celadon.app.baseline import summarise
+    from celadon.store.baseline import read_baseline
+
+    kept = read_baseline(layout)
+    learned = summarise(kept, settings.observe) if kept is not None else None
+    if learned is None or not learned.trial:
+        return ()
+    if learned.is_armed:
+        return (Finding(level=FindingLevel.OK, subject=_RULE, text=learned.trial),)
+    fix = "celadon replay LOG  # shows when; an explicit max_error_rate or max_p95 still brings a release back"
+    return (warning(_RULE, learned.trial, fix=fix),)
 
 
 def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:

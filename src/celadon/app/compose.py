@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from celadon.contracts.adoption import Adoption, SiteFinder
 from celadon.contracts.asking import Asking
+from celadon.contracts.baselines import Baselines, NoBaselines
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.journal import Journal
 from celadon.contracts.judge import Judge
@@ -171,6 +172,14 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
     return AdoptedRunner(layout, runner) if read_adopted(layout) else runner
 
 
+def _make_baselines(layout: Layout, settings: Settings, proxy: Proxy) -> Baselines:
+    if settings.observe.judge is JudgeKind.THRESHOLDS:
+        return NoBaselines()
+    from celadon.app.baseline import LogBaselines
+
+    return LogBaselines(layout, settings.observe, open_traffic=proxy.traffic)
+
+
 def make_ports(
     layout: Layout, settings: Settings, *, journal: Journal, clock: Clock, control: Control, candidate: Slot
 ) -> Ports:
@@ -191,8 +200,9 @@ def make_ports(
         interval_s, timeout_s = settings.observe.control_interval_s, readiness.max_latency_s
         return ThreadAsking(probe, settings.web.address(slot), interval_s=interval_s, timeout_s=timeout_s)
 
+    proxy = make_proxy(layout, settings)
     return Ports(
-        proxy=make_proxy(layout, settings),
+        proxy=proxy,
         runner=make_runner(layout, settings),
         probe=make_probe(settings, env=read_candidate_env),
         journeys=HttpJourneys(site=settings.proxy.site),
@@ -203,6 +213,7 @@ def make_ports(
         clock=clock,
         control=control,
         make_judge=JUDGES[settings.observe.judge](),
+        baselines=_make_baselines(layout, settings, proxy),
         ask_on=ask_on,
         reached=reached,
         find_edited=lambda: find_edited(layout),

@@ -6,6 +6,7 @@ from contextlib import closing
 from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
+from celadon.deploy.baseline import tell_judge
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
@@ -15,7 +16,7 @@ from celadon.model.names import Slot
 from celadon.model.observed import WHOLE, Hit
 from celadon.model.plan import OperationKind, Request
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
-from celadon.model.verdict import Judgement, Verdict
+from celadon.model.verdict import BY_EVIDENCE, Judgement, Verdict
 
 SAMPLE_EVERY_S = 1.0
 _FIRST_TIMES = 2
@@ -47,6 +48,7 @@ def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
 def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, percent: int) -> Result:
     settings, clock = run.plan.settings.observe, run.ports.clock
     judge = run.ports.make_judge(settings, run.plan.candidate)
+    tell_judge(run, judge)
     judge.take_share(percent)
     whole = percent == WHOLE
     length = _Length(run, window_s, goes_on=whole)
@@ -103,7 +105,7 @@ class _Length:
 
     def extend(self, verdict: Verdict, *, elapsed_s: float) -> bool:
         undecided = verdict.judgement in {Judgement.UNDECIDED, Judgement.AMBIENT}
-        if not undecided or elapsed_s >= self._longest_s or not self._opened_s:
+        if not undecided or verdict.rule in BY_EVIDENCE or elapsed_s >= self._longest_s or not self._opened_s:
             return False
         self.window_s = min(elapsed_s + self._opened_s, self._longest_s)
         self._run.note(WindowExtended(window_s=self.window_s, reason=verdict.reason, evidence=verdict.evidence))
@@ -128,6 +130,8 @@ def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
     )
     run.ports.reached("verdict")
     match verdict.judgement:
+        case Judgement.UNDECIDED if verdict.rule in BY_EVIDENCE and whole:
+            return _leave_unarmed(run, verdict)
         case Judgement.BREACH:
             run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command="celadon logs")
             return Result.BREACH
@@ -135,6 +139,15 @@ def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
             return _leave_undecided(run, verdict) if whole else Result.UNDECIDED
         case Judgement.HEALTHY:
             return Result.OK
+
+
+def _leave_unarmed(run: Run, verdict: Verdict) -> Result:
+    """The same rule would have gone back from the old slot too, nothing being wrong: so a person decides, whatever
+    `on_undecided` says."""
+    trial = run.learned.trial if run.learned is not None else ""
+    why = f"{verdict.rule}: {verdict.reason}; but {trial}"
+    run.blame(why, code="not_armed", next_command="celadon rollback  # or: celadon finalize")
+    return Result.UNDECIDED
 
 
 def _leave_undecided(run: Run, verdict: Verdict) -> Result:

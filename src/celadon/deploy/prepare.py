@@ -1,5 +1,6 @@
 """Step 1: the candidate's release on disk and its process in the idle slot. Traffic: live slot."""
 
+from celadon.deploy.baseline import gather_baseline
 from celadon.deploy.hooks import pass_hook
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
@@ -19,6 +20,7 @@ def prepare(run: Run) -> Result:
         return Result.ABORTED
     if not pass_hook(run, "pre_deploy"):
         return Result.FAILED
+    gather_baseline(run)
     clear_idle_slot(run)
     start_candidate(run)
     return Result.OK

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from celadon.contracts.asking import Asking
+from celadon.contracts.baselines import Baselines
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.hooks import Hooks
 from celadon.contracts.journal import Journal
@@ -17,6 +18,7 @@ from celadon.contracts.runner import Runner
 from celadon.contracts.sockets import Sockets
 from celadon.events import Event, RequestTaken
 from celadon.model.address import Address
+from celadon.model.baseline import Learned
 from celadon.model.errors import JournalError, StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import Plan, Request
@@ -41,6 +43,7 @@ class Ports:
     clock: Clock
     control: Control
     make_judge: Callable[[ObserveSettings, Slot], Judge]
+    baselines: Baselines
     ask_on: Callable[[Slot, ReadinessSettings], Asking]
     reached: Callable[[str], None]
     find_edited: Callable[[], Sequence[Path]]
@@ -58,6 +61,7 @@ class Run:
     insistent: bool = False
     switch_is_intended: bool = False
     share_percent: int = 0
+    learned: Learned | None = None
     finalize_is_asked: bool = False
     reason: str = ""
     code: str = ""

@@ -15,6 +15,10 @@ class Judgement(StrEnum):
     AMBIENT = "ambient"
 
 
+BY_EVIDENCE = frozenset({"errors", "latency", "error_budget"})
+"""Rules of a breach that is a matter of likelihood, not of a limit that somebody has set or of a process that ended."""
+
+
 class FailingRoute(Struct, frozen=True, kw_only=True):
     """`route` is a template (`GET /users/{n}`); `sample` is one of its failed requests as it was asked, `sample_id` the
     name that the proxy gave to it, where it gives one."""

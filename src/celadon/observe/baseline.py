@@ -107,11 +107,11 @@ def double_window(window_s: float, baseline: Baseline | None) -> float:
 
 
 class MinuteCounter:
-    """Makes minutes of the live slot's traffic. Fed in order of time."""
+    """Makes minutes of the live slot's traffic. Fed in order of time. `routes` may be shared with other counters."""
 
-    def __init__(self) -> None:
+    def __init__(self, routes: Routes | None = None) -> None:
         self._units = Units()
-        self._routes = Routes()
+        self._routes = routes or Routes()
         self._counts: dict[str, list[int]] = {}
         self._latency: Counter[int] = Counter()
         self._clients = BadClients()

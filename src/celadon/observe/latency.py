@@ -51,6 +51,12 @@ def find_bucket(duration_ms: float) -> int:
     return min(int(log(duration_ms / _LOWEST_MS) / _GROWTH) + 1, _BUCKETS_COUNT - 1)
 
 
+def find_percentile_ms(latency: Mapping[int, int], *, share: float) -> float | None:
+    """What so large a share of the requests took at most, within 5 %. None below SAMPLE_MIN requests."""
+    sample = Sample(latency)
+    return _LOWEST_MS * exp(_GROWTH * sample.percentile_bucket(share)) if sample.count >= SAMPLE_MIN else None
+
+
 class Sample:
     """The old slot's latencies. Below SAMPLE_MIN there is nothing to compare with."""
 

@@ -1,6 +1,7 @@
 """Which route a request belongs to: its path with the parts that name one thing replaced by what they are."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -45,11 +46,12 @@ def _name_segment(name: str) -> str:
 
 
 class Routes:
-    """Templates of the first TEMPLATES_LIMIT routes that were answered; whoever asks for more makes no new ones: theirs
-    are one route a method, `GET {other}`."""
+    """Templates of the first `limit` routes that were answered, those in `known` before them; whoever asks for more
+    makes no new ones: theirs are one route a method, `GET {other}`."""
 
-    def __init__(self) -> None:
-        self._templates: set[str] = set()
+    def __init__(self, known: Iterable[str] = (), *, limit: int = TEMPLATES_LIMIT) -> None:
+        self._limit = limit
+        self._templates = set(known)
         self._remembered: dict[str, str] = {}
 
     def find(self, route: str) -> str:
@@ -64,7 +66,7 @@ class Routes:
 
     def _admit(self, template: str) -> str:
         if template not in self._templates:
-            if len(self._templates) >= TEMPLATES_LIMIT:
+            if len(self._templates) >= self._limit:
                 return f"{template.partition(' ')[0]} {{other}}"
             self._templates.add(template)
         return template

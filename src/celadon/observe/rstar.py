@@ -52,7 +52,9 @@ class RStarJudge:
         self._percent = 100
         self._elapsed_s = self._window_s = 0.0
         self._blessed_from_s = inf if rule.min_window_s is None else rule.min_window_s
+        self._is_armed = True
         self._found: Found | None = None
+        self._unarmed: Found | None = None
         self._waits_for_control = False
         self._verdict: Verdict | None = None
         self._feed = Feed()
@@ -70,7 +72,8 @@ class RStarJudge:
         sample = Sample(known.latency)
         self._latency = LatencyTest(sample) if sample.count >= SAMPLE_MIN else None
 
-    def take_baseline(self, baseline: Baseline) -> None:
+    def take_baseline(self, baseline: Baseline, *, is_armed: bool = True) -> None:
+        self._is_armed = is_armed
         self._know(know_baseline(baseline, self._rule))
 
     def take_share(self, percent: int) -> None:
@@ -108,9 +111,12 @@ class RStarJudge:
         if elapsed_s < self._blessed_from_s:
             return None
         evidence = self.evidence()
-        found = conclude(evidence, self._rule, trouble=self._find_trouble(), probe_is_ok=self._fast.probe_is_ok)
+        found = self._unarmed or self._conclude(evidence)
         is_due = elapsed_s >= window_s or found[0] is Judgement.HEALTHY
         return make_verdict(found, evidence) if is_due else None
+
+    def _conclude(self, evidence: Evidence) -> Found:
+        return conclude(evidence, self._rule, trouble=self._find_trouble(), probe_is_ok=self._fast.probe_is_ok)
 
     def _pass_time(self, elapsed_s: float) -> None:
         for test in (self._user, self._journey, self._control, self._thresholds, self._latency):
@@ -219,7 +225,7 @@ class RStarJudge:
         if evidence < 1 / ALPHA_ERR or self._lacks_control(self._control_evidence()):
             return False
         proof = f"(evidence {evidence:.3g} : 1); the old slot does not fail so"
-        return self._breach("errors", f"{self._describe_errors()} {proof}")
+        return self._breach_by_evidence("errors", f"{self._describe_errors()} {proof}")
 
     def _find_broken_error(self) -> bool:
         limit = self._thresholds.find_broken_error()
@@ -244,15 +250,22 @@ class RStarJudge:
         spent = describe_overspending(k, self._user.n, known=self._known, rule=self._rule)
         if not spent or self._error_evidence() < BUDGET_EVIDENCE or self._control_evidence() < BUDGET_EVIDENCE:
             return False
-        return self._breach("error_budget", spent)
+        return self._breach_by_evidence("error_budget", spent)
 
     def _find_slowness(self, evidence: float) -> bool:
         if evidence < 1 / ALPHA_LAT:
             return False
-        return self._breach_slow("latency", f"{_SLOWER} (evidence {evidence:.3g} : 1)")
+        reason = f"{_SLOWER} (evidence {evidence:.3g} : 1)"
+        return not self._control_latency.is_slow() and self._breach_by_evidence("latency", reason)
 
     def _breach_slow(self, rule: str, reason: str) -> bool:
         return not self._control_latency.is_slow() and self._breach(rule, reason)
+
+    def _breach_by_evidence(self, rule: str, reason: str) -> bool:
+        if self._is_armed:
+            return self._breach(rule, reason)
+        self._unarmed = self._unarmed or (Judgement.UNDECIDED, rule, reason)
+        return False
 
     def _breach(self, rule: str, reason: str) -> bool:
         self._found = (Judgement.BREACH, rule, reason)

@@ -26,7 +26,7 @@ class ThresholdJudge:
         self._last_no = ""
         self._process_fault = ""
 
-    def take_baseline(self, baseline: Baseline) -> None:
+    def take_baseline(self, baseline: Baseline, *, is_armed: bool = True) -> None:
         """Thresholds know no history."""
 
     def take_control(self, answer: Answer) -> None:

@@ -1,6 +1,7 @@
 """Words for events: one line, or several, or none. Pure."""
 
 from celadon.events import (
+    BaselineGathered,
     Blessed,
     BuildStepEnded,
     BuildStepStarted,
@@ -106,6 +107,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  {percent} % of the traffic goes to {slot}, {_label(release)}: in force after {seen_ms:.1f} ms"
         case SwitchFailed(to_slot=slot, effect=effect, reason=reason):
             return f"  the switch to {slot} was not seen (effect {effect}): {reason}"
+        case BaselineGathered():
+            return _describe_baseline(event)
         case WindowOpened(window_s=window_s, max_error_rate=rate, percent=percent):
             what = "watching" if percent == 100 else f"watching {percent} %"
             limit = "" if rate is None else f"; more than {rate:.1%} of 5xx brings the old release back"
@@ -192,6 +195,22 @@ def _describe_start(event: OperationStarted) -> str:
             return f"{event.kind} by {event.lead}"
         case OperationKind.ROLLBACK | OperationKind.FINALIZE | OperationKind.RECOVER:
             return f"{event.kind}{release} by {event.lead}"
+
+
+def _describe_baseline(event: BaselineGathered) -> str:
+    lines = [f"  warning: {event.problem}"] if event.problem else []
+    if event.rate_bound is None:
+        lines.append("  the live slot's usual traffic is not known yet")
+    else:
+        units, minutes = _count(event.units_count, "unit"), _count(event.minutes_count, "minute")
+        took = "" if event.p95_ms is None else f", p95 {event.p95_ms:.1f} ms"
+        failed = f"{event.bad_units_count} of {units} in {minutes} failed, usually less than {event.rate_bound:.2%}"
+        lines.append(f"  the live slot before: {failed}{took}")
+    if event.cut_short:
+        lines.append("    only the newest part of the access log was read: it is long")
+    if event.trial:
+        lines.append(f"    {event.trial}")
+    return "\n".join(lines)
 
 
 def _describe_unready(event: CandidateUnready) -> str:

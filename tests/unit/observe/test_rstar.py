@@ -539,3 +539,14 @@ def test_hits_waits_for_the_question() -> None:
     assert judge.evidence().requests_count == 0
     judge.judge(elapsed_s=1, window_s=WINDOW_S)
     assert judge.evidence().requests_count == 3
+
+
+def test_where_the_rule_is_not_armed_evidence_leads_nowhere_and_a_limit_still_does() -> None:
+    """What would have led back is told at the end, however well it went on."""
+    unarmed, limited = Window(), Window(Rule(max_error_rate=0.2))
+    for window in (unarmed, limited):
+        window.judge.take_baseline(baseline(), is_armed=False)
+    assert unarmed.pass_seconds(30, good=20, bad=8) is None
+    assert unarmed.pass_seconds(int(WINDOW_S) - 30, good=200) is not None
+    assert judged(unarmed.verdict) == (Judgement.UNDECIDED, "errors")
+    assert judged(limited.pass_seconds(30, good=20, bad=8)) == (Judgement.BREACH, "max_error_rate")

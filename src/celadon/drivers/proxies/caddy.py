@@ -19,6 +19,7 @@ from celadon.drivers.proxies.edited import refuse_edits
 from celadon.drivers.proxies.seen import switch_by_pointer
 from celadon.drivers.traffic.caddy_lines import make_hit_parser
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
+from celadon.drivers.traffic.times import read_caddy_time
 from celadon.host.layout import Layout
 from celadon.host.look_mark import read_secret
 from celadon.host.pointer import read_pointer, read_split
@@ -90,7 +91,9 @@ class CaddyProxy:
     def traffic(self) -> Traffic:
         slots = {render_logged(self._settings.web.address(slot)): slot for slot in Slot}
         mark = read_secret(self._layout.look_mark)
-        return JsonLinesTraffic(self._layout.access_log, mark=mark, parse=make_hit_parser(slots))
+        return JsonLinesTraffic(
+            self._layout.access_log, mark=mark, parse=make_hit_parser(slots), read_time=read_caddy_time
+        )
 
     def _read_named(self) -> tuple[Slot | None, Slot | None, Split | None]:
         return self._files.read_route(), read_pointer(self._layout.pointer), read_split(self._layout.pointer)

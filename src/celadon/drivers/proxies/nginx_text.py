@@ -132,6 +132,7 @@ def _render_log_format(text: RouteText, generation: str) -> str:
         "pid": "$pid",
         "upstream": "$upstream_addr",
         "config": generation,
+        "msec": "$msec",
     }
     if text.has_preview:
         fields["preview"] = f"$celadon_preview_{text.id}"

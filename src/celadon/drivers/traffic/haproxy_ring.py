@@ -7,9 +7,10 @@ ring: it is read from its beginning, and the old one until that process ends, si
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
+from celadon.drivers.traffic.times import read_haproxy_time
 from celadon.model.observed import Hit
 
 _TIMEOUT_S = 2.0
@@ -89,6 +90,21 @@ class RingTraffic:
                 reader.close()
                 self._readers.remove(reader)
         return hits
+
+    def past(self, *, since_s: float, is_over: Callable[[], bool]) -> Iterator[Iterable[tuple[float, Hit]]]:
+        """What the ring still has: a few thousand requests, of the process that answers now."""
+        try:
+            lines = self._ask(f"show events {self._ring}").split(b"\n")
+        except OSError:
+            return
+        if not is_over():
+            yield self._date(lines, since_s)
+
+    def _date(self, lines: Iterable[bytes], since_s: float) -> Iterator[tuple[float, Hit]]:
+        for line in lines:
+            at_s, hit = read_haproxy_time(line), self._parser.parse(line)
+            if at_s is not None and at_s > since_s and hit is not None:
+                yield at_s, hit
 
     @property
     def unreadable_count(self) -> int:

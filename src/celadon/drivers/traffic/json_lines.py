@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from celadon.drivers.traffic.tailed import Passed, TailedTraffic
+from celadon.drivers.traffic.times import ReadTime, read_nginx_time
 from celadon.host.look_mark import is_own_look
 from celadon.host.tail_position import TailPosition
 from celadon.model.names import Slot
@@ -106,9 +107,10 @@ class JsonLinesTraffic(TailedTraffic):
         *,
         mark: str,
         parse: Callable[[bytes], Hit | None] = parse_hit,
+        read_time: ReadTime = read_nginx_time,
         resume_from: TailPosition | None = None,
     ) -> None:
-        super().__init__(path, take=self._judge, resume_from=resume_from)
+        super().__init__(path, take=self._judge, read_time=read_time, resume_from=resume_from)
         self._mark = mark
         self._parse = parse
 

@@ -1,9 +1,11 @@
 """Requests from a log file that grows: what every format's reader has in common."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
+from celadon.drivers.traffic.times import ReadTime
+from celadon.host.past import read_past
 from celadon.host.tail import LineTail
 from celadon.host.tail_position import TailPosition
 from celadon.model.observed import Hit
@@ -17,11 +19,18 @@ class Passed(Enum):
 
 
 class TailedTraffic:
-    """Implements contracts.traffic.Traffic, of a file whose lines `take` makes hits of."""
+    """Implements contracts.traffic.Traffic, of a file whose lines `take` makes hits of and `read_time` dates."""
 
     def __init__(
-        self, path: Path, *, take: Callable[[bytes], Hit | Passed], resume_from: TailPosition | None = None
+        self,
+        path: Path,
+        *,
+        take: Callable[[bytes], Hit | Passed],
+        read_time: ReadTime,
+        resume_from: TailPosition | None = None,
     ) -> None:
+        self._path = path
+        self._read_time = read_time
         self._tail = LineTail(path, resume_from=resume_from)
         self._take = take
         self._unparsed_count = 0
@@ -35,6 +44,15 @@ class TailedTraffic:
             else:
                 self._unparsed_count += taken is Passed.UNREADABLE
         return hits
+
+    def past(self, *, since_s: float, is_over: Callable[[], bool]) -> Iterator[Iterable[tuple[float, Hit]]]:
+        return map(self._date, read_past(self._path, since_s=since_s, read_time=self._read_time, is_over=is_over))
+
+    def _date(self, lines: Iterable[bytes]) -> Iterator[tuple[float, Hit]]:
+        for line in lines:
+            taken = self._take(line)
+            if isinstance(taken, Hit) and (at_s := self._read_time(line)) is not None:
+                yield at_s, taken
 
     @property
     def position(self) -> TailPosition:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from celadon.drivers.traffic.tailed import Passed, TailedTraffic
+from celadon.drivers.traffic.times import read_traefik_time
 from celadon.host.tail_position import TailPosition
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import PREVIEWED, Hit
@@ -78,7 +79,7 @@ class TraefikTraffic(TailedTraffic):
     def __init__(
         self, path: Path, *, app: AppName, slots: Mapping[str, Slot], resume_from: TailPosition | None = None
     ) -> None:
-        super().__init__(path, take=self._judge, resume_from=resume_from)
+        super().__init__(path, take=self._judge, read_time=read_traefik_time, resume_from=resume_from)
         self._app = app
         self._slots = slots
 
