@@ -1,23 +1,21 @@
 """Step 4: the window. Real traffic, the candidate's process and its readiness, until a verdict. Traffic: candidate."""
 
-from collections.abc import Sequence
 from contextlib import closing
 
 from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.run import Run
+from celadon.deploy.sampling import Sampler
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
-from celadon.events import VerdictReached, WindowExtended, WindowOpened, WindowSampled
+from celadon.events import VerdictReached, WindowExtended, WindowOpened
 from celadon.model.errors import StepError
-from celadon.model.names import Slot
-from celadon.model.observed import WHOLE, Hit
+from celadon.model.observed import WHOLE
 from celadon.model.plan import OperationKind, Request
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
 from celadon.model.verdict import Judgement, Verdict
 
-SAMPLE_EVERY_S = 1.0
 _FIRST_TIMES = 2
 """A first deploy has nothing to compare with: its window is so many times as long."""
 
@@ -59,7 +57,7 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
         )
     )
     run.ports.reached("window_recorded")
-    sampler = _Sampler(run, began_s=clock.now_s())
+    sampler = Sampler(run, began_s=clock.now_s())
     while True:
         if run.asked(Request.ABORT):
             return Result.ABORTED
@@ -71,7 +69,8 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
         if verdict is not None and not length.extend(verdict, elapsed_s=elapsed_s):
             return _conclude(run, verdict, whole=whole)
-        sampler.sample(judge, elapsed_s=elapsed_s, window_s=length.window_s)
+        if sampler.is_due(elapsed_s=elapsed_s):
+            sampler.sample(judge.evidence(), elapsed_s=elapsed_s, window_s=length.window_s)
         run.ports.reached("mid_window")
         clock.wait(max(0.0, min(settings.interval_s, length.window_s - elapsed_s)))
 
@@ -108,15 +107,17 @@ class _Length:
         return True
 
 
-def _feed(run: Run, judge: Judge, traffic: Traffic, control: Asking, sampler: "_Sampler") -> None:
+def _feed(run: Run, judge: Judge, traffic: Traffic, control: Asking, sampler: Sampler) -> None:
     answer, view = ask_slot(run, run.plan.candidate)
     hits = traffic.read()
     for asked in control.take():
         judge.take_control(asked)
+        sampler.take_answer(run.plan.candidate.other, asked)
     judge.take_process(view)
     judge.take_probe(answer)
     judge.take_traffic(hits)
-    sampler.add(hits)
+    sampler.take_answer(run.plan.candidate, answer)
+    sampler.take_traffic(hits)
 
 
 def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
@@ -146,38 +147,3 @@ def _leave_undecided(run: Run, verdict: Verdict) -> Result:
         case _:
             run.blame(verdict.reason, code="undecided", next_command="celadon finalize  # or: celadon rollback")
             return Result.UNDECIDED
-
-
-class _Sampler:
-    """Counts requests between two samples, and the old slot's failures since the window opened. For people."""
-
-    def __init__(self, run: Run, *, began_s: float) -> None:
-        self.began_s = began_s
-        self._run = run
-        self._sampled_s = 0.0
-        self._since = dict.fromkeys(Slot, 0)
-        self._old_failed_count = 0
-
-    def add(self, hits: Sequence[Hit]) -> None:
-        for hit in hits:
-            if hit.slot is not None and not hit.look:
-                self._since[hit.slot] += 1
-                self._old_failed_count += hit.failed and hit.slot is not self._run.plan.candidate
-
-    def sample(self, judge: Judge, *, elapsed_s: float, window_s: float) -> None:
-        span_s = elapsed_s - self._sampled_s
-        if span_s < SAMPLE_EVERY_S:
-            return
-        candidate, old = self._run.plan.candidate, self._run.plan.candidate.other
-        self._run.note(
-            WindowSampled(
-                elapsed_s=elapsed_s,
-                window_s=window_s,
-                candidate_requests_per_s=self._since[candidate] / span_s,
-                old_requests_per_s=self._since[old] / span_s,
-                old_failed_count=self._old_failed_count,
-                evidence=judge.evidence(),
-            )
-        )
-        self._sampled_s = elapsed_s
-        self._since = dict.fromkeys(Slot, 0)
