@@ -3,8 +3,9 @@
 from msgspec import Struct
 
 from celadon.model.names import AppName, Slot
-from celadon.model.observed import RouteView, SlotView
+from celadon.model.observed import RouteView, Served, SlotView
 from celadon.model.release import Source
+from celadon.model.verdict import Evidence
 
 
 class SlotReport(Struct, frozen=True, kw_only=True):
@@ -79,3 +80,32 @@ class Preview(Struct, frozen=True, kw_only=True):
     rollback_to: int | None
     changed_files: tuple[str, ...]
     refusals: tuple[str, ...]
+
+
+class Moment(Struct, frozen=True, kw_only=True):
+    """One point of a window's curve. Counts and evidence are since the switch, `candidate` and `old` since the moment
+    before; they are None in journals of older versions."""
+
+    elapsed_s: float
+    requests_count: int
+    failed_count: int
+    error_evidence: float
+    latency_evidence: float
+    control_evidence: float
+    candidate: Served | None = None
+    old: Served | None = None
+
+
+def make_moment(
+    evidence: Evidence, *, elapsed_s: float, candidate: Served | None = None, old: Served | None = None
+) -> Moment:
+    return Moment(
+        elapsed_s=elapsed_s,
+        requests_count=evidence.requests_count,
+        failed_count=evidence.failed_count,
+        error_evidence=evidence.error_evidence,
+        latency_evidence=evidence.latency_evidence,
+        control_evidence=evidence.control_evidence,
+        candidate=candidate,
+        old=old,
+    )

@@ -1,5 +1,7 @@
 """Words for events: one line, or several, or none. Pure."""
 
+from collections.abc import Sequence
+
 from celadon.events import (
     Blessed,
     BuildStepEnded,
@@ -39,12 +41,14 @@ from celadon.events import (
     WindowOpened,
     WindowSampled,
 )
+from celadon.host.text import escape_controls
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import FindingLevel
 from celadon.model.plan import OperationKind, Outcome
-from celadon.model.verdict import Evidence
+from celadon.model.verdict import Evidence, FailingRoute
 
 _MIB = 1024 * 1024
+_WEIGHT_SHOWN = 10_000
 _REPAIRS = {
     "recovered_by_forward": "the release had been blessed: going forward",
     "recovered_by_return": "the route may have moved: going back to the old slot",
@@ -109,12 +113,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
         case WindowOpened(window_s=window_s, max_error_rate=rate, percent=percent):
             what = "watching" if percent == 100 else f"watching {percent} %"
             return f"  {what} for {window_s:g} s; more than {rate:.1%} of 5xx brings the old release back"
-        case WindowSampled(elapsed_s=elapsed_s, window_s=window_s, candidate_requests_per_s=rate, evidence=evidence):
-            return (
-                f"  {elapsed_s:5.1f} of {window_s:g} s  {rate:7.1f} requests/s  {evidence.requests_count} requests, "
-                f"{evidence.failed_count} failed  {evidence.probes_count} probes, {evidence.probes_failed_count} failed"
-                f"{_weigh(evidence)}"
-            )
+        case WindowSampled():
+            return _describe_sample(event)
         case WindowExtended(window_s=window_s, reason=reason):
             return f"  not decided yet, watching until {window_s:g} s: {reason}"
         case VerdictReached(judgement=judgement, rule=rule, reason=reason):
@@ -162,6 +162,16 @@ def describe_end(event: OperationEnded) -> str:
     return "\n".join(lines)
 
 
+def describe_weight(evidence: float) -> str:
+    """An e-value. Far above what anything asks for, its digits say nothing."""
+    return f"{evidence:.3g}" if evidence < _WEIGHT_SHOWN else f"over {_WEIGHT_SHOWN:g}"
+
+
+def describe_routes(routes: Sequence[FailingRoute]) -> str:
+    """On one line; what visitors wrote cannot move a cursor."""
+    return ", ".join(f"{escape_controls(each.route)} ({each.failed_count})" for each in routes)
+
+
 def describe_traffic(route: Slot | None, release: ReleaseNumber | None) -> str:
     if route is None:
         return "no slot has traffic"
@@ -205,6 +215,18 @@ def _describe_unready(event: CandidateUnready) -> str:
     return "\n".join(lines)
 
 
+def _describe_sample(sample: WindowSampled) -> str:
+    """On one line, however much there is to say."""
+    evidence = sample.evidence
+    p95_ms = sample.candidate.p95_ms if sample.candidate is not None else None
+    p95 = "" if p95_ms is None else f", p95 {p95_ms:.0f} ms"
+    return (
+        f"  {sample.elapsed_s:5.1f} of {sample.window_s:g} s  {sample.candidate_requests_per_s:7.1f} requests/s{p95}  "
+        f"{evidence.requests_count} requests, {evidence.failed_count} failed  "
+        f"{evidence.probes_count} probes, {evidence.probes_failed_count} failed{_weigh(evidence)}"
+    )
+
+
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
@@ -217,7 +239,7 @@ def _weigh(evidence: Evidence) -> str:
     """Nothing where thresholds judge."""
     if not evidence.error_evidence_asked:
         return ""
-    asked = f"  evidence {evidence.error_evidence:.3g} of {evidence.error_evidence_asked:g}"
+    asked = f"  evidence {describe_weight(evidence.error_evidence)} of {evidence.error_evidence_asked:g}"
     if not evidence.control_count:
         return asked
     return f"{asked}  old slot: {evidence.control_failed_count} of {evidence.control_count} failed"
