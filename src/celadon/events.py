@@ -283,11 +283,14 @@ class WindowExtended(_Event, frozen=True, kw_only=True, tag="window_extended"):
 
 
 class VerdictReached(_Event, frozen=True, kw_only=True, tag="verdict_reached"):
-    """The window, or the hold of a share, was decided."""
+    """The window, or the hold of a share, was decided. `candidate` and `old` are since the last sample (None in
+    journals of older versions)."""
 
     judgement: Judgement
     rule: str
     reason: str
+    candidate: Served | None = None
+    old: Served | None = None
     evidence: Evidence
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from celadon.model.report import Moment, make_moment
 from celadon.model.verdict import Evidence
-from celadon.sinks.plot import Curve, plot, trace
+from celadon.sinks.plot import Curve, plot, trace_evidence, trace_failures
 
 ASKED = Evidence(error_evidence_asked=125.0, latency_evidence_asked=500.0, control_evidence_asked=20.0)
 
@@ -52,7 +52,7 @@ def test_a_peak_between_two_columns_is_not_lost() -> None:
 def test_half_of_the_logarithm_is_half_of_the_way() -> None:
     """Evidence multiplies; on a linear scale nothing would be seen of it until it is there."""
     both = {"error_evidence": exp(log(125) / 2), "control_evidence": 1e9}
-    [(_, height)] = trace([moment(1, **both)], asked=ASKED, max_error_rate=0.01).points
+    [(_, height)] = trace_evidence([moment(1, **both)], asked=ASKED).points
     assert height == pytest.approx(0.5)
 
 
@@ -63,10 +63,10 @@ def test_the_curve_is_of_what_a_rollback_still_lacks() -> None:
         moment(2, error_evidence=125.0, control_evidence=1e9),
         moment(3, latency_evidence=500.0),
     ]
-    heights = [height for _, height in trace(moments, asked=ASKED, max_error_rate=0.01).points]
+    heights = [height for _, height in trace_evidence(moments, asked=ASKED).points]
     assert heights == pytest.approx([0.0, 1.0, 1.0])
 
 
-def test_where_thresholds_judge_the_share_of_failed_requests_is_drawn() -> None:
-    found = trace([moment(1), moment(2, requests_count=200, failed_count=1)], asked=Evidence(), max_error_rate=0.01)
+def test_of_a_limit_the_share_of_failed_requests_is_drawn() -> None:
+    found = trace_failures([moment(1), moment(2, requests_count=200, failed_count=1)], max_error_rate=0.01)
     assert (found.mark, found.floor, found.points) == ("1.0%", "0", ((1, 0.0), (2, 0.5)))

@@ -18,6 +18,7 @@ from celadon.model.verdict import Judgement, Verdict
 
 _FIRST_TIMES = 2
 """A first deploy has nothing to compare with: its window is so many times as long."""
+_ASK = "celadon finalize  # or: celadon rollback; the grounds: celadon why"
 
 
 def observe(run: Run) -> Result:
@@ -68,7 +69,7 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
         elapsed_s = clock.now_s() - sampler.began_s
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
         if verdict is not None and not length.extend(verdict, elapsed_s=elapsed_s):
-            return _conclude(run, verdict, whole=whole)
+            return _conclude(run, verdict, sampler, whole=whole)
         if sampler.is_due(elapsed_s=elapsed_s):
             sampler.sample(judge.evidence(), elapsed_s=elapsed_s, window_s=length.window_s)
         run.ports.reached("mid_window")
@@ -120,15 +121,23 @@ def _feed(run: Run, judge: Judge, traffic: Traffic, control: Asking, sampler: Sa
     sampler.take_traffic(hits)
 
 
-def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
+def _conclude(run: Run, verdict: Verdict, sampler: Sampler, *, whole: bool) -> Result:
     """A share that ends undecided is no reason for anything."""
+    new, old = sampler.tell()
     run.note(
-        VerdictReached(judgement=verdict.judgement, rule=verdict.rule, reason=verdict.reason, evidence=verdict.evidence)
+        VerdictReached(
+            judgement=verdict.judgement,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            candidate=new,
+            old=old,
+            evidence=verdict.evidence,
+        )
     )
     run.ports.reached("verdict")
     match verdict.judgement:
         case Judgement.BREACH:
-            run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command="celadon logs")
+            run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command=_look(run))
             return Result.BREACH
         case Judgement.UNDECIDED | Judgement.AMBIENT:
             return _leave_undecided(run, verdict) if whole else Result.UNDECIDED
@@ -142,8 +151,12 @@ def _leave_undecided(run: Run, verdict: Verdict) -> Result:
         case OnUndecided.BLESS if verdict.judgement is Judgement.UNDECIDED:
             return Result.OK
         case OnUndecided.ROLLBACK if run.plan.kind is OperationKind.DEPLOY:
-            run.blame(f"undecided: {verdict.reason}", code="undecided", next_command="celadon logs")
+            run.blame(f"undecided: {verdict.reason}", code="undecided", next_command=_look(run))
             return Result.BREACH
         case _:
-            run.blame(verdict.reason, code="undecided", next_command="celadon finalize  # or: celadon rollback")
+            run.blame(verdict.reason, code="undecided", next_command=_ASK)
             return Result.UNDECIDED
+
+
+def _look(run: Run) -> str:
+    return f"celadon why  # and: celadon logs --slot {run.plan.candidate}"

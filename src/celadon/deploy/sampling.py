@@ -75,6 +75,11 @@ class Sampler:
     def take_answer(self, slot: Slot, answer: Answer) -> None:
         self._spans[slot].add_answer(answer)
 
+    def tell(self) -> tuple[Served, Served]:
+        """Candidate and old slot since the last sample."""
+        candidate = self._run.plan.candidate
+        return self._spans[candidate].tell(), self._spans[candidate.other].tell()
+
     def is_due(self, *, elapsed_s: float) -> bool:
         """Whether to ask for the evidence: `sample` may still find that there is nothing new."""
         return elapsed_s - self._sampled_s >= SAMPLE_EVERY_S
@@ -83,8 +88,7 @@ class Sampler:
         span_s, highest = elapsed_s - self._sampled_s, max(evidence.error_evidence, evidence.latency_evidence)
         if elapsed_s > EAGER_FOR_S and span_s < SAMPLE_LATER_S and highest < _NEWS * self._shown:
             return
-        candidate = self._run.plan.candidate
-        new, old = self._spans[candidate].tell(), self._spans[candidate.other].tell()
+        new, old = self.tell()
         self._old_failed_count += old.failed_count
         self._run.note(
             WindowSampled(

@@ -30,13 +30,15 @@ class Curve(Struct, frozen=True, kw_only=True):
     points: tuple[tuple[float, float], ...]
 
 
-def trace(moments: Sequence[Moment], *, asked: Evidence, max_error_rate: float) -> Curve:
+def trace_evidence(moments: Sequence[Moment], *, asked: Evidence) -> Curve:
     """How near a rollback was: on a log scale the share of the evidence that it asks for, of slowness, or of errors and
-    of the control, both being asked for, what lacks more of it. Where thresholds judge, the share of failed requests.
-    `asked` says what the evidence has to reach."""
-    if asked.error_evidence_asked:
-        points = tuple((each.elapsed_s, _find_height(each, asked)) for each in moments)
-        return Curve(mark="asked", floor="none", points=points)
+    of the control, both being asked for, what lacks more of it. `asked` says what the evidence has to reach."""
+    points = tuple((each.elapsed_s, _find_height(each, asked)) for each in moments)
+    return Curve(mark="asked", floor="none", points=points)
+
+
+def trace_failures(moments: Sequence[Moment], *, max_error_rate: float) -> Curve:
+    """The share of failed requests on its way to the limit that was set."""
     points = tuple((each.elapsed_s, _find_share(each) / (max_error_rate or 1.0)) for each in moments)
     return Curve(mark=f"{max_error_rate:.1%}", floor="0", points=points)
 

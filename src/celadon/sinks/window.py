@@ -5,7 +5,7 @@ from celadon.model.names import Slot
 from celadon.model.observed import WHOLE, Served
 from celadon.model.report import Moment, make_moment
 from celadon.model.verdict import Evidence
-from celadon.sinks.plot import plot, trace
+from celadon.sinks.plot import plot, trace_evidence, trace_failures
 from celadon.sinks.wording import describe_routes, describe_weight
 
 _INDENT = "  "
@@ -65,7 +65,10 @@ class Window:
         return f"{_INDENT}{self._candidate.other:8}  {served}  {sample.old_failed_count:>14}  {asked}"
 
     def _plot(self, sample: WindowSampled, *, width: int) -> list[str]:
-        curve = trace(self._moments, asked=sample.evidence, max_error_rate=self._opened.max_error_rate)
+        if sample.evidence.error_evidence_asked:
+            curve = trace_evidence(self._moments, asked=sample.evidence)
+        else:
+            curve = trace_failures(self._moments, max_error_rate=self._opened.max_error_rate)
         return [f"{_INDENT}{line}" for line in plot(curve, span_s=sample.window_s, width=width)]
 
 

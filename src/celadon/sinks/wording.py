@@ -43,13 +43,14 @@ from celadon.events import (
 )
 from celadon.host.text import escape_controls
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.observed import FindingLevel
+from celadon.model.observed import WHOLE, FindingLevel
 from celadon.model.plan import OperationKind, Outcome
-from celadon.model.verdict import Evidence, FailingRoute
+from celadon.model.verdict import Evidence, FailingRoute, Judgement
 
 _MIB = 1024 * 1024
 _WEIGHT_SHOWN = 10_000
-_REPAIRS = {
+_ROUTES_SHOWN_COUNT = 3
+REPAIRS = {
     "recovered_by_forward": "the release had been blessed: going forward",
     "recovered_by_return": "the route may have moved: going back to the old slot",
     "recovered_by_reject": "traffic had not moved: removing the candidate",
@@ -117,8 +118,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return _describe_sample(event)
         case WindowExtended(window_s=window_s, reason=reason):
             return f"  not decided yet, watching until {window_s:g} s: {reason}"
-        case VerdictReached(judgement=judgement, rule=rule, reason=reason):
-            return f"  {judgement} by {rule}: {reason}"
+        case VerdictReached():
+            return _describe_verdict(event)
         case SiteAdopted(slot=slot, release=release, wheres=wheres, unit=unit):
             what = unit or "the running processes"
             return f"  {', '.join(wheres)} goes through the route now; {what} is {_label(release)} in {slot}"
@@ -130,8 +131,7 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             lingering = f", {workers} old proxy workers" if workers else ""
             return f"  {slot} drains: {count} connections open{lingering}" if count or workers else None
         case SlotStopped(slot=slot, cut_count=cut, killed=killed, duration_s=duration_s):
-            how = ", by SIGKILL" if killed else ""
-            return f"  {slot} stopped after {duration_s:.2f} s{how}; {_count(cut, 'connection')} cut"
+            return f"  {describe_slot_end(slot, duration_s, cut, killed=killed)}"
         case CandidateKept(release=release, path=path):
             return f"  {_label(release)} is kept for inspection: {path}"
         case ReleasesPruned(releases=releases):
@@ -143,7 +143,7 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
                 f"  an operation died in {step or 'its beginning'}; traffic goes to {route}; blue {blue}, green {green}"
             )
         case Repaired(what=what, detail=detail):
-            return f"  {_REPAIRS.get(what, what)}" + (f": {detail}" if detail else "")
+            return f"  {REPAIRS.get(what, what)}" + (f": {detail}" if detail else "")
         case JournalRebuilt(set_aside=set_aside, route=route, releases=releases):
             return (
                 f"  the journal was damaged (kept as {set_aside}); router and disk say: traffic to {route}, "
@@ -170,6 +170,11 @@ def describe_weight(evidence: float) -> str:
 def describe_routes(routes: Sequence[FailingRoute]) -> str:
     """On one line; what visitors wrote cannot move a cursor."""
     return ", ".join(f"{escape_controls(each.route)} ({each.failed_count})" for each in routes)
+
+
+def describe_slot_end(slot: Slot, duration_s: float, cut_count: int, *, killed: bool = False) -> str:
+    how = ", by SIGKILL" if killed else ""
+    return f"{slot} stopped after {duration_s:.2f} s{how}; {_count(cut_count, 'connection')} cut"
 
 
 def describe_traffic(route: Slot | None, release: ReleaseNumber | None) -> str:
@@ -225,6 +230,23 @@ def _describe_sample(sample: WindowSampled) -> str:
         f"{evidence.requests_count} requests, {evidence.failed_count} failed  "
         f"{evidence.probes_count} probes, {evidence.probes_failed_count} failed{_weigh(evidence)}"
     )
+
+
+def _describe_verdict(event: VerdictReached) -> str:
+    lines = [f"  {event.judgement} by {event.rule}: {event.reason}"]
+    if event.judgement is Judgement.AMBIENT and event.evidence.percent == WHOLE:
+        lines += ["    going back would not mend it, so nothing was done: look at what both slots need, then decide"]
+    if event.judgement is Judgement.BREACH:
+        lines += [f"    {_describe_failing(each)}" for each in event.evidence.failing_routes[:_ROUTES_SHOWN_COUNT]]
+    return "\n".join(lines)
+
+
+def _describe_failing(route: FailingRoute) -> str:
+    """Without what a visitor asked for behind the `?`: these lines stay in logs that many read."""
+    sample = route.sample.partition("?")[0]
+    first = f", first {sample}" if sample and sample != route.route else ""
+    named = f" (request {route.sample_id})" if route.sample_id else ""
+    return escape_controls(f"{route.failed_count} failed: {route.route}{first}{named}")
 
 
 def _count(number: int, thing: str) -> str:
