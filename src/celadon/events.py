@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
-from celadon.model.observed import Effect, FindingLevel
+from celadon.model.observed import Effect, FindingLevel, Served
 from celadon.model.plan import OperationKind, Outcome, Request
 from celadon.model.release import Source
 from celadon.model.verdict import Evidence, Judgement
@@ -277,14 +277,17 @@ class WindowOpened(_Event, frozen=True, kw_only=True, tag="window_opened"):
 
 
 class WindowSampled(_Event, frozen=True, kw_only=True, tag="window_sampled"):
-    """About once a second while the window is open. Rates per second since the last sample, counts since the switch;
-    `old_failed_count` are requests that the old slot answered with 5xx."""
+    """Each second of a window's first minute, then each five seconds, or sooner when the evidence has doubled. Rates
+    per second, `candidate` and `old` are since the last sample (None in journals of older versions); counts since the
+    switch. `old_failed_count` are requests that the old slot answered with 5xx."""
 
     elapsed_s: float
     window_s: float
     candidate_requests_per_s: float
     old_requests_per_s: float
     old_failed_count: int = 0
+    candidate: Served | None = None
+    old: Served | None = None
     evidence: Evidence
 
 
@@ -297,11 +300,14 @@ class WindowExtended(_Event, frozen=True, kw_only=True, tag="window_extended"):
 
 
 class VerdictReached(_Event, frozen=True, kw_only=True, tag="verdict_reached"):
-    """The window, or the hold of a share, was decided."""
+    """The window, or the hold of a share, was decided. `candidate` and `old` are since the last sample (None in
+    journals of older versions)."""
 
     judgement: Judgement
     rule: str
     reason: str
+    candidate: Served | None = None
+    old: Served | None = None
     evidence: Evidence
 
 

@@ -1,5 +1,6 @@
 """The window by evidence, with a real proxy and visitors from many addresses."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +32,12 @@ def test_a_release_that_fails_one_page_in_three_is_taken_back_in_seconds(site: S
     assert done.code == 11, done.output
     assert site.visit() == (200, "v1")
     assert counts[0] == 0
-    assert 0 < counts[500] < 60, counts
+    assert 0 < counts[500] < 150, counts
+    told = json.loads(site.celadon("why", "--json").output)
+    [failing] = told["evidence"]["failing_routes"]
+    assert (told["release"], told["verdict"]["judgement"], failing["route"]) == (2, "breach", "GET /")
+    assert 0 < failing["failed_count"] == told["evidence"]["failed_count"] <= counts[500]
+    assert f"{failing['failed_count']} failed: GET /" in done.output
 
 
 def test_a_good_release_is_blessed_before_the_end_once_its_users_have_shown_it(site: Site) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 VERBS = (
-    "init", "adopt", "check", "plan", "deploy", "status", "rollback", "finalize", "abort", "attach", "history",
+    "init", "adopt", "check", "plan", "deploy", "status", "rollback", "finalize", "abort", "attach", "history", "why",
     "releases", "logs", "proxy", "config", "preview", "eject", "recover", "completion", "version",
 )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """Step 4: the window. Real traffic, the candidate's process and its readiness, until a verdict. Traffic: candidate."""
 
-from collections.abc import Sequence
 from contextlib import closing
 
 from celadon.contracts.asking import Asking, NoAsking
@@ -8,19 +7,19 @@ from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.baseline import tell_judge
 from celadon.deploy.run import Run
+from celadon.deploy.sampling import Sampler
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
-from celadon.events import VerdictReached, WindowExtended, WindowOpened, WindowSampled
+from celadon.events import VerdictReached, WindowExtended, WindowOpened
 from celadon.model.errors import StepError
-from celadon.model.names import Slot
-from celadon.model.observed import WHOLE, Hit
+from celadon.model.observed import WHOLE
 from celadon.model.plan import OperationKind, Request
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
 from celadon.model.verdict import BY_EVIDENCE, Judgement, Verdict
 
-SAMPLE_EVERY_S = 1.0
 _FIRST_TIMES = 2
 """A first deploy has nothing to compare with: its window is so many times as long."""
+_ASK = "celadon finalize  # or: celadon rollback; the grounds: celadon why"
 
 
 def observe(run: Run) -> Result:
@@ -61,7 +60,7 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
         )
     )
     run.ports.reached("window_recorded")
-    sampler = _Sampler(run, began_s=clock.now_s())
+    sampler = Sampler(run, began_s=clock.now_s())
     while True:
         if run.asked(Request.ABORT):
             return Result.ABORTED
@@ -74,8 +73,9 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
         if judge.needs_control():
             control.hurry()
         if verdict is not None and not length.extend(verdict, elapsed_s=elapsed_s):
-            return _conclude(run, verdict, whole=whole)
-        sampler.sample(judge, elapsed_s=elapsed_s, window_s=length.window_s)
+            return _conclude(run, verdict, sampler, whole=whole)
+        if sampler.is_due(elapsed_s=elapsed_s):
+            sampler.sample(judge.evidence(), elapsed_s=elapsed_s, window_s=length.window_s)
         run.ports.reached("mid_window")
         clock.wait(max(0.0, min(settings.interval_s, length.window_s - elapsed_s)))
 
@@ -112,28 +112,38 @@ class _Length:
         return True
 
 
-def _feed(run: Run, judge: Judge, traffic: Traffic, control: Asking, sampler: "_Sampler") -> None:
+def _feed(run: Run, judge: Judge, traffic: Traffic, control: Asking, sampler: Sampler) -> None:
     answer, view = ask_slot(run, run.plan.candidate)
     hits = traffic.read()
     for asked in control.take():
         judge.take_control(asked)
+        sampler.take_answer(run.plan.candidate.other, asked)
     judge.take_process(view)
     judge.take_probe(answer)
     judge.take_traffic(hits)
-    sampler.add(hits)
+    sampler.take_answer(run.plan.candidate, answer)
+    sampler.take_traffic(hits)
 
 
-def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
+def _conclude(run: Run, verdict: Verdict, sampler: Sampler, *, whole: bool) -> Result:
     """A share that ends undecided is no reason for anything."""
+    new, old = sampler.tell()
     run.note(
-        VerdictReached(judgement=verdict.judgement, rule=verdict.rule, reason=verdict.reason, evidence=verdict.evidence)
+        VerdictReached(
+            judgement=verdict.judgement,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            candidate=new,
+            old=old,
+            evidence=verdict.evidence,
+        )
     )
     run.ports.reached("verdict")
     match verdict.judgement:
         case Judgement.UNDECIDED if verdict.rule in BY_EVIDENCE and whole:
             return _leave_unarmed(run, verdict)
         case Judgement.BREACH:
-            run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command="celadon logs")
+            run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command=_look(run))
             return Result.BREACH
         case Judgement.UNDECIDED | Judgement.AMBIENT:
             return _leave_undecided(run, verdict) if whole else Result.UNDECIDED
@@ -156,43 +166,12 @@ def _leave_undecided(run: Run, verdict: Verdict) -> Result:
         case OnUndecided.BLESS if verdict.judgement is Judgement.UNDECIDED:
             return Result.OK
         case OnUndecided.ROLLBACK if run.plan.kind is OperationKind.DEPLOY:
-            run.blame(f"undecided: {verdict.reason}", code="undecided", next_command="celadon logs")
+            run.blame(f"undecided: {verdict.reason}", code="undecided", next_command=_look(run))
             return Result.BREACH
         case _:
-            run.blame(verdict.reason, code="undecided", next_command="celadon finalize  # or: celadon rollback")
+            run.blame(verdict.reason, code="undecided", next_command=_ASK)
             return Result.UNDECIDED
 
 
-class _Sampler:
-    """Counts requests between two samples, and the old slot's failures since the window opened. For people."""
-
-    def __init__(self, run: Run, *, began_s: float) -> None:
-        self.began_s = began_s
-        self._run = run
-        self._sampled_s = 0.0
-        self._since = dict.fromkeys(Slot, 0)
-        self._old_failed_count = 0
-
-    def add(self, hits: Sequence[Hit]) -> None:
-        for hit in hits:
-            if hit.slot is not None and not hit.look:
-                self._since[hit.slot] += 1
-                self._old_failed_count += hit.failed and hit.slot is not self._run.plan.candidate
-
-    def sample(self, judge: Judge, *, elapsed_s: float, window_s: float) -> None:
-        span_s = elapsed_s - self._sampled_s
-        if span_s < SAMPLE_EVERY_S:
-            return
-        candidate, old = self._run.plan.candidate, self._run.plan.candidate.other
-        self._run.note(
-            WindowSampled(
-                elapsed_s=elapsed_s,
-                window_s=window_s,
-                candidate_requests_per_s=self._since[candidate] / span_s,
-                old_requests_per_s=self._since[old] / span_s,
-                old_failed_count=self._old_failed_count,
-                evidence=judge.evidence(),
-            )
-        )
-        self._sampled_s = elapsed_s
-        self._since = dict.fromkeys(Slot, 0)
+def _look(run: Run) -> str:
+    return f"celadon why  # and: celadon logs --slot {run.plan.candidate}"

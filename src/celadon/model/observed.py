@@ -127,6 +127,17 @@ class Hit(Struct, frozen=True, kw_only=True, gc=False):
         return self.status >= _SERVER_ERRORS_FROM
 
 
+class Served(Struct, frozen=True, kw_only=True):
+    """What a slot answered since the last sample. The percentiles are of visitors' requests that did not fail, at most
+    the last thousand of them; `probe_p95_ms` is of the readiness questions that it was asked. None: there were none."""
+
+    requests_count: int = 0
+    failed_count: int = 0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    probe_p95_ms: float | None = None
+
+
 class FindingLevel(StrEnum):
     OK = "ok"
     WARNING = "warning"

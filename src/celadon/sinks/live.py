@@ -1,4 +1,4 @@
-"""The live view: five steps with their times, and the window's figures in place. Words above, state below."""
+"""The live view: five steps with their times, and the open window in place. Words above, state below."""
 
 import os
 import time
@@ -12,6 +12,7 @@ from celadon.events import (
     Step,
     StepEnded,
     StepStarted,
+    WindowOpened,
     WindowSampled,
 )
 from celadon.model.names import Slot
@@ -19,9 +20,16 @@ from celadon.sinks.wording import describe, describe_event
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.text import Text
+
+    from celadon.sinks.window import Window
 
 _SHOWN = (Step.PREPARE, Step.VERIFY, Step.SWITCH, Step.OBSERVE, Step.FINALIZE)
 _SIGNS = {"ok": "[green]✓[/]", "failed": "[red]✗[/]", "breach": "[red]✗[/]", "unseen": "[red]✗[/]"}
+
+# Narrower than the narrowest usual terminal: one that is made smaller must not fold what is drawn already.
+_WIDTH = 79
+_PLOT_FROM_HEIGHT = 20
 
 
 class LiveSink:
@@ -33,7 +41,7 @@ class LiveSink:
         self._steps: dict[Step, tuple[str, float]] = {}
         self._running: Step | None = None
         self._running_since = 0.0
-        self._sample: WindowSampled | None = None
+        self._window: Window | None = None
         self._drain: DrainCounted | None = None
         self._candidate: Slot | None = None
 
@@ -42,13 +50,15 @@ class LiveSink:
         live = self._live = self._live or self._start()
         match body:
             case OperationStarted(candidate=candidate):
-                self._candidate, self._steps, self._sample, self._drain = candidate, {}, None, None
+                self._candidate, self._steps, self._window, self._drain = candidate, {}, None, None
             case StepStarted(step=step):
                 self._running, self._running_since = step, time.monotonic()
             case StepEnded(step=step, result=result, duration_s=duration_s):
                 self._steps[step], self._running = (result, duration_s), None
-            case WindowSampled():
-                self._sample = body
+            case WindowOpened():
+                self._window = _open_window(body, candidate=self._candidate or Slot.GREEN)
+            case WindowSampled() if self._window is not None:
+                self._window.take(body)
                 return
             case DrainCounted():
                 self._drain = body
@@ -76,13 +86,21 @@ class LiveSink:
         live.start()
         return live
 
-    def _render(self) -> str:
-        lines = [" ".join(self._render_step(step) for step in _SHOWN)]
-        if self._sample is not None and self._running in {Step.OBSERVE, Step.SWITCH}:
-            lines += self._render_sample(self._sample)
+    def _render(self) -> "Text":
+        from rich.text import Text
+
+        lines = [Text.from_markup(" ".join(self._render_step(step) for step in _SHOWN))]
+        if self._window is not None and self._running in {Step.OBSERVE, Step.SWITCH}:
+            lines += map(Text, self._render_window(self._window))
         if self._drain is not None and self._running in {Step.FINALIZE, Step.RETURN}:
-            lines += [describe_event(self._drain) or ""]
-        return "\n".join(lines)
+            lines.append(Text(describe_event(self._drain) or ""))
+        return Text("\n", no_wrap=True, overflow="crop").join(lines)
+
+    def _render_window(self, window: "Window") -> list[str]:
+        if self._live is None:
+            return []
+        size = self._live.console.size
+        return window.render(width=min(size.width, _WIDTH), plots=size.height >= _PLOT_FROM_HEIGHT)
 
     def _render_step(self, step: Step) -> str:
         if step in self._steps:
@@ -92,15 +110,9 @@ class LiveSink:
             return f"[bold cyan]▸ {step}[/] [dim]{time.monotonic() - self._running_since:.0f}s[/]  "
         return f"[dim]· {step}[/]  "
 
-    def _render_sample(self, sample: WindowSampled) -> list[str]:
-        candidate = self._candidate or Slot.GREEN
-        evidence = sample.evidence
-        seen = f"[dim]{evidence.requests_count} requests, {evidence.probes_count} probes[/]"
-        rates = {candidate: sample.candidate_requests_per_s, candidate.other: sample.old_requests_per_s}
-        new, old = (f"  {slot:5}  {rate:8.1f} requests/s" for slot, rate in rates.items())
-        hot = "hot" if evidence.percent == 100 else f"{100 - evidence.percent} % of the traffic"
-        return [
-            f"{new}  {evidence.failed_count} failed  {seen}",
-            f"{old}  {sample.old_failed_count} failed  [dim]{hot}[/]",
-            f"  [dim]{sample.elapsed_s:.0f} of {sample.window_s:g} s[/]",
-        ]
+
+def _open_window(opened: WindowOpened, *, candidate: Slot) -> "Window":
+    """Imported here: a rollback is under way before there is a window to draw."""
+    from celadon.sinks.window import Window
+
+    return Window(opened, candidate=candidate)

@@ -1,5 +1,7 @@
 """Words for events: one line, or several, or none. Pure."""
 
+from collections.abc import Sequence
+
 from celadon.events import (
     BaselineGathered,
     Blessed,
@@ -40,13 +42,16 @@ from celadon.events import (
     WindowOpened,
     WindowSampled,
 )
+from celadon.host.text import escape_controls
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.observed import FindingLevel
+from celadon.model.observed import WHOLE, FindingLevel
 from celadon.model.plan import OperationKind, Outcome
-from celadon.model.verdict import Evidence
+from celadon.model.verdict import Evidence, FailingRoute, Judgement
 
 _MIB = 1024 * 1024
-_REPAIRS = {
+_WEIGHT_SHOWN = 10_000
+_ROUTES_SHOWN_COUNT = 3
+REPAIRS = {
     "recovered_by_forward": "the release had been blessed: going forward",
     "recovered_by_return": "the route may have moved: going back to the old slot",
     "recovered_by_reject": "traffic had not moved: removing the candidate",
@@ -113,16 +118,12 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             what = "watching" if percent == 100 else f"watching {percent} %"
             limit = "" if rate is None else f"; more than {rate:.1%} of 5xx brings the old release back"
             return f"  {what} for {window_s:g} s{limit}"
-        case WindowSampled(elapsed_s=elapsed_s, window_s=window_s, candidate_requests_per_s=rate, evidence=evidence):
-            return (
-                f"  {elapsed_s:5.1f} of {window_s:g} s  {rate:7.1f} requests/s  {evidence.requests_count} requests, "
-                f"{evidence.failed_count} failed  {evidence.probes_count} probes, {evidence.probes_failed_count} failed"
-                f"{_weigh(evidence)}"
-            )
+        case WindowSampled():
+            return _describe_sample(event)
         case WindowExtended(window_s=window_s, reason=reason):
             return f"  not decided yet, watching until {window_s:g} s: {reason}"
-        case VerdictReached(judgement=judgement, rule=rule, reason=reason):
-            return f"  {judgement} by {rule}: {reason}"
+        case VerdictReached():
+            return _describe_verdict(event)
         case SiteAdopted(slot=slot, release=release, wheres=wheres, unit=unit):
             what = unit or "the running processes"
             return f"  {', '.join(wheres)} goes through the route now; {what} is {_label(release)} in {slot}"
@@ -134,8 +135,7 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             lingering = f", {workers} old proxy workers" if workers else ""
             return f"  {slot} drains: {count} connections open{lingering}" if count or workers else None
         case SlotStopped(slot=slot, cut_count=cut, killed=killed, duration_s=duration_s):
-            how = ", by SIGKILL" if killed else ""
-            return f"  {slot} stopped after {duration_s:.2f} s{how}; {_count(cut, 'connection')} cut"
+            return f"  {describe_slot_end(slot, duration_s, cut, killed=killed)}"
         case CandidateKept(release=release, path=path):
             return f"  {_label(release)} is kept for inspection: {path}"
         case ReleasesPruned(releases=releases):
@@ -147,7 +147,7 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
                 f"  an operation died in {step or 'its beginning'}; traffic goes to {route}; blue {blue}, green {green}"
             )
         case Repaired(what=what, detail=detail):
-            return f"  {_REPAIRS.get(what, what)}" + (f": {detail}" if detail else "")
+            return f"  {REPAIRS.get(what, what)}" + (f": {detail}" if detail else "")
         case JournalRebuilt(set_aside=set_aside, route=route, releases=releases):
             return (
                 f"  the journal was damaged (kept as {set_aside}); router and disk say: traffic to {route}, "
@@ -164,6 +164,21 @@ def describe_end(event: OperationEnded) -> str:
     if event.next_command:
         lines.append(f"Next:    {event.next_command}")
     return "\n".join(lines)
+
+
+def describe_weight(evidence: float) -> str:
+    """An e-value. Far above what anything asks for, its digits say nothing."""
+    return f"{evidence:.3g}" if evidence < _WEIGHT_SHOWN else f"over {_WEIGHT_SHOWN:g}"
+
+
+def describe_routes(routes: Sequence[FailingRoute]) -> str:
+    """On one line; what visitors wrote cannot move a cursor."""
+    return ", ".join(f"{escape_controls(each.route)} ({each.failed_count})" for each in routes)
+
+
+def describe_slot_end(slot: Slot, duration_s: float, cut_count: int, *, killed: bool = False) -> str:
+    how = ", by SIGKILL" if killed else ""
+    return f"{slot} stopped after {duration_s:.2f} s{how}; {_count(cut_count, 'connection')} cut"
 
 
 def describe_traffic(route: Slot | None, release: ReleaseNumber | None) -> str:
@@ -225,6 +240,35 @@ def _describe_unready(event: CandidateUnready) -> str:
     return "\n".join(lines)
 
 
+def _describe_sample(sample: WindowSampled) -> str:
+    """On one line, however much there is to say."""
+    evidence = sample.evidence
+    p95_ms = sample.candidate.p95_ms if sample.candidate is not None else None
+    p95 = "" if p95_ms is None else f", p95 {p95_ms:.0f} ms"
+    return (
+        f"  {sample.elapsed_s:5.1f} of {sample.window_s:g} s  {sample.candidate_requests_per_s:7.1f} requests/s{p95}  "
+        f"{evidence.requests_count} requests, {evidence.failed_count} failed  "
+        f"{evidence.probes_count} probes, {evidence.probes_failed_count} failed{_weigh(evidence)}"
+    )
+
+
+def _describe_verdict(event: VerdictReached) -> str:
+    lines = [f"  {event.judgement} by {event.rule}: {event.reason}"]
+    if event.judgement is Judgement.AMBIENT and event.evidence.percent == WHOLE:
+        lines += ["    going back would not mend it, so nothing was done: look at what both slots need, then decide"]
+    if event.judgement is Judgement.BREACH:
+        lines += [f"    {_describe_failing(each)}" for each in event.evidence.failing_routes[:_ROUTES_SHOWN_COUNT]]
+    return "\n".join(lines)
+
+
+def _describe_failing(route: FailingRoute) -> str:
+    """Without what a visitor asked for behind the `?`: these lines stay in logs that many read."""
+    sample = route.sample.partition("?")[0]
+    first = f", first {sample}" if sample and sample != route.route else ""
+    named = f" (request {route.sample_id})" if route.sample_id else ""
+    return escape_controls(f"{route.failed_count} failed: {route.route}{first}{named}")
+
+
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
@@ -237,7 +281,7 @@ def _weigh(evidence: Evidence) -> str:
     """Nothing where thresholds judge."""
     if not evidence.error_evidence_asked:
         return ""
-    asked = f"  evidence {evidence.error_evidence:.3g} of {evidence.error_evidence_asked:g}"
+    asked = f"  evidence {describe_weight(evidence.error_evidence)} of {evidence.error_evidence_asked:g}"
     if not evidence.control_count:
         return asked
     return f"{asked}  old slot: {evidence.control_failed_count} of {evidence.control_count} failed"
