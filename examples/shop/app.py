@@ -1,8 +1,8 @@
 """A small shop: pages, orders in SQLite, a slow download, an echo WebSocket. Standard library only.
 
 Listens on 127.0.0.1:$PORT or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
-SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `exit` does not
-start, `slow` answers late, `abrupt` drops what is in flight at SIGTERM.
+SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `books` shows the
+orders once and never again, `exit` does not start, `slow` answers late, `abrupt` drops what is in flight at SIGTERM.
 """
 
 import base64
@@ -113,7 +113,9 @@ def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, st
             reply(connection, 201, "stored\n", keep=keep)
         case "GET", "/orders":
             rows = database.execute("SELECT id FROM orders").fetchall()
-            reply(connection, 200, "".join(f"{row[0]}\n" for row in rows), keep=keep)
+            lost = BROKEN == "books" and next(in_flight) > 0
+            text = "the books are lost\n" if lost else "".join(f"{row[0]}\n" for row in rows)
+            reply(connection, 500 if lost else 200, text, keep=keep)
         case "GET", "/stream":
             send_stream(connection)
             return False

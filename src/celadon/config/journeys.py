@@ -16,6 +16,7 @@ _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TIMEOUT = kind.duration(0.1, 3600.0)
 _LATENCY = kind.duration(0.001, 600.0)
+_EVERY = kind.duration(0.1, 3600.0)
 _STATUSES = kind.list_of(kind.whole(100, 599))
 _BODIES = tuple(BodyKind)
 
@@ -44,7 +45,7 @@ class _Reader:
         return journeys
 
     def _read_journey(self, table: dict[str, Any], path: Path) -> Journey:
-        self._find_unknown(table, path, ("name", "timeout", "steps"))
+        self._find_unknown(table, path, ("name", "timeout", "every", "steps"))
         name = self._take(table, path, "name", NAME, default=None)
         known = {"run"}
         steps = tuple(
@@ -53,7 +54,10 @@ class _Reader:
         if not table.get("steps"):
             self._blame((*path, "steps"), "is missing; expected at least one step")
         return Journey(
-            name=name or "", steps=steps, timeout_s=self._take(table, path, "timeout", _TIMEOUT, default=10.0)
+            name=name or "",
+            steps=steps,
+            timeout_s=self._take(table, path, "timeout", _TIMEOUT, default=10.0),
+            every_s=self._take(table, path, "every", _EVERY, default=1.0),
         )
 
     def _read_step(self, table: dict[str, Any], path: Path, known: set[str]) -> JourneyStep:
@@ -220,6 +224,7 @@ def _plain_journey(journey: Journey) -> dict[str, Any]:
     return {
         "name": journey.name,
         "timeout": kind.show_duration(journey.timeout_s),
+        "every": kind.show_duration(journey.every_s),
         "steps": [_plain_step(step) for step in journey.steps],
     }
 
@@ -277,6 +282,7 @@ JOURNEYS = Kind(
             "properties": {
                 "name": {"type": "string"},
                 "timeout": _TIMEOUT.schema,
+                "every": _EVERY.schema,
                 "steps": {
                     "type": "array",
                     "minItems": 1,

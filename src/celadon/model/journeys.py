@@ -63,8 +63,10 @@ class JourneyStep(Struct, frozen=True, kw_only=True):
 
 
 class Journey(Struct, frozen=True, kw_only=True):
-    """`timeout_s` is for all steps together."""
+    """`timeout_s` is for all steps together. In the window a run begins every `every_s`, or as soon as a slower one has
+    ended."""
 
     name: str
     steps: tuple[JourneyStep, ...]
     timeout_s: float = 10.0
+    every_s: float = 1.0

@@ -93,10 +93,11 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  {slot} is ready after {after_s:.2f} s ({count} probes)"
         case CandidateUnready():
             return _describe_unready(event)
-        case JourneyPassed(journey=journey, slot=slot, duration_ms=duration_ms):
-            return f"  journey {journey} passed on {slot} in {duration_ms:.0f} ms"
-        case JourneyFailed(journey=journey, slot=slot, reason=reason, head=head):
-            return f"  journey {journey} failed on {slot}: {reason}" + (f"\n    | {head}" if head else "")
+        case JourneyPassed(journey=journey, slot=slot, duration_ms=duration_ms, through_proxy=through_proxy):
+            return f"  journey {journey} passed on {slot}{_by(through_proxy)} in {duration_ms:.0f} ms"
+        case JourneyFailed(journey=journey, slot=slot, reason=reason, head=head, through_proxy=through_proxy):
+            line = f"  journey {journey} failed on {slot}{_by(through_proxy)}: {reason}"
+            return line + (f"\n    | {head}" if head else "")
         case HookRan(hook=hook, command=command, exit_code=exit_code, duration_s=duration_s, output_tail=tail):
             lines = [f"  {hook}: `{command}` exited with {exit_code} after {duration_s:.1f} s"]
             return "\n".join(lines + ([f"    | {line}" for line in tail] if exit_code else []))
@@ -207,6 +208,10 @@ def _describe_unready(event: CandidateUnready) -> str:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _by(through_proxy: bool) -> str:  # noqa: FBT001
+    return " through the proxy" if through_proxy else ""
 
 
 def _label(release: ReleaseNumber | None) -> str:
