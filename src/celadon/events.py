@@ -182,13 +182,15 @@ class JourneyPassed(_Event, frozen=True, kw_only=True, tag="journey_passed"):
 
 class JourneyFailed(_Event, frozen=True, kw_only=True, tag="journey_failed"):
     """A step was not: `reason` names it, with what was expected and seen. `status` and `head` (the body's first 200
-    bytes) are of its answer, if one came. In the window: the first three of a row."""
+    bytes) are of its answer, if one came; `output_tail` are a command's last lines. In the window: the first three of a
+    row."""
 
     journey: str
     slot: Slot
     status: int | None
     reason: str
     head: str = ""
+    output_tail: tuple[str, ...] = ()
     through_proxy: bool = False
 
 

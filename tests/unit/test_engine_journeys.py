@@ -160,6 +160,13 @@ def test_of_many_runs_only_what_changes_is_recorded(idle: World) -> None:
     assert noted == ["JourneyPassed", *["JourneyFailed"] * 3, "JourneyPassed"]
 
 
+def test_a_command_is_run_on_the_slot_itself(idle: World) -> None:
+    """Its requests could not be told from visitors'."""
+    settings = replace(by_evidence(window_s=20.0), journeys=(Journey(name="smoke", command="pytest", every_s=10.0),))
+    idle.deploy(2, settings=settings)
+    assert [asked for asked in idle.journeys_asked if asked[0] == "smoke"] == [("smoke", Slot.GREEN, False)] * 4
+
+
 def test_limits_alone_ask_for_no_journeys_in_the_window(idle: World) -> None:
     """They know readiness only."""
     idle.deploy(2, settings=with_journeys("buy"))

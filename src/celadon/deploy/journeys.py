@@ -42,6 +42,7 @@ def note_answer(run: Run, journey: Journey, place: Place, answer: Answer) -> Non
             status=answer.status,
             reason=answer.reason,
             head=answer.head,
+            output_tail=answer.output_tail,
             through_proxy=through_proxy,
         )
     )

@@ -2,8 +2,9 @@
 
 While all visitors get the candidate its journeys go through the proxy: that is what visitors meet, the release and
 the way to it. One that fails there is run on the slot itself once, to tell which of the two it is. While a share is
-held the proxy decides by client where a request goes, so the candidate is asked itself. The old slot has no way but the
-direct one, and never runs what only the candidate may know.
+held the proxy decides by client where a request goes, so the candidate is asked itself. A command is always run on the
+slot itself: its requests could not be told from visitors', unless the app's own code were given the mark that tells
+them. The old slot has no way but the direct one, and never runs what only the candidate may know.
 """
 
 from msgspec.structs import replace
@@ -112,8 +113,11 @@ def _find_own(run: Run, *, percent: int) -> list[tuple[Journey, Place]]:
     settings = run.plan.settings
     if not settings.journeys or settings.observe.judge is JudgeKind.THRESHOLDS:
         return []
-    place = place_of(run, run.plan.candidate, run.candidate_release(), through_proxy=percent == WHOLE)
-    return [(journey, place) for journey in settings.journeys]
+    slot, release, whole = run.plan.candidate, run.candidate_release(), percent == WHOLE
+    return [
+        (journey, place_of(run, slot, release, through_proxy=whole and not journey.command))
+        for journey in settings.journeys
+    ]
 
 
 def _find_old(run: Run) -> list[tuple[Journey, Place]]:

@@ -95,9 +95,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return _describe_unready(event)
         case JourneyPassed(journey=journey, slot=slot, duration_ms=duration_ms, through_proxy=through_proxy):
             return f"  journey {journey} passed on {slot}{_by(through_proxy)} in {duration_ms:.0f} ms"
-        case JourneyFailed(journey=journey, slot=slot, reason=reason, head=head, through_proxy=through_proxy):
-            line = f"  journey {journey} failed on {slot}{_by(through_proxy)}: {reason}"
-            return line + (f"\n    | {head}" if head else "")
+        case JourneyFailed():
+            return _describe_failed_journey(event)
         case HookRan(hook=hook, command=command, exit_code=exit_code, duration_s=duration_s, output_tail=tail):
             lines = [f"  {hook}: `{command}` exited with {exit_code} after {duration_s:.1f} s"]
             return "\n".join(lines + ([f"    | {line}" for line in tail] if exit_code else []))
@@ -204,6 +203,12 @@ def _describe_unready(event: CandidateUnready) -> str:
         lines.append(f"  the app's last {_count(len(event.log_tail), 'line')}:")
         lines += [f"    | {line}" for line in event.log_tail]
     return "\n".join(lines)
+
+
+def _describe_failed_journey(event: JourneyFailed) -> str:
+    line = f"  journey {event.journey} failed on {event.slot}{_by(event.through_proxy)}: {event.reason}"
+    shown = event.output_tail or ((event.head,) if event.head else ())
+    return "\n".join([line, *(f"    | {each}" for each in shown)])
 
 
 def _count(number: int, thing: str) -> str:

@@ -5,7 +5,6 @@ this machine, with TLS and the site's name where the site has it, and with the m
 requests out of what visitors did and which the proxy takes off.
 """
 
-import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct, field
 
 from celadon.drivers.journeys.judging import judge_reply
+from celadon.drivers.journeys.marker import new_run
 from celadon.drivers.journeys.texts import (
     NothingCapturedError,
     fill_body,
@@ -57,7 +57,7 @@ class HttpJourneys(Struct, frozen=True, kw_only=True):
         walk = _Walk(
             place=place,
             until_s=began_s + journey.timeout_s,
-            variables={"run": f"celadon{secrets.token_hex(6)}"},
+            variables={"run": new_run()},
         )
         reason = ""
         for number, step in enumerate(journey.steps, start=1):
