@@ -2,9 +2,9 @@
 
 Listens on 127.0.0.1:$PORT or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
 SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `search` one search in
-five, `exit` does not start, `dies` ends three seconds after its first page, `slow` answers late, `sluggish` searches
-three times as long, `abrupt` drops what is in flight at SIGTERM. While there is a file `data/trouble`, every answer of
-every release fails, as when its database is down. `/bug` always fails.
+five, `books` shows the orders once and never again, `exit` does not start, `dies` ends three seconds after its first
+page, `slow` answers late, `sluggish` searches three times as long, `abrupt` drops what is in flight at SIGTERM. While
+there is a file `data/trouble`, every answer of every release fails, as when its database is down. `/bug` always fails.
 """
 
 import base64
@@ -129,7 +129,9 @@ def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, st
             reply(connection, 201, "stored\n", keep=keep)
         case "GET", "/orders":
             rows = database.execute("SELECT id FROM orders").fetchall()
-            reply(connection, 200, "".join(f"{row[0]}\n" for row in rows), keep=keep)
+            lost = BROKEN == "books" and next(in_flight) > 0
+            text = "the books are lost\n" if lost else "".join(f"{row[0]}\n" for row in rows)
+            reply(connection, 500 if lost else 200, text, keep=keep)
         case "GET", "/stream":
             send_stream(connection)
             return False

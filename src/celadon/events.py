@@ -171,22 +171,27 @@ class CandidateUnready(_Event, frozen=True, kw_only=True, tag="candidate_unready
 
 
 class JourneyPassed(_Event, frozen=True, kw_only=True, tag="journey_passed"):
-    """Every step of a journey was answered as expected by a slot. `duration_ms` is of all its steps."""
+    """Every step of a journey was answered as expected by a slot, asked itself or `through_proxy`. `duration_ms` is of
+    all its steps. In the window: the first that passed, and the first after a failure."""
 
     journey: str
     slot: Slot
     duration_ms: float
+    through_proxy: bool = False
 
 
 class JourneyFailed(_Event, frozen=True, kw_only=True, tag="journey_failed"):
     """A step was not: `reason` names it, with what was expected and seen. `status` and `head` (the body's first 200
-    bytes) are of its answer, if one came."""
+    bytes) are of its answer, if one came; `output_tail` are a command's last lines. In the window: the first three of a
+    row."""
 
     journey: str
     slot: Slot
     status: int | None
     reason: str
     head: str = ""
+    output_tail: tuple[str, ...] = ()
+    through_proxy: bool = False
 
 
 class HookRan(_Event, frozen=True, kw_only=True, tag="hook_ran"):

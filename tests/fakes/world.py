@@ -11,8 +11,11 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from celadon.app.compose import JUDGES
 from celadon.contracts.control import Asked
+from celadon.contracts.judge import Judge
 from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.invariants import confirm
@@ -38,6 +41,7 @@ from celadon.model.observed import (
     Stopped,
     Switched,
 )
+from celadon.model.place import Place
 from celadon.model.plan import OperationKind, Outcome, Plan, Request
 from celadon.model.release import Fate, Manifest, Release, Source, SourceKind
 from celadon.model.settings import (
@@ -67,6 +71,8 @@ class Nature(StrEnum):
     NEVER_READY = "never_ready"
     EXITS = "exits"
     FAILS_JOURNEY = "fails_journey"
+    DEAD_WHEN_ROUTED = "dead_when_routed"
+    HIDDEN_BY_PROXY = "hidden_by_proxy"
     SICK_UNDER_TRAFFIC = "sick_under_traffic"
     SICK_AT_TIMES = "sick_at_times"
     DIES_IN_WINDOW = "dies_in_window"
@@ -85,6 +91,22 @@ def make_settings(
         switch=SwitchSettings(steps=steps, hold_s=1.5),
         observe=ObserveSettings(window_s=window_s, bless=bless, max_error_rate=0.01, min_requests_count=5),
     )
+
+
+def make_release(number: int, *, settings: Settings | None = None, path: Path = Path("/r")) -> Release:
+    manifest = Manifest(
+        app=APP,
+        number=ReleaseNumber(number),
+        source=Source(kind=SourceKind.DIRECTORY, location="/src"),
+        tree_digest="",
+        env_digest="",
+        config_digest="",
+        built_at=0.0,
+        built_by="ada",
+        build_s=0.0,
+        settings=settings or make_settings(),
+    )
+    return Release(number=ReleaseNumber(number), path=path, manifest=manifest)
 
 
 def events_of(world: "World", kind: type[_Event]) -> list[_Event]:
@@ -127,6 +149,10 @@ class World:
     passed: list[str] = field(default_factory=list)
     die_at: int | None = None
     shared_trouble: bool = False
+    requests_per_s: int = 10
+    journeys: tuple[Journey, ...] = ()
+    journeys_asked: list[tuple[str, Slot, bool]] = field(default_factory=list)
+    open_askings_count: int = 0
     control_count: int = 0
     asked_on: list[tuple[Slot, ReadinessSettings]] = field(default_factory=list)
     control_is_hurried: bool = False
@@ -176,12 +202,17 @@ class World:
             hooks=WorldHooks(self),
             clock=WorldClock(self),
             control=WorldControl(self),
-            make_judge=lambda settings, candidate: JUDGES[settings.judge]()(settings, candidate),
+            make_judge=self._make_judge,
             baselines=WorldBaselines(self),
             ask_on=self._ask_on,
+            keep_asking=lambda ask, *, interval_s: WorldKeptAsking(self, ask, interval_s),
             reached=self.pass_point,
             find_edited=lambda: self.edited,
         )
+
+    @staticmethod
+    def _make_judge(settings: ObserveSettings, candidate: Slot, *, journeys: bool) -> Judge:
+        return JUDGES[settings.judge]()(settings, candidate, journeys=journeys)
 
     def _ask_on(self, slot: Slot, readiness: ReadinessSettings) -> "WorldAsking":
         self.asked_on.append((slot, readiness))
@@ -355,8 +386,32 @@ class WorldAsking:
         self.world.control_is_closed = True
 
 
+class WorldKeptAsking:
+    """All that was due since the last time that answers were taken, asked at that moment."""
+
+    def __init__(self, world: World, ask: Callable[[], Answer], interval_s: float) -> None:
+        self.world = world
+        self.ask = ask
+        self.interval_s = self.usual_s = interval_s
+        self.due_s = world.now_s
+        world.open_askings_count += 1
+
+    def take(self) -> Sequence[Answer]:
+        answers = []
+        while self.due_s <= self.world.now_s:
+            answers.append(self.ask())
+            self.due_s += self.interval_s
+        return answers
+
+    def hurry(self) -> None:
+        self.interval_s = self.usual_s / 4
+
+    def close(self) -> None:
+        self.world.open_askings_count -= 1
+
+
 class WorldTraffic:
-    """Ten requests a second to whatever is routed."""
+    """Visitors, ten requests a second unless the world says otherwise, to whatever is routed."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -365,8 +420,9 @@ class WorldTraffic:
         self.unreadable_count = 0
 
     def read(self) -> Sequence[Hit]:
-        hits_count = int((self.world.now_s - self._read_s) * 10)
-        self._read_s += hits_count / 10
+        rate = self.world.requests_per_s
+        hits_count = int((self.world.now_s - self._read_s) * rate)
+        self._read_s += hits_count / rate if rate else 0.0
         return [self._hit(next(self._visitors)) for _ in range(hits_count)]
 
     def past(self, *, since_s: float, is_over: Callable[[], bool]) -> Iterator[Iterable[tuple[float, Hit]]]:
@@ -436,6 +492,8 @@ class WorldProbe:
         ok = process is not None and self.world.nature(process.release) in {
             Nature.GOOD,
             Nature.FAILS_JOURNEY,
+            Nature.DEAD_WHEN_ROUTED,
+            Nature.HIDDEN_BY_PROXY,
             Nature.SICK_UNDER_TRAFFIC,
             Nature.SICK_AT_TIMES,
             Nature.DIES_IN_WINDOW,
@@ -450,15 +508,24 @@ class WorldJourneys:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def ask(self, journey: Journey, address: Address) -> Answer:
-        slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
-        process = self.world.slots[slot]
+    def ask(self, journey: Journey, place: Place) -> Answer:
+        slot = self.world.route if place.through_proxy else place.slot
+        process = self.world.slots[slot] if slot else None
+        self.world.journeys_asked.append((journey.name, place.slot, place.through_proxy))
         if self.world.on_journey is not None:
             self.world.on_journey(self.world)
-        if process is None or self.world.nature(process.release) is Nature.FAILS_JOURNEY:
+        if slot is None or process is None or self._fails(place, slot, self.world.nature(process.release)):
             reason = "step 1, GET /cart: status 500, expected 200"
             return Answer(ok=False, latency_ms=1.0, status=500, head="no such table", reason=reason)
         return Answer(ok=True, latency_ms=1.0, status=200)
+
+    def _fails(self, place: Place, slot: Slot, nature: Nature) -> bool:
+        return (
+            self.world.shared_trouble
+            or nature is Nature.FAILS_JOURNEY
+            or (nature is Nature.DEAD_WHEN_ROUTED and self.world.reaches(slot))
+            or (nature is Nature.HIDDEN_BY_PROXY and place.through_proxy)
+        )
 
 
 class WorldSockets:
@@ -507,19 +574,8 @@ class WorldReleases:
     def read(self, number: ReleaseNumber) -> Release:
         if number not in self.world.whole:
             raise StepError(f"r{number} is not on disk", code="release_missing", next_command="celadon releases")
-        manifest = Manifest(
-            app=APP,
-            number=number,
-            source=Source(kind=SourceKind.DIRECTORY, location="/src"),
-            tree_digest="",
-            env_digest="",
-            config_digest="",
-            built_at=0.0,
-            built_by="ada",
-            build_s=0.0,
-            settings=make_settings(),
-        )
-        return Release(number=number, path=Path("/r"), manifest=manifest, fate=self.world.fates.get(number))
+        release = make_release(number, settings=replace(make_settings(), journeys=self.world.journeys))
+        return replace(release, fate=self.world.fates.get(number))
 
     def numbers(self) -> Sequence[ReleaseNumber]:
         return sorted(self.world.whole)

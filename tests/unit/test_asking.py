@@ -1,8 +1,9 @@
-"""Asking a slot in a thread of its own."""
+"""Asking in a thread of its own."""
 
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -48,7 +49,7 @@ def wait_for_count(asking: ThreadAsking, count: int) -> list[Answer]:
 
 def test_every_answer_is_taken_once(probe: GatedProbe) -> None:
     probe.gate.set()
-    asking = ThreadAsking(probe, SLOT, interval_s=0.01, timeout_s=1.0)
+    asking = ThreadAsking(partial(probe.ask, SLOT, timeout_s=1.0), interval_s=0.01)
     answers = wait_for_count(asking, 5)
     asking.close()
     time.sleep(0.2)  # the question under way ends by itself
@@ -58,7 +59,7 @@ def test_every_answer_is_taken_once(probe: GatedProbe) -> None:
 
 
 def test_a_slot_that_hangs_holds_nobody_up_and_is_a_no(probe: GatedProbe) -> None:
-    asking = ThreadAsking(probe, SLOT, interval_s=0.01, timeout_s=0.2)
+    asking = ThreadAsking(partial(probe.ask, SLOT, timeout_s=0.2), interval_s=0.01)
     assert list(asking.take()) == []
     [first, *_] = wait_for_count(asking, 1)
     asking.close()
@@ -67,14 +68,14 @@ def test_a_slot_that_hangs_holds_nobody_up_and_is_a_no(probe: GatedProbe) -> Non
 
 def test_the_end_does_not_wait_for_a_slot_that_hangs(probe: GatedProbe) -> None:
     """A verdict stands; the route goes back at once."""
-    asking = ThreadAsking(probe, SLOT, interval_s=0.01, timeout_s=5.0)
+    asking = ThreadAsking(partial(probe.ask, SLOT, timeout_s=5.0), interval_s=0.01)
     asking.close()
     assert list(asking.take()) == []
 
 
 def test_nobody_is_asked_after_the_end(probe: GatedProbe) -> None:
     probe.gate.set()
-    asking = ThreadAsking(probe, SLOT, interval_s=0.01, timeout_s=1.0)
+    asking = ThreadAsking(partial(probe.ask, SLOT, timeout_s=1.0), interval_s=0.01)
     wait_for_count(asking, 1)
     asking.close()
     asked_count = probe.asked_count
@@ -85,7 +86,7 @@ def test_nobody_is_asked_after_the_end(probe: GatedProbe) -> None:
 def test_in_a_hurry_it_is_asked_four_times_as_often(probe: GatedProbe) -> None:
     """Five answers would else take four seconds."""
     probe.gate.set()
-    asking = ThreadAsking(probe, SLOT, interval_s=1.0, timeout_s=1.0)
+    asking = ThreadAsking(partial(probe.ask, SLOT, timeout_s=1.0), interval_s=1.0)
     asking.hurry()
     began_s = time.monotonic()
     wait_for_count(asking, 5)

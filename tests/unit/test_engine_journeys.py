@@ -1,19 +1,48 @@
-"""Journeys in the verify step, over a machine in memory."""
+"""Journeys before the switch and all through the window, over a machine in memory."""
 
+from collections import Counter
+
+import pytest
 from msgspec.structs import replace
 
-from celadon.events import JourneyFailed, JourneyPassed, Step, StepEnded, SwitchIntended
+from celadon.events import (
+    JourneyFailed,
+    JourneyPassed,
+    Step,
+    StepEnded,
+    SwitchIntended,
+    VerdictReached,
+    WindowOpened,
+)
 from celadon.model.journeys import Journey, JourneyStep
 from celadon.model.names import Slot
 from celadon.model.plan import Outcome
-from celadon.model.settings import Settings
+from celadon.model.settings import JudgeKind, ObserveSettings, Settings, SwitchSettings
+from celadon.model.verdict import Judgement
 from tests.fakes.world import Nature, World, ask_abort, events_of, make_settings
 from tests.unit.test_engine import index_of, with_r1
 
 
+def make_journeys(*names: str) -> tuple[Journey, ...]:
+    return tuple(Journey(name=name, steps=(JourneyStep(path="/cart"),)) for name in names)
+
+
 def with_journeys(*names: str) -> Settings:
-    journeys = tuple(Journey(name=name, steps=(JourneyStep(path="/cart"),)) for name in names)
-    return replace(make_settings(), journeys=journeys)
+    return replace(make_settings(), journeys=make_journeys(*names))
+
+
+def by_evidence(*names: str, window_s: float = 100.0) -> Settings:
+    observe = ObserveSettings(judge=JudgeKind.EVIDENCE, window_s=window_s, max_error_rate=0.05)
+    return replace(with_journeys(*names), observe=observe)
+
+
+@pytest.fixture
+def idle() -> World:
+    """r1, with a journey of its own, is live in blue, and nobody visits."""
+    world = with_r1()
+    world.journeys = make_journeys("old")
+    world.requests_per_s = 0
+    return world
 
 
 def test_a_candidate_that_fails_a_journey_is_rejected_and_traffic_never_moves() -> None:
@@ -46,3 +75,99 @@ def test_an_abort_between_two_journeys_is_heeded() -> None:
     assert world.deploy(2, settings=with_journeys("buy", "search")) is Outcome.REJECTED
     assert [event.journey for event in events_of(world, JourneyPassed)] == ["buy"]
     assert world.route is Slot.BLUE
+
+
+def test_a_dead_release_of_a_site_that_nobody_visits_is_back_within_five_seconds(idle: World) -> None:
+    """Readiness says yes all the while: only the journey knows."""
+    idle.natures[2] = Nature.DEAD_WHEN_ROUTED
+    assert idle.deploy(2, settings=by_evidence("buy")) is Outcome.ROLLED_BACK
+    opened = next(entry.at for entry in reversed(idle.entries) if isinstance(entry.body, WindowOpened))
+    reached = next(entry.at for entry in idle.entries if isinstance(entry.body, VerdictReached))
+    assert reached - opened <= 5.0
+    [verdict] = [event for event in events_of(idle, VerdictReached) if event.judgement is Judgement.BREACH]
+    found = verdict.evidence
+    assert verdict.rule == "errors"
+    assert found.error_evidence == pytest.approx((found.user_evidence + found.journey_evidence) / 2)
+    assert idle.route is Slot.BLUE
+
+
+def test_a_good_release_that_nobody_visits_is_blessed_on_fifty_nine_clean_runs(idle: World) -> None:
+    """And not on fewer: a shorter window leaves it to a person."""
+    assert idle.deploy(2, settings=by_evidence("buy", window_s=50.0)) is Outcome.UNBLESSED
+    assert events_of(idle, VerdictReached)[-1].evidence.journeys_count == 51
+    world = with_r1()
+    world.requests_per_s = 0
+    assert world.deploy(2, settings=by_evidence("buy", window_s=60.0)) is Outcome.DONE
+    verdict = events_of(world, VerdictReached)[-1]
+    assert (verdict.judgement, verdict.evidence.units_count) == (Judgement.HEALTHY, 0)
+    assert verdict.evidence.journeys_count >= 59
+
+
+def test_without_visitors_and_journeys_nobody_knows_and_the_remedy_is_named(idle: World) -> None:
+    """The old slot stays hot."""
+    assert idle.deploy(2, settings=by_evidence()) is Outcome.UNBLESSED
+    assert (idle.runs(Slot.BLUE), idle.route) == (True, Slot.GREEN)
+    ended = events_of(idle, StepEnded)[-1]
+    assert "no visitor came" in ended.reason
+    assert "[[journeys]] in celadon.toml stand in for visitors" in ended.reason
+
+
+def test_each_slot_runs_its_own_journeys_the_candidate_through_the_proxy(idle: World) -> None:
+    """What only the candidate can do would make the old slot look sick. The old slot runs them twice as often."""
+    idle.deploy(2, settings=by_evidence("buy", window_s=20.0))
+    asked = Counter(idle.journeys_asked)
+    before_the_switch = asked.pop(("buy", Slot.GREEN, False))
+    assert (before_the_switch, asked) == (
+        1,
+        {("buy", Slot.GREEN, True): 21, ("old", Slot.BLUE, False): 41},
+    )
+    assert idle.open_askings_count == 0
+
+
+def test_while_a_share_is_held_the_candidate_is_asked_itself(idle: World) -> None:
+    """The proxy would send a journey where its client belongs."""
+    settings = replace(by_evidence("buy", window_s=1.0), switch=SwitchSettings(steps=(5, 100), hold_s=10.0))
+    idle.deploy(2, settings=settings)
+    asked = Counter(idle.journeys_asked)
+    assert asked["buy", Slot.GREEN, False] == 1 + 11
+
+
+def test_a_failure_of_the_way_is_told_from_one_of_the_release(idle: World) -> None:
+    """The slot itself is asked once more; visitors get the failure all the same, so it goes back."""
+    idle.natures[2] = Nature.HIDDEN_BY_PROXY
+    assert idle.deploy(2, settings=by_evidence("buy")) is Outcome.ROLLED_BACK
+    failed = events_of(idle, JourneyFailed)[0]
+    assert failed.through_proxy
+    assert failed.reason.endswith("(green itself, past the proxy, passes)")
+
+
+def test_what_fails_the_journeys_of_both_slots_brings_nothing_back(idle: World) -> None:
+    """A database that both need, in trouble after the switch."""
+    idle.on_wait = lambda world: setattr(world, "shared_trouble", world.now_s > 5.0)
+    assert idle.deploy(2, settings=by_evidence("buy", window_s=30.0)) is Outcome.UNBLESSED
+    assert events_of(idle, VerdictReached)[-1].judgement is not Judgement.BREACH
+
+
+def test_of_many_runs_only_what_changes_is_recorded(idle: World) -> None:
+    """The first, three failures of a row, and the recovery."""
+    idle.on_wait = lambda world: setattr(world, "shared_trouble", 10.0 < world.now_s < 20.0)
+    idle.deploy(2, settings=by_evidence("buy", window_s=30.0))
+    noted = [
+        type(event).__name__
+        for entry in idle.entries
+        if isinstance(event := entry.body, JourneyPassed | JourneyFailed) and event.through_proxy
+    ]
+    assert noted == ["JourneyPassed", *["JourneyFailed"] * 3, "JourneyPassed"]
+
+
+def test_a_command_is_run_on_the_slot_itself(idle: World) -> None:
+    """Its requests could not be told from visitors'."""
+    settings = replace(by_evidence(window_s=20.0), journeys=(Journey(name="smoke", command="pytest", every_s=10.0),))
+    idle.deploy(2, settings=settings)
+    assert [asked for asked in idle.journeys_asked if asked[0] == "smoke"] == [("smoke", Slot.GREEN, False)] * 4
+
+
+def test_limits_alone_ask_for_no_journeys_in_the_window(idle: World) -> None:
+    """They know readiness only."""
+    idle.deploy(2, settings=with_journeys("buy"))
+    assert idle.journeys_asked == [("buy", Slot.GREEN, False)]

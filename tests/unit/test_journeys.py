@@ -1,9 +1,12 @@
 """Journeys against a small real shop: what passes, and what a failed step says."""
 
 import re
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
@@ -16,7 +19,10 @@ from celadon.contracts.journeys import Journeys
 from celadon.drivers.journeys.http import BODY_LIMIT_BYTES, HttpJourneys
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.journeys import BodyKind, Capture, CaptureKind, Expectation, Journey, JourneyStep
+from celadon.model.names import Slot
 from celadon.model.observed import Answer
+from celadon.model.place import Place
+from tests.fakes.world import make_release
 
 TOKEN = 'a+b=&"c'
 
@@ -25,6 +31,7 @@ class Shop(BaseHTTPRequestHandler):
     """Answers by path; what was asked is kept on the class."""
 
     asked: ClassVar[list[tuple[str, str, str, str]]] = []
+    headers_seen: ClassVar[list[Message]] = []
 
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:
@@ -56,6 +63,7 @@ class Shop(BaseHTTPRequestHandler):
         self.answer(201, "made", body=self.rfile.read(int(self.headers["Content-Length"])).decode())
 
     def answer(self, status: int, text: str, headers: list[tuple[str, str]] | None = None, *, body: str = "") -> None:
+        type(self).headers_seen.append(self.headers)
         type(self).asked.append((self.command, self.path, self.headers.get("Cookie", ""), body))
         self.send_response(status)
         for name, value in headers or []:
@@ -74,15 +82,17 @@ class Shop(BaseHTTPRequestHandler):
 @pytest.fixture
 def shop() -> Iterator[TcpAddress]:
     Shop.asked.clear()
+    Shop.headers_seen.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield TcpAddress(port=server.server_address[1])
         server.shutdown()
 
 
 def ask(address: Address, *steps: JourneyStep, timeout_s: float = 5.0) -> Answer:
-    journeys: Journeys = HttpJourneys(site="http://shop.example")
-    return journeys.ask(Journey(name="buy", steps=steps, timeout_s=timeout_s), address)
+    journeys: Journeys = HttpJourneys(site="http://shop.example", listen="127.0.0.1:1", new_look=dict)
+    place = Place(slot=Slot.GREEN, address=address, release=make_release(2))
+    return journeys.ask(Journey(name="buy", steps=steps, timeout_s=timeout_s), place)
 
 
 def get(path: str, *captures: Capture, **expect: object) -> JourneyStep:
@@ -207,6 +217,63 @@ def test_nothing_that_listens_is_a_no() -> None:
 def test_a_slot_on_a_unix_socket_is_asked_too(tmp_path: Path) -> None:
     """As one on a port."""
     with ThreadingUnixStreamServer(str(tmp_path / "app.sock"), Shop) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         assert ask(SocketAddress(str(tmp_path / "app.sock")), get("/cart", json={"cart.id": 7})).ok
         server.shutdown()
+
+
+def make_certificate(base: Path) -> Path:
+    """Trusted by nobody."""
+    path = base / "site.pem"
+    kind = ["-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=elsewhere"]
+    out = ["-keyout", str(path), "-out", str(path)]
+    subprocess.run(["openssl", "req", "-x509", *kind, *out], check=True, capture_output=True)
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_through_the_proxy_the_site_is_asked_where_it_listens_and_each_request_is_marked_as_ours(
+    shop: TcpAddress, tmp_path: Path, scheme: str
+) -> None:
+    """By the site's name, in TLS too; what its certificate says is nothing that a release could change. The scheme is
+    the proxy's to tell."""
+    asked_names: list[str | None] = []
+    if scheme == "https":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(make_certificate(tmp_path))
+        context.sni_callback = lambda _socket, name, _context: asked_names.append(name)
+    marks = iter(["mark1", "mark2"])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as proxy:
+        if scheme == "https":
+            proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
+        threading.Thread(target=proxy.serve_forever, args=(0.01,), daemon=True).start()
+        journeys = HttpJourneys(
+            site=f"{scheme}://shop.example",
+            listen=f"127.0.0.1:{proxy.server_address[1]}",
+            new_look=lambda: {"X-Celadon-Look": next(marks)},
+        )
+        place = Place(slot=Slot.GREEN, address=shop, release=make_release(2), through_proxy=True)
+        answer = journeys.ask(Journey(name="buy", steps=(get("/"), get("/cart"))), place)
+        proxy.shutdown()
+    assert answer.reason == ""
+    assert [headers.get("X-Celadon-Look") for headers in Shop.headers_seen] == ["mark1", "mark2"]
+    assert {headers["Host"] for headers in Shop.headers_seen} == {"shop.example"}
+    assert all("X-Forwarded-Proto" not in headers for headers in Shop.headers_seen)
+    assert asked_names == (["shop.example"] * 2 if scheme == "https" else [])
+
+
+def test_a_slot_is_asked_as_the_proxy_would_and_never_told_of_our_mark(shop: TcpAddress) -> None:
+    """Host and scheme of the site."""
+    assert ask(shop, get("/")).ok
+    [headers] = Shop.headers_seen
+    assert (headers["Host"], headers["X-Forwarded-Proto"]) == ("shop.example", "http")
+    assert "X-Celadon-Look" not in headers
+
+
+def test_a_proxy_that_takes_no_connection_is_told_from_one_that_answers(shop: TcpAddress) -> None:
+    """The first says nothing about the release."""
+    journeys = HttpJourneys(site="http://shop.example", listen="127.0.0.1:1", new_look=dict)
+    place = Place(slot=Slot.GREEN, address=shop, release=make_release(2), through_proxy=True)
+    answer = journeys.ask(Journey(name="buy", steps=(get("/"),)), place)
+    assert (answer.ok, answer.refused) == (False, True)
+    assert not ask(shop, get("/", statuses=(500,))).refused

@@ -14,6 +14,7 @@ BUY = """\
 [[journeys]]
 name = "buy"
 timeout = "20s"
+every = "5s"
 [[journeys.steps]]
 path = "/login"
 capture = { token = { body = 'value="(.*?)"' }, cart = { json = "cart.id" } }
@@ -30,13 +31,18 @@ path = "/api"
 method = "PUT"
 json = { n = 1, who = "{run}" }
 expect = { json = { ok = true }, body_contains = ["{run}"] }
+[[journeys]]
+name = "smoke"
+command = 'pytest -q smoke/ -k "a or b"'
 """
 
 
 def test_a_journey_is_read_with_all_it_may_say(tmp_path: Path) -> None:
     """Steps, captures, bodies, expectations."""
-    buy, api = load(tmp_path, GOOD + BUY).settings.journeys
+    buy, api, smoke = load(tmp_path, GOOD + BUY).settings.journeys
     assert (buy.name, buy.timeout_s, api.timeout_s) == ("buy", 20.0, 10.0)
+    assert (buy.every_s, api.every_s, smoke.every_s) == (5.0, 1.0, 10.0)
+    assert smoke == Journey(name="smoke", command='pytest -q smoke/ -k "a or b"', every_s=10.0)
     assert buy.steps[0].captures == (
         Capture(name="token", kind=CaptureKind.BODY, where='value="(.*?)"'),
         Capture(name="cart", kind=CaptureKind.JSON, where="cart.id"),
@@ -59,7 +65,7 @@ def test_what_is_shown_reads_back_as_the_same_journeys(tmp_path: Path) -> None:
     shown = tomllib.loads(render_in_force(loaded))["journeys"]
     line = next(line for line in render_in_force(loaded).splitlines() if line.startswith("journeys = "))
     assert load(tmp_path, f"{line}\n{GOOD}").settings.journeys == loaded.settings.journeys
-    assert [each["name"] for each in shown] == ["buy", "api"]
+    assert [each["name"] for each in shown] == ["buy", "api", "smoke"]
 
 
 def test_a_release_keeps_its_journeys(tmp_path: Path) -> None:
@@ -91,6 +97,12 @@ json = { a = 1 }
 capture = { run = { json = "a" }, x = { body = "(" }, y = { xml = "a" } }
 [[journeys]]
 name = "empty"
+[[journeys]]
+name = "both"
+command = "true"
+every = "1ms"
+[[journeys.steps]]
+path = "/"
 """
     first = GOOD.count("\n")
     found = {(line - first, what) for line, what in mistakes(tmp_path, GOOD + text)}
@@ -105,7 +117,9 @@ name = "empty"
         (17, "`journeys[2].steps[1].capture.run` is no name for a capture"),
         (17, "`journeys[2].steps[1].capture.x.body` is no regular expression"),
         (17, "`journeys[2].steps[1].capture.y` expected one of"),
-        (18, "`journeys[3].steps` is missing"),
+        (18, "`journeys[3].steps` is missing; expected at least one step, or a command"),
+        (22, "`journeys[4].command` and `steps` exclude each other"),
+        (23, "`journeys[4].every` is '1ms', outside 100ms to 1h"),
     }
     missing = {(line, what) for line, what in expected if not any(a == line and b.startswith(what) for a, b in found)}
     assert (missing, len(found)) == (set(), len(expected)), found

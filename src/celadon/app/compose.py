@@ -1,6 +1,7 @@
 """The composition root: settings in, a ready set of ports out. The one place that knows every driver's name."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,7 +12,7 @@ from celadon.contracts.asking import Asking
 from celadon.contracts.baselines import Baselines, NoBaselines
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.journal import Journal
-from celadon.contracts.judge import Judge
+from celadon.contracts.judge import Judge, MakeJudge
 from celadon.contracts.proxy import Proxy
 from celadon.contracts.runner import Runner
 from celadon.deploy.run import Ports
@@ -110,20 +111,23 @@ def _systemd(layout: Layout, settings: Settings) -> Runner:
     return SystemdRunner(layout, settings)
 
 
-_MakeJudge = Callable[[ObserveSettings, Slot], Judge]
-
-
-def _thresholds() -> _MakeJudge:
+def _thresholds() -> MakeJudge:
     from celadon.observe.threshold import ThresholdJudge
 
-    return ThresholdJudge
+    def make(settings: ObserveSettings, candidate: Slot, *, journeys: bool) -> Judge:  # noqa: ARG001  of evidence only
+        return ThresholdJudge(settings, candidate)
+
+    return make
 
 
-def _evidence() -> _MakeJudge:
+def _evidence() -> MakeJudge:
     from celadon.observe.rstar import RStarJudge
     from celadon.observe.rule import make_rule
 
-    return lambda settings, candidate: RStarJudge(make_rule(settings), candidate)
+    def make(settings: ObserveSettings, candidate: Slot, *, journeys: bool) -> Judge:
+        return RStarJudge(make_rule(settings, journeys=journeys), candidate)
+
+    return make
 
 
 PROXIES: Mapping[ProxyKind, Callable[[Layout, Settings], Proxy]] = MappingProxyType(
@@ -154,7 +158,7 @@ ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingP
 RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProxyType(
     {RunnerKind.PROCESS: _process, RunnerKind.SYSTEMD: _systemd}
 )
-JUDGES: Mapping[JudgeKind, Callable[[], _MakeJudge]] = MappingProxyType(
+JUDGES: Mapping[JudgeKind, Callable[[], MakeJudge]] = MappingProxyType(
     {JudgeKind.THRESHOLDS: _thresholds, JudgeKind.EVIDENCE: _evidence}
 )
 """Called before anything is done: what the window needs is loaded by then."""
@@ -185,11 +189,13 @@ def make_ports(
 ) -> Ports:
     from celadon.app.record import find_edited
     from celadon.drivers.hooks import ShellHooks
-    from celadon.drivers.journeys.http import HttpJourneys
+    from celadon.drivers.journeys.table import JourneysByKind
     from celadon.drivers.probes.asking import ThreadAsking
     from celadon.drivers.probes.table import make_probe
+    from celadon.drivers.proxies.headers import LOOK_HEADER
     from celadon.drivers.releases.store import ReleaseStore
     from celadon.host.environment import read_env
+    from celadon.host.look_mark import new_look, read_secret
     from celadon.host.sockets import KernelSockets
 
     def read_candidate_env() -> Mapping[str, str]:
@@ -197,15 +203,15 @@ def make_ports(
 
     def ask_on(slot: Slot, readiness: ReadinessSettings) -> Asking:
         probe = make_probe(replace(settings, readiness=readiness), env=lambda: read_env(layout.slot(slot) / "env"))
-        interval_s, timeout_s = settings.observe.control_interval_s, readiness.max_latency_s
-        return ThreadAsking(probe, settings.web.address(slot), interval_s=interval_s, timeout_s=timeout_s)
+        ask = partial(probe.ask, settings.web.address(slot), timeout_s=readiness.max_latency_s)
+        return ThreadAsking(ask, interval_s=settings.observe.control_interval_s)
 
     proxy = make_proxy(layout, settings)
     return Ports(
         proxy=proxy,
         runner=make_runner(layout, settings),
         probe=make_probe(settings, env=read_candidate_env),
-        journeys=HttpJourneys(site=settings.proxy.site),
+        journeys=JourneysByKind(settings, new_look=lambda: {LOOK_HEADER: new_look(read_secret(layout.look_mark))}),
         sockets=KernelSockets(),
         releases=ReleaseStore(layout, owner=settings.user),
         journal=journal,
@@ -215,6 +221,7 @@ def make_ports(
         make_judge=JUDGES[settings.observe.judge](),
         baselines=_make_baselines(layout, settings, proxy),
         ask_on=ask_on,
+        keep_asking=ThreadAsking,
         reached=reached,
         find_edited=lambda: find_edited(layout),
     )

@@ -16,6 +16,8 @@ _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TIMEOUT = kind.duration(0.1, 3600.0)
 _LATENCY = kind.duration(0.001, 600.0)
+_EVERY = kind.duration(0.1, 3600.0)
+_EVERY_S, _EVERY_COMMAND_S = 1.0, 10.0
 _STATUSES = kind.list_of(kind.whole(100, 599))
 _BODIES = tuple(BodyKind)
 
@@ -44,16 +46,23 @@ class _Reader:
         return journeys
 
     def _read_journey(self, table: dict[str, Any], path: Path) -> Journey:
-        self._find_unknown(table, path, ("name", "timeout", "steps"))
+        self._find_unknown(table, path, ("name", "timeout", "every", "command", "steps"))
         name = self._take(table, path, "name", NAME, default=None)
         known = {"run"}
         steps = tuple(
             self._read_step(each, at, known) for each, at in self._tables(table.get("steps", []), (*path, "steps"))
         )
-        if not table.get("steps"):
-            self._blame((*path, "steps"), "is missing; expected at least one step")
+        command = self._take(table, path, "command", kind.TEXT, default="")
+        if not table.get("steps") and "command" not in table:
+            self._blame((*path, "steps"), "is missing; expected at least one step, or a command")
+        elif table.get("steps") and "command" in table:
+            self._blame((*path, "command"), "and `steps` exclude each other")
         return Journey(
-            name=name or "", steps=steps, timeout_s=self._take(table, path, "timeout", _TIMEOUT, default=10.0)
+            name=name or "",
+            steps=steps,
+            command=command,
+            timeout_s=self._take(table, path, "timeout", _TIMEOUT, default=10.0),
+            every_s=self._take(table, path, "every", _EVERY, default=_EVERY_COMMAND_S if command else _EVERY_S),
         )
 
     def _read_step(self, table: dict[str, Any], path: Path, known: set[str]) -> JourneyStep:
@@ -220,7 +229,12 @@ def _plain_journey(journey: Journey) -> dict[str, Any]:
     return {
         "name": journey.name,
         "timeout": kind.show_duration(journey.timeout_s),
-        "steps": [_plain_step(step) for step in journey.steps],
+        "every": kind.show_duration(journey.every_s),
+        **(
+            {"command": journey.command}
+            if journey.command
+            else {"steps": [_plain_step(step) for step in journey.steps]}
+        ),
     }
 
 
@@ -273,10 +287,13 @@ JOURNEYS = Kind(
         "items": {
             "type": "object",
             "additionalProperties": False,
-            "required": ["name", "steps"],
+            "required": ["name"],
+            "oneOf": [{"required": ["steps"]}, {"required": ["command"]}],
             "properties": {
                 "name": {"type": "string"},
                 "timeout": _TIMEOUT.schema,
+                "every": _EVERY.schema,
+                "command": {"type": "string"},
                 "steps": {
                     "type": "array",
                     "minItems": 1,

@@ -1,13 +1,13 @@
 """Questions that go on by themselves while the engine does something else."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from celadon.model.observed import Answer
 
 
 class Asking(Protocol):
-    """Began when it was made; asks one slot again and again until it is closed."""
+    """Began when it was made; asks one thing again and again until it is closed."""
 
     def take(self) -> Sequence[Answer]:
         """Every answer since the last call, in order. Never blocks."""
@@ -31,3 +31,10 @@ class NoAsking:
     def hurry(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+class KeepAsking(Protocol):
+    def __call__(self, ask: Callable[[], Answer], *, interval_s: float) -> Asking:
+        """Every `interval_s`, or as soon as a slower answer is there. `ask` must not raise, and is called while the
+        engine goes on."""
+        ...

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from celadon.model.baseline import Baseline
+from celadon.model.names import Slot
 from celadon.model.observed import Answer, Hit, SlotView
+from celadon.model.settings import ObserveSettings
 from celadon.model.verdict import Evidence, Verdict
 
 
@@ -29,12 +31,13 @@ class Judge(Protocol):
         """One readiness answer of the candidate."""
         ...
 
-    def take_journey(self, answer: Answer) -> None:
-        """One run of a journey on the candidate."""
+    def take_journey(self, answer: Answer, *, name: str = "") -> None:
+        """One run of a journey on the candidate; `name` tells the journeys apart."""
         ...
 
-    def take_control(self, answer: Answer) -> None:
-        """One answer of the old slot: the same question that the candidate gets, asked all through the window."""
+    def take_control(self, answer: Answer, *, journey: str = "") -> None:
+        """One answer of the old slot, asked all through the window: to readiness, or a run of that journey of its own
+        release."""
         ...
 
     def take_process(self, view: SlotView) -> None:
@@ -52,4 +55,10 @@ class Judge(Protocol):
     def judge(self, *, elapsed_s: float, window_s: float) -> Verdict | None:
         """None: keep watching. After `window_s` a verdict is always returned. A question with a longer window may
         follow one that nobody could decide; a release is then blessed as soon as it is shown to be healthy."""
+        ...
+
+
+class MakeJudge(Protocol):
+    def __call__(self, settings: ObserveSettings, candidate: Slot, *, journeys: bool) -> Judge:
+        """`journeys`: the candidate runs some all through the window."""
         ...

@@ -7,11 +7,11 @@ from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.baseline import tell_judge
 from celadon.deploy.run import Run
+from celadon.deploy.running_journeys import RunningJourneys, find_old_release
 from celadon.deploy.sampling import Sampler
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
 from celadon.events import VerdictReached, WindowExtended, WindowOpened
-from celadon.model.errors import StepError
 from celadon.model.observed import WHOLE
 from celadon.model.plan import OperationKind, Request
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
@@ -38,15 +38,17 @@ def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
     `window_s`, or for as long as the settings let a window go on, unless something is decided earlier."""
     traffic = run.ports.proxy.traffic()
     try:
-        with closing(_ask_old_slot(run)) as control:
-            return _watch(run, traffic, control, window_s=window_s, percent=percent)
+        with closing(_ask_old_slot(run)) as control, closing(RunningJourneys(run, percent=percent)) as journeys:
+            return _watch(run, traffic, control, journeys, window_s=window_s, percent=percent)
     finally:
         traffic.close()
 
 
-def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, percent: int) -> Result:
+def _watch(
+    run: Run, traffic: Traffic, control: Asking, journeys: RunningJourneys, *, window_s: float, percent: int
+) -> Result:
     settings, clock = run.plan.settings.observe, run.ports.clock
-    judge = run.ports.make_judge(settings, run.plan.candidate)
+    judge = run.ports.make_judge(settings, run.plan.candidate, journeys=journeys.are_any)
     tell_judge(run, judge)
     judge.take_share(percent)
     whole = percent == WHOLE
@@ -67,11 +69,13 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
         if run.asked(Request.FINALIZE):
             run.finalize_is_asked = True
             return Result.OK
+        journeys.feed(judge)
         _feed(run, judge, traffic, control, sampler)
         elapsed_s = clock.now_s() - sampler.began_s
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
         if judge.needs_control():
             control.hurry()
+            journeys.hurry_control()
         if verdict is not None and not length.extend(verdict, elapsed_s=elapsed_s):
             return _conclude(run, verdict, sampler, whole=whole)
         if sampler.is_due(elapsed_s=elapsed_s):
@@ -81,16 +85,11 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
 
 
 def _ask_old_slot(run: Run) -> Asking:
-    """By its own release's readiness: the candidate's may ask for what only the candidate has. A release that cannot be
-    read is not asked, which is no reason to go back."""
-    old, settings = run.plan.live_release, run.plan.settings.observe
-    if run.plan.live is None or old is None or settings.judge is JudgeKind.THRESHOLDS:
+    """By its own release's readiness: the candidate's may ask for what only the candidate has."""
+    old = find_old_release(run)
+    if old is None:
         return NoAsking()
-    try:
-        readiness = run.ports.releases.read(old).manifest.settings.readiness
-    except StepError:
-        return NoAsking()
-    return run.ports.ask_on(run.plan.live, readiness)
+    return run.ports.ask_on(run.plan.candidate.other, old.manifest.settings.readiness)
 
 
 class _Length:

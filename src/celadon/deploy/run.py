@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from celadon.contracts.asking import Asking
+from celadon.contracts.asking import Asking, KeepAsking
 from celadon.contracts.baselines import Baselines
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.hooks import Hooks
 from celadon.contracts.journal import Journal
 from celadon.contracts.journeys import Journeys
-from celadon.contracts.judge import Judge
+from celadon.contracts.judge import MakeJudge
 from celadon.contracts.probe import Probe
 from celadon.contracts.proxy import Proxy
 from celadon.contracts.releases import Releases
@@ -23,7 +23,7 @@ from celadon.model.errors import JournalError, StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import Plan, Request
 from celadon.model.release import Release
-from celadon.model.settings import ObserveSettings, ReadinessSettings
+from celadon.model.settings import ReadinessSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +42,10 @@ class Ports:
     hooks: Hooks
     clock: Clock
     control: Control
-    make_judge: Callable[[ObserveSettings, Slot], Judge]
+    make_judge: MakeJudge
     baselines: Baselines
     ask_on: Callable[[Slot, ReadinessSettings], Asking]
+    keep_asking: KeepAsking
     reached: Callable[[str], None]
     find_edited: Callable[[], Sequence[Path]]
 

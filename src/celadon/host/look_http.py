@@ -1,6 +1,7 @@
 """One small HTTP/1.1 request on a fresh connection, to see who answers through the proxy.
 
-Certificates are not verified: a look goes to this machine and identity comes from the proxy's own log.
+Certificates are not verified: a look goes to this machine, identity comes from the proxy's own log, and a certificate
+that has run out, or that only a CDN in front trusts, is the same with every release.
 """
 
 import socket
@@ -52,12 +53,13 @@ def ask_reply(target: LookTarget, *, headers: dict[str, str], timeout_s: float) 
     """One answer, read to its end or to 1 MiB. Blocks at most `timeout_s`. Raises OSError (TimeoutError among them),
     also for an answer that is not HTTP."""
     until_s = time.monotonic() + timeout_s
-    with _connect(target, timeout_s=timeout_s) as stream:
+    with connect_target(target, timeout_s=timeout_s) as stream:
         request = _render_request(target, headers)
         return exchange(stream, request, until_s=until_s, body_limit_bytes=_ANSWER_LIMIT_BYTES)
 
 
-def _connect(target: LookTarget, *, timeout_s: float) -> socket.socket:
+def connect_target(target: LookTarget, *, timeout_s: float) -> socket.socket:
+    """A fresh connection, with TLS and the site's name where the site has it. Raises OSError."""
     stream = socket.create_connection(target.address, timeout=timeout_s)
     if not target.tls:
         return stream

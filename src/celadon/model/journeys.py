@@ -63,8 +63,11 @@ class JourneyStep(Struct, frozen=True, kw_only=True):
 
 
 class Journey(Struct, frozen=True, kw_only=True):
-    """`timeout_s` is for all steps together."""
+    """Steps, or a shell `command` in their place; `timeout_s` is for the whole. In the window a run begins every
+    `every_s`, or as soon as a slower one has ended."""
 
     name: str
-    steps: tuple[JourneyStep, ...]
+    steps: tuple[JourneyStep, ...] = ()
+    command: str = ""
     timeout_s: float = 10.0
+    every_s: float = 1.0

@@ -62,7 +62,7 @@ class SlotView(Struct, frozen=True, kw_only=True):
 
 class Answer(Struct, frozen=True, kw_only=True):
     """One probe's answer. `ok` False always has a `reason`; `hint` names the usual cause where known. `refused`:
-    nothing listens there."""
+    nothing listens there. `output_tail` are the last lines of a command that said no."""
 
     ok: bool
     latency_ms: float
@@ -71,6 +71,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     reason: str = ""
     hint: str = ""
     refused: bool = False
+    output_tail: tuple[str, ...] = ()
 
 
 class Effect(StrEnum):

@@ -39,7 +39,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     1 is no evidence at all, the `_asked` fields are what a rollback asks for; `error_evidence` is that of users and
     journeys together, as it is judged. `bad_rate_below` is what the true rate of bad units lies under, with 90 %
     certainty. `client_errors_count` are 4xx, told and never judged. `lone_failures_count`: of one client that got
-    nothing but failures."""
+    nothing but failures. `failing_journeys` are those whose last run on the candidate failed."""
 
     requests_count: int = 0
     failed_count: int = 0
@@ -69,6 +69,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     client_errors_count: int = 0
     lone_failures_count: int = 0
     failing_routes: tuple[FailingRoute, ...] = ()
+    failing_journeys: tuple[str, ...] = ()
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

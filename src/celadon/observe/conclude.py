@@ -24,19 +24,24 @@ def find_doubt(evidence: Evidence, rule: Rule, *, probe_is_ok: bool) -> str:
     k, n = count_judged(evidence)
     bound = rule.healthy_bound
     if not n:
-        return "no visitor came, and no journey was asked: there is nothing to go by"
-    if evidence.journeys_failed_count:
-        return f"{evidence.journeys_failed_count} of {evidence.journeys_count} journeys failed"
+        return f"no visitor came, and no journey was run: there is nothing to go by{_remedy(rule)}"
+    if evidence.failing_journeys:
+        return f"journey {', '.join(evidence.failing_journeys)} failed when it was last run"
     if not probe_is_ok:
         return "the last probe of the candidate failed"
     if not is_shown_below(k, n, bound=bound):
-        return f"{k} of {n} units failed: too little to show that less than {bound:.1%} do"
+        return f"{k} of {n} units failed: too little to show that less than {bound:.1%} do{_remedy(rule)}"
     lone_count = evidence.lone_failures_count
     failed_count = evidence.failed_count - lone_count
     requests_count = evidence.requests_count - evidence.client_errors_count - lone_count
     if failed_count > bound * requests_count:
         return f"{failed_count} of {requests_count} requests failed, though of few clients"
     return ""
+
+
+def _remedy(rule: Rule) -> str:
+    """For a site that nobody visits."""
+    return "" if rule.journeys else "; [[journeys]] in celadon.toml stand in for visitors"
 
 
 def count_judged(evidence: Evidence) -> tuple[int, int]:

@@ -112,6 +112,11 @@ class Difference:
         self._next_s = RESTART_EVERY_S
         self._candidate_spare, self._control_spare = Spare(usual_rate), Spare(usual_rate)
 
+    @property
+    def control_count(self) -> int:
+        """What was asked of the old slot in the last SPAN_S."""
+        return self._asked.control_count
+
     def pass_time(self, elapsed_s: float) -> None:
         self._asked.pass_time(elapsed_s)
         if elapsed_s < self._next_s:

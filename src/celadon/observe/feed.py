@@ -11,8 +11,8 @@ class Feed:
     __slots__ = ("control", "hits", "journeys", "probes", "views")
 
     def __init__(self) -> None:
-        self.control: list[Answer] = []
+        self.control: list[tuple[str, Answer]] = []
         self.views: list[SlotView] = []
         self.probes: list[Answer] = []
-        self.journeys: list[Answer] = []
+        self.journeys: list[tuple[str, Answer]] = []
         self.hits: list[Sequence[Hit]] = []

@@ -20,13 +20,13 @@ from celadon.observe.evidence import ShareTest
 from celadon.observe.fast import Fast
 from celadon.observe.feed import Feed
 from celadon.observe.healthy import find_upper
+from celadon.observe.journeys import Journeys
 from celadon.observe.latency import SAMPLE_MIN, ControlLatency, LatencyTest, Sample
 from celadon.observe.rule import (
     ALPHA_CONTROL,
     ALPHA_ERR,
     ALPHA_LAT,
     BUDGET_EVIDENCE,
-    PROBE_FLOOR,
     Rule,
 )
 from celadon.observe.thresholds import Limit, Thresholds
@@ -61,8 +61,8 @@ class RStarJudge:
         self._users, self._old_users = Users(candidate), Users(candidate.other)
         self._fast = Fast(rule.readiness_failures_count)
         self._thresholds = Thresholds(rule)
-        self._journey = ShareTest(PROBE_FLOOR)
         self._recent, self._control_latency = Recent(), ControlLatency()
+        self._journeys = Journeys()
         self._know(Known(tolerated_rate=rule.floor))
 
     def _know(self, known: Known) -> None:
@@ -85,11 +85,11 @@ class RStarJudge:
     def take_probe(self, answer: Answer) -> None:
         self._feed.probes.append(answer)
 
-    def take_journey(self, answer: Answer) -> None:
-        self._feed.journeys.append(answer)
+    def take_journey(self, answer: Answer, *, name: str = "") -> None:
+        self._feed.journeys.append((name, answer))
 
-    def take_control(self, answer: Answer) -> None:
-        self._feed.control.append(answer)
+    def take_control(self, answer: Answer, *, journey: str = "") -> None:
+        self._feed.control.append((journey, answer))
 
     def take_process(self, view: SlotView) -> None:
         self._feed.views.append(view)
@@ -119,22 +119,22 @@ class RStarJudge:
         return conclude(evidence, self._rule, trouble=self._find_trouble(), probe_is_ok=self._fast.probe_is_ok)
 
     def _pass_time(self, elapsed_s: float) -> None:
-        for test in (self._user, self._journey, self._control, self._thresholds, self._latency):
+        for test in (self._user, self._journeys, self._control, self._thresholds, self._latency):
             if test is not None:
                 test.pass_time(elapsed_s)
 
     def _weigh(self, feed: Feed) -> None:
         """The old slot first: what it answered by now is known before the candidate is blamed."""
-        for answer in feed.control:
-            self._weigh_control(answer)
+        for journey, answer in feed.control:
+            self._weigh_control(answer, journey)
         for view in feed.views:
             self._fast.take_process(view)
         for answer in feed.probes:
             self._fast.take_probe(answer)
         if self._find_fault():
             return
-        for answer in feed.journeys:
-            if self._weigh_journey(answer):
+        for name, answer in feed.journeys:
+            if self._weigh_journey(answer, name):
                 return
         for hits in feed.hits:
             if self._percent < 100:
@@ -143,21 +143,24 @@ class RStarJudge:
             if self._found is not None:
                 return
 
-    def _weigh_control(self, answer: Answer) -> None:
+    def _weigh_control(self, answer: Answer, journey: str) -> None:
         self._fast.take_control(answer)
-        self._control_latency.add(answer.latency_ms)
-        self._add_control(bad=not answer.ok)
+        if journey:
+            self._journeys.difference.add_control(bad=not answer.ok)
+        else:
+            self._control_latency.add(answer.latency_ms)
+        if journey or not self._journeys.are_control:
+            self._add_control(bad=not answer.ok)
 
     def _add_control(self, *, bad: bool) -> None:
         self._control.add_control(bad=bad)
         self._recent.add(self._elapsed_s, bad=bad)
 
-    def _weigh_journey(self, answer: Answer) -> bool:
+    def _weigh_journey(self, answer: Answer, name: str) -> bool:
+        self._journeys.add(name, bad=not answer.ok)
         if answer.ok:
-            self._journey.n += 1
             self._control.add_good(1)
             return False
-        self._journey.add_bad()
         self._control.add_bad()
         return self._find_errors()
 
@@ -215,7 +218,7 @@ class RStarJudge:
         return self._breach(*fault) if fault else False
 
     def _find_errors(self) -> bool:
-        k = self._user.k + self._journey.k
+        k = self._user.k + self._journeys.test.k
         if k > _EACH_UNTIL and k % _EACH:
             return False
         return self._find_excess() or self._find_broken_error() or self._find_overspending()
@@ -273,12 +276,15 @@ class RStarJudge:
 
     def _error_evidence(self) -> float:
         weight = _JOURNEYS_WEIGHT if self._rule.journeys else _JOURNEYS_WEIGHT_UNSET
-        return (1 - weight) * self._user.value() + weight * self._journey.value()
+        return (1 - weight) * self._user.value() + weight * self._journeys.test.value()
 
     def _control_evidence(self) -> float:
         user, user_start = self._user.weigh()
-        journey, journey_start = self._journey.weigh()
-        return self._control.excess.value_since(user_start if user >= journey else journey_start)
+        journey, journey_start = self._journeys.test.weigh()
+        if user >= journey:
+            return self._control.excess.value_since(user_start)
+        difference = self._journeys.difference if self._journeys.are_control else self._control.excess
+        return difference.value_since(journey_start)
 
     def _find_trouble(self) -> str:
         """An alarm that stands, in words, though it did not lead back."""
@@ -292,12 +298,16 @@ class RStarJudge:
         return ""
 
     def _describe_errors(self) -> str:
-        k, n = self._user.k + self._journey.k, self._user.n + self._journey.n
+        k, n = self._count()
         return f"{k} of {n} units and journeys failed, tolerated are {self._user.p0:.2%}"
+
+    def _count(self) -> tuple[int, int]:
+        """Bad ones, and all: units and journeys."""
+        return self._user.k + self._journeys.test.k, self._user.n + self._journeys.test.n
 
     def evidence(self) -> Evidence:
         """What is known so far: also for the live view."""
-        k, n = self._user.k + self._journey.k, self._user.n + self._journey.n
+        k, n = self._count()
         return Evidence(
             requests_count=self._users.requests_count,
             failed_count=self._users.failed_count,
@@ -310,14 +320,15 @@ class RStarJudge:
             window_s=self._window_s,
             units_count=self._user.n,
             bad_units_count=self._user.k,
-            journeys_count=self._journey.n,
-            journeys_failed_count=self._journey.k,
+            journeys_count=self._journeys.test.n,
+            journeys_failed_count=self._journeys.test.k,
+            failing_journeys=self._journeys.failing,
             control_count=self._recent.count,
             control_failed_count=self._recent.failed_count,
             tolerated_rate=self._known.tolerated_rate,
             baseline_rate=self._known.rate_bound,
             user_evidence=self._user.value(),
-            journey_evidence=self._journey.value(),
+            journey_evidence=self._journeys.test.value(),
             latency_evidence=1.0 if self._latency is None else self._latency.value(),
             control_evidence=self._control_evidence(),
             error_evidence=self._error_evidence(),

@@ -29,10 +29,10 @@ class ThresholdJudge:
     def take_baseline(self, baseline: Baseline, *, is_armed: bool = True) -> None:
         """Thresholds know no history."""
 
-    def take_control(self, answer: Answer) -> None:
+    def take_control(self, answer: Answer, *, journey: str = "") -> None:
         """Thresholds ask the candidate only."""
 
-    def take_journey(self, answer: Answer) -> None:
+    def take_journey(self, answer: Answer, *, name: str = "") -> None:  # noqa: ARG002  all are probes
         self.take_probe(answer)
 
     def take_share(self, percent: int) -> None:

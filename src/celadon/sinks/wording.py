@@ -99,10 +99,10 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  {slot} is ready after {after_s:.2f} s ({count} probes)"
         case CandidateUnready():
             return _describe_unready(event)
-        case JourneyPassed(journey=journey, slot=slot, duration_ms=duration_ms):
-            return f"  journey {journey} passed on {slot} in {duration_ms:.0f} ms"
-        case JourneyFailed(journey=journey, slot=slot, reason=reason, head=head):
-            return f"  journey {journey} failed on {slot}: {reason}" + (f"\n    | {head}" if head else "")
+        case JourneyPassed(journey=journey, slot=slot, duration_ms=duration_ms, through_proxy=through_proxy):
+            return f"  journey {journey} passed on {slot}{_by(through_proxy)} in {duration_ms:.0f} ms"
+        case JourneyFailed():
+            return _describe_failed_journey(event)
         case HookRan(hook=hook, command=command, exit_code=exit_code, duration_s=duration_s, output_tail=tail):
             lines = [f"  {hook}: `{command}` exited with {exit_code} after {duration_s:.1f} s"]
             return "\n".join(lines + ([f"    | {line}" for line in tail] if exit_code else []))
@@ -269,8 +269,18 @@ def _describe_failing(route: FailingRoute) -> str:
     return escape_controls(f"{route.failed_count} failed: {route.route}{first}{named}")
 
 
+def _describe_failed_journey(event: JourneyFailed) -> str:
+    line = f"  journey {event.journey} failed on {event.slot}{_by(event.through_proxy)}: {event.reason}"
+    shown = event.output_tail or ((event.head,) if event.head else ())
+    return "\n".join([line, *(f"    | {each}" for each in shown)])
+
+
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _by(through_proxy: bool) -> str:  # noqa: FBT001
+    return " through the proxy" if through_proxy else ""
 
 
 def _label(release: ReleaseNumber | None) -> str:

@@ -137,11 +137,41 @@ def test_journeys_stand_in_for_visitors() -> None:
     assert judged(dead.pass_seconds(5, journeys=[NO])) == (Judgement.BREACH, "errors")
 
 
-def test_one_failed_journey_is_not_blessed() -> None:
-    """All of them must have passed."""
+@pytest.mark.parametrize(
+    ("last", "judgement"), [((NO, YES), Judgement.HEALTHY), ((YES, NO), Judgement.UNDECIDED)], ids=["passed", "failed"]
+)
+def test_a_release_is_blessed_only_when_each_journey_passed_at_its_last_run(
+    last: tuple[Answer, Answer], judgement: Judgement
+) -> None:
+    """A failure that is over counts as one of many; one that another journey's success follows is not over."""
     window = Window(Rule(journeys=True))
-    window.pass_seconds(1, journeys=[NO])
-    assert judged(window.pass_seconds(599, journeys=[YES])) == (Judgement.UNDECIDED, "evidence")
+    window.pass_seconds(598, journeys=[YES])
+    for answer in last:
+        window.judge.take_journey(answer, name="buy")
+    window.pass_seconds(1, journeys=[YES])
+    assert judged(window.pass_seconds(1, journeys=[YES])) == (judgement, "evidence")
+
+
+@pytest.mark.parametrize("runs", [YES, NO], ids=["old slot passes", "old slot fails too"])
+def test_visitors_are_held_against_the_old_slots_journeys_not_against_its_readiness(runs: Answer) -> None:
+    """A database that is gone fails pages and journeys of both, and no readiness that does not ask for it."""
+    window = Window(Rule(journeys=True))
+    window.pass_seconds(60, good=5)
+    for _ in range(100):
+        for _ in range(2):
+            window.judge.take_control(runs, journey="buy")
+        window.judge.take_journey(NO, name="buy")
+        window.pass_seconds(1, bad=5)
+    assert (window.verdict is None) is (runs is NO)
+
+
+def test_a_control_that_runs_few_journeys_counts_readiness_as_well() -> None:
+    """One journey in ten seconds would never show that the old slot does not fail."""
+    window = Window(Rule(journeys=True))
+    for _ in range(10):
+        window.judge.take_control(YES, journey="buy")
+        window.pass_seconds(10, good=4, bad=1)
+    assert judged(window.verdict) == (Judgement.BREACH, "errors")
 
 
 def test_what_fails_both_slots_is_ambient() -> None:

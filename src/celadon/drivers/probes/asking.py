@@ -1,12 +1,10 @@
-"""Asking a slot in a thread of its own: a slot that hangs must not hold up whoever watches the other one."""
+"""Asking in a thread of its own: a slot that hangs must not hold up whoever watches the other one."""
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
-from celadon.contracts.probe import Probe
-from celadon.model.address import Address
 from celadon.model.observed import Answer
 
 _KEPT_COUNT = 10_000
@@ -17,11 +15,9 @@ class ThreadAsking:
     """Implements contracts.asking.Asking. Every `interval_s`, or as soon as a slower answer is there; in a hurry four
     times as often."""
 
-    def __init__(self, probe: Probe, address: Address, *, interval_s: float, timeout_s: float) -> None:
-        self._probe = probe
-        self._address = address
+    def __init__(self, ask: Callable[[], Answer], *, interval_s: float) -> None:
+        self._ask_once = ask
         self._interval_s = self._usual_s = interval_s
-        self._timeout_s = timeout_s
         self._answers: deque[Answer] = deque(maxlen=_KEPT_COUNT)
         self._closed = Event()
         Thread(target=self._ask, name="asking", daemon=True).start()
@@ -38,5 +34,5 @@ class ThreadAsking:
     def _ask(self) -> None:
         while not self._closed.is_set():
             due_s = time.monotonic() + self._interval_s
-            self._answers.append(self._probe.ask(self._address, timeout_s=self._timeout_s))
+            self._answers.append(self._ask_once())
             self._closed.wait(max(0.0, due_s - time.monotonic()))
