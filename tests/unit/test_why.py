@@ -89,7 +89,7 @@ def test_a_breach_names_the_rule_the_counts_the_routes_and_the_way_back(world: W
             f"verdict   breach by {told.verdict.rule}, after {told.evidence.elapsed_s:.1f} of 20 s",
             told.verdict.reason[:40],
             f"requests  {failing.failed_count} of {told.evidence.requests_count} failed (100.0%)",
-            "tolerated 0.20% bad; what usually failed of the old release was not known",
+            "tolerated 0.20% bad, the least; how often the old release failed was not known",
             "evidence  errors over 10000 of 125",
             "old slot  meanwhile 0 of ",
             "curve     of the evidence that a rollback asks for",
@@ -97,8 +97,8 @@ def test_a_breach_names_the_rule_the_counts_the_routes_and_the_way_back(world: W
             "green     r2: 100.0% of",
             "blue      r1: no visitors, our probes 1 ms",
             f"failing   {failing.failed_count} x {failing.route}, first: {failing.sample}",
-            "  traffic goes to green, r2: seen 0.5 ms",
-            "traffic goes to blue, r1: seen 0.5 ms",
+            "  traffic goes to green, r2: seen after 0.5 ms",
+            "traffic goes to blue, r1: seen after 0.5 ms",
             "traffic   goes to blue now",
             "next      celadon logs --slot green",
         ],
@@ -190,7 +190,15 @@ def test_who_ended_the_window_is_told_with_what_was_known_by_then(world: World) 
     assert (told.verdict, [(each.request, each.by) for each in told.asked]) == (None, [("abort", "ada")])
     assert told.evidence is not None
     assert told.evidence.requests_count > 0
-    assert holds(page(world), ["asked     ada asked to abort", "requests  0 of ", "traffic goes to blue, r1"])
+    assert holds(
+        page(world),
+        [
+            "asked     ada asked to abort",
+            "requests  0 of ",
+            "traffic goes to blue, r1",
+            "next      celadon deploy  # when",
+        ],
+    )
 
 
 def test_a_deploy_that_died_says_what_to_do_and_then_what_recovery_did(world: World) -> None:
@@ -231,6 +239,21 @@ def test_a_deploy_that_runs_is_told_as_far_as_it_is(world: World) -> None:
     head, *rest = render_why(told).splitlines()
     assert head.startswith("deploy into green by bob, ")
     assert (rest[0], rest[-1]) == ("outcome   under way", "next      celadon attach")
+
+
+@pytest.mark.parametrize(
+    ("usual", "tolerated", "told"),
+    [
+        (0.0005, 0.002, "0.20% bad, the least; the old release's own rate is at most 0.05%"),
+        (0.0026, 0.0052, "0.52% bad, twice the old release's own rate of at most 0.26%"),
+    ],
+)
+def test_where_the_tolerated_rate_comes_from_is_told(world: World, usual: float, tolerated: float, told: str) -> None:
+    world.deploy(2, settings=by_evidence())
+    found = why(world)
+    assert found.evidence is not None
+    evidence = replace(found.evidence, baseline_rate=usual, tolerated_rate=tolerated)
+    assert f"tolerated {told}" in render_why(replace(found, evidence=evidence)).splitlines()
 
 
 def test_what_a_person_decided_later_is_part_of_the_page(world: World) -> None:
@@ -316,8 +339,8 @@ def test_a_deploy_that_never_was_is_one_clear_error(world: World, asked: str) ->
     assert (error.value.code, error.value.next_command) == ("deploy_unknown", "celadon history")
 
 
-def test_an_app_that_was_never_deployed_is_one_clear_error() -> None:
-    with pytest.raises(UsageError, match="shop was never deployed") as error:
+def test_an_app_without_any_record_is_one_clear_error() -> None:
+    with pytest.raises(UsageError, match="no deploy of shop is recorded") as error:
         why(World())
     assert error.value.next_command == "celadon deploy"
 

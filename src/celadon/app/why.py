@@ -115,7 +115,7 @@ def _choose(stories: Sequence[Story], asked: str | None, *, app: AppName) -> int
         if stories[index].opens_candidate and (label := _label(stories[index]))
     ]
     if not known:
-        raise UsageError(f"{app} was never deployed", code="never_deployed", next_command="celadon deploy")
+        raise UsageError(f"no deploy of {app} is recorded", code="nothing_recorded", next_command="celadon deploy")
     raise UsageError(
         f"{app} has no deploy {asked}; its newest are {', '.join(known[:_KNOWN_COUNT])}",
         code="deploy_unknown",

@@ -71,7 +71,8 @@ def _describe_verdict(why: Why) -> list[str]:
         when = f"after {evidence.elapsed_s:.1f} of {evidence.window_s:g} s"
         lines += _entries(("verdict", f"{_describe_judged(verdict)}{limit}, {when}"), ("", verdict.reason))
     lines += _entries(*(("asked", f"{each.by} asked to {each.request} at {_clock(each.at)}") for each in why.asked))
-    if why.reason and why.rejection is None and (verdict is None or verdict.reason not in why.reason):
+    is_told = why.rejection is not None or why.asked or (verdict is not None and verdict.reason in why.reason)
+    if why.reason and not is_told:
         lines += _entries(("reason", why.reason))
     return lines
 
@@ -143,10 +144,10 @@ def _describe_weighed(why: Why, evidence: Evidence) -> list[_Entry]:
 def _describe_tolerated(evidence: Evidence) -> str:
     tolerated, usual = evidence.tolerated_rate, evidence.baseline_rate
     if usual is None:
-        return f"{tolerated:.2%} bad; what usually failed of the old release was not known"
+        return f"{tolerated:.2%} bad, the least; how often the old release failed was not known"
     if tolerated > 2 * usual:
-        return f"{tolerated:.2%} bad, the least that is; of the old release at most {usual:.2%} usually"
-    return f"{tolerated:.2%} bad, twice the {usual:.2%} that the old release has at most, usually"
+        return f"{tolerated:.2%} bad, the least; the old release's own rate is at most {usual:.2%}"
+    return f"{tolerated:.2%} bad, twice the old release's own rate of at most {usual:.2%}"
 
 
 def _describe_curve(why: Why) -> list[str]:
@@ -214,7 +215,7 @@ def _tell(moves: Iterable[Moved], stops: Iterable[Ended]) -> list[str]:
 def _describe_move(moved: Moved) -> str:
     share = f"{moved.percent} % of the traffic" if moved.percent < WHOLE else "traffic"
     label = render_release_label(moved.release)
-    return f"{share} goes to {moved.slot}, {label}: seen {moved.seen_ms:.1f} ms after the decision"
+    return f"{share} goes to {moved.slot}, {label}: seen after {moved.seen_ms:.1f} ms"
 
 
 def _describe_later(later: Later) -> list[str]:
@@ -245,6 +246,8 @@ def _advise(why: Why) -> list[str]:
             return ["celadon recover"]
         case Outcome.UNBLESSED:
             return _advise_unblessed(why)
+        case Outcome.ROLLED_BACK if why.verdict is None:
+            return ["celadon deploy  # when it is mended"]
         case Outcome.ROLLED_BACK:
             return [f"celadon logs --slot {why.candidate}", "mend what you find there, then: celadon deploy"]
         case _:
@@ -258,7 +261,7 @@ def _advise_unblessed(why: Why) -> list[str]:
     judgement = why.verdict.judgement if why.verdict is not None else None
     look = {
         Judgement.AMBIENT: ["look at what both slots need (database, disk, network): going back would not mend it"],
-        Judgement.UNDECIDED: ["look for yourself, or have visitors come: nothing was shown either way"],
+        Judgement.UNDECIDED: ["look for yourself: nothing was shown either way"],
     }
     return [
         *(look.get(judgement, []) if judgement is not None else []),
