@@ -38,6 +38,7 @@ def test_a_release_that_fails_one_page_in_three_is_taken_back_in_seconds(site: S
     assert (told["release"], told["verdict"]["judgement"], failing["route"]) == (2, "breach", "GET /")
     assert 0 < failing["failed_count"] == told["evidence"]["failed_count"] <= counts[500]
     assert f"{failing['failed_count']} failed: GET /" in done.output
+    assert "Next:    celadon why" in done.output
 
 
 def test_a_good_release_is_blessed_before_the_end_once_its_users_have_shown_it(site: Site) -> None:

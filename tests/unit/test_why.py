@@ -8,7 +8,18 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.app.why import explain
-from celadon.events import Entry, Event, OperationEnded, OperationStarted, VerdictReached, decode_event, encode_event
+from celadon.events import (
+    Entry,
+    Event,
+    JourneyFailed,
+    OperationEnded,
+    OperationStarted,
+    SwitchSeen,
+    VerdictReached,
+    WindowOpened,
+    decode_event,
+    encode_event,
+)
 from celadon.model.errors import UsageError
 from celadon.model.names import OperationId, ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
@@ -75,19 +86,19 @@ def test_a_breach_names_the_rule_the_counts_the_routes_and_the_way_back(world: W
         page(world),
         [
             "deploy of r2 into green by ada, ",
-            f"verdict   breach by {told.verdict.rule} (",
-            f": {told.verdict.reason}",
+            f"verdict   breach by {told.verdict.rule}, after {told.evidence.elapsed_s:.1f} of 20 s",
+            told.verdict.reason[:40],
             f"requests  {failing.failed_count} of {told.evidence.requests_count} failed (100.0%)",
-            "tolerated 0.20% bad; what usually failed of the old release was not known",
+            "tolerated 0.20% bad, the least; how often the old release failed was not known",
             "evidence  errors over 10000 of 125",
             "old slot  meanwhile 0 of ",
             "curve     of the evidence that a rollback asks for",
             "asked ┄",
             "green     r2: 100.0% of",
-            "blue      r1: no visitors, probes 1 ms",
-            f"failing   {failing.failed_count:6}  {failing.route}",
-            "traffic goes to green, r2: seen 0.5 ms",
-            "traffic goes to blue, r1: seen 0.5 ms",
+            "blue      r1: no visitors, our probes 1 ms",
+            f"failing   {failing.failed_count} x {failing.route}, first: {failing.sample}",
+            "  traffic goes to green, r2: seen after 0.5 ms",
+            "traffic goes to blue, r1: seen after 0.5 ms",
             "traffic   goes to blue now",
             "next      celadon logs --slot green",
         ],
@@ -95,10 +106,27 @@ def test_a_breach_names_the_rule_the_counts_the_routes_and_the_way_back(world: W
 
 
 def test_a_page_fits_a_terminal(world: World) -> None:
-    """But for a verdict's own sentence, and times with a date."""
-    world.deploy(2, settings=by_evidence())
-    free = ("deploy of", "          after")
-    assert [line for line in page(world).splitlines() if len(line) > WIDTH and not line.startswith(free)] == []
+    """What is longer goes on below itself; a path stays whole."""
+    assert world.deploy(2, settings=by_evidence()) is Outcome.DONE
+    ended = OperationEnded(outcome=Outcome.NEEDS_PERSON, reason="the disk is full and " * 9 + "/very/long/path" * 9)
+    started = OperationStarted(kind=OperationKind.DEPLOY, lead="ada", pid=1, candidate=Slot.BLUE, live=Slot.GREEN)
+    append(world, "op-long", started, ended)
+    lines = [*page(world).splitlines(), *page(world, "r2").splitlines()]
+    assert [line.strip() for line in lines if len(line) > WIDTH] == ["/very/long/path" * 9]
+
+
+def test_a_journey_that_failed_in_the_window_is_told_with_its_last_reason(world: World) -> None:
+    window = (
+        OperationStarted(kind=OperationKind.DEPLOY, lead="ada", pid=1, candidate=Slot.GREEN, live=Slot.BLUE),
+        SwitchSeen(to_slot=Slot.GREEN, to_release=ReleaseNumber(2), moved_ms=0.1, seen_ms=0.5, settled_ms=0.6),
+        WindowOpened(window_s=60.0, max_error_rate=0.01, min_requests_count=20),
+        JourneyFailed(journey="buy", slot=Slot.GREEN, status=500, reason="step 1, GET /cart: status 500"),
+        JourneyFailed(journey="buy", slot=Slot.GREEN, status=502, reason="step 2, POST /pay: status 502"),
+    )
+    append(world, "op-now", *window)
+    assert [line for line in page(world).splitlines() if "journey" in line] == [
+        "failing   journey buy on green: step 2, POST /pay: status 502"
+    ]
 
 
 def test_trouble_that_the_old_slot_shares_says_so_and_what_to_do(world: World) -> None:
@@ -111,7 +139,7 @@ def test_trouble_that_the_old_slot_shares_says_so_and_what_to_do(world: World) -
     assert holds(
         page(world),
         [
-            "not blessed, the old slot was kept hot",
+            "outcome   not blessed, the old slot was kept hot",
             "verdict   ambient by control",
             f"old slot  meanwhile {told.evidence.control_count} of {told.evidence.control_count} failed (100.0%)",
             "next      look at what both slots need",
@@ -143,7 +171,8 @@ def test_a_release_that_was_rejected_is_told_with_its_probe_and_its_last_lines(w
     told = why(world)
     assert (told.verdict, told.evidence, told.curve, told.slots) == (None, None, (), ())
     assert holds(
-        page(world), ["rejected, traffic never moved", "failed    GET /health", "| boom", "traffic   goes to blue"]
+        page(world),
+        ["outcome   rejected, traffic never moved", "failed    GET /health", "| boom", "traffic   goes to blue"],
     )
 
 
@@ -161,7 +190,15 @@ def test_who_ended_the_window_is_told_with_what_was_known_by_then(world: World) 
     assert (told.verdict, [(each.request, each.by) for each in told.asked]) == (None, [("abort", "ada")])
     assert told.evidence is not None
     assert told.evidence.requests_count > 0
-    assert holds(page(world), ["asked     ada asked to abort", "requests  0 of ", "traffic goes to blue, r1"])
+    assert holds(
+        page(world),
+        [
+            "asked     ada asked to abort",
+            "requests  0 of ",
+            "traffic goes to blue, r1",
+            "next      celadon deploy  # when",
+        ],
+    )
 
 
 def test_a_deploy_that_died_says_what_to_do_and_then_what_recovery_did(world: World) -> None:
@@ -173,13 +210,17 @@ def test_a_deploy_that_died_says_what_to_do_and_then_what_recovery_did(world: Wo
     with pytest.raises(Died):
         world.deploy(2, settings=by_evidence())
     world.on_wait = None
-    assert holds(page(world), [": died in observe", "traffic   goes to green now", "next      celadon recover"])
+    assert holds(
+        page(world), ["outcome   it died in observe", "traffic   goes to green now", "next      celadon recover"]
+    )
     assert world.recover() is Outcome.RECOVERED
     assert holds(
         page(world),
         [
-            ": died in observe",
-            "recover by ada, found it dead in observe: recovered; the route may have moved",
+            "outcome   it died in observe",
+            "recover by ada: recovered",
+            "the deploy was found dead in observe",
+            "the route may have moved: going back to the old slot",
             "traffic goes to blue, r1",
             "traffic   goes to blue now",
         ],
@@ -195,9 +236,24 @@ def test_a_deploy_that_runs_is_told_as_far_as_it_is(world: World) -> None:
     )
     told = why(world, running="op-now")
     assert told.is_running
-    assert holds(
-        render_why(told), ["deploy into green by bob, 1970-01-01 00:00:02: under way", "next      celadon attach"]
-    )
+    head, *rest = render_why(told).splitlines()
+    assert head.startswith("deploy into green by bob, ")
+    assert (rest[0], rest[-1]) == ("outcome   under way", "next      celadon attach")
+
+
+@pytest.mark.parametrize(
+    ("usual", "tolerated", "told"),
+    [
+        (0.0005, 0.002, "0.20% bad, the least; the old release's own rate is at most 0.05%"),
+        (0.0026, 0.0052, "0.52% bad, twice the old release's own rate of at most 0.26%"),
+    ],
+)
+def test_where_the_tolerated_rate_comes_from_is_told(world: World, usual: float, tolerated: float, told: str) -> None:
+    world.deploy(2, settings=by_evidence())
+    found = why(world)
+    assert found.evidence is not None
+    evidence = replace(found.evidence, baseline_rate=usual, tolerated_rate=tolerated)
+    assert f"tolerated {told}" in render_why(replace(found, evidence=evidence)).splitlines()
 
 
 def test_what_a_person_decided_later_is_part_of_the_page(world: World) -> None:
@@ -283,8 +339,8 @@ def test_a_deploy_that_never_was_is_one_clear_error(world: World, asked: str) ->
     assert (error.value.code, error.value.next_command) == ("deploy_unknown", "celadon history")
 
 
-def test_an_app_that_was_never_deployed_is_one_clear_error() -> None:
-    with pytest.raises(UsageError, match="shop was never deployed") as error:
+def test_an_app_without_any_record_is_one_clear_error() -> None:
+    with pytest.raises(UsageError, match="no deploy of shop is recorded") as error:
         why(World())
     assert error.value.next_command == "celadon deploy"
 

@@ -61,9 +61,9 @@ def test_both_slots_and_the_evidence_on_its_way_are_seen_at_once() -> None:
     """At 80 columns, without colour."""
     assert render(SAMPLE) == [
         "  window    ███░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  37 of 600 s",
-        "            requests/s  failed        p95   failed in all  we asked",
-        "  green         1154.3    3.4%      84 ms      41 of 2361  33, 0 failed, 2 ms",
-        "  blue             0.0       –          –               0  185, 2 failed, 3 ms",
+        "            requests/s  failed       p95  failed in all  we asked",
+        "  green         1154.3    3.4%     84 ms     41 of 2361  33, 0 failed, 2 ms",
+        "  blue             0.0       –         –              0  185, 2 failed, 3 ms",
         "  evidence  errors 71.7 of 125   slowness 1 of 500   control 1.1 of 20",
         "  journeys  0 of 12 failed",
         "  failing   GET /cart/\\x1b[2J{n} (40), GET / (1)",
@@ -90,19 +90,20 @@ def test_what_an_older_version_did_not_sample_is_a_dash() -> None:
         elapsed_s=1.0, window_s=60.0, candidate_requests_per_s=3.0, old_requests_per_s=0.0, evidence=Evidence()
     )
     green, blue = render(old)[2:4]
-    assert green == "  green            3.0       –          –          0 of 0  nothing"
-    assert blue == "  blue             0.0       –          –               0  nothing"
+    assert green == "  green            3.0       –         –         0 of 0  nothing"
+    assert blue == "  blue             0.0       –         –              0  nothing"
 
 
-def test_a_share_of_the_traffic_is_named() -> None:
+def test_a_share_of_the_traffic_is_named_and_the_old_slots_visitors_are_the_control() -> None:
     held = WindowSampled(
         elapsed_s=10.0,
         window_s=30.0,
         candidate_requests_per_s=3.0,
         old_requests_per_s=9.0,
-        evidence=Evidence(percent=25),
+        evidence=Evidence(percent=25, control_count=318),
     )
     assert render(held)[0].endswith("░  10 of 30 s, 25 % of the traffic")
+    assert render(held)[3].endswith("  control 318, 0 failed")
     assert "limit     5.0% of at least 20 requests may fail" in "\n".join(render(held))
 
 

@@ -22,7 +22,7 @@ from celadon.events import (
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import WHOLE, Served
 from celadon.model.plan import OperationKind
-from celadon.model.report import Ended, Judged, Moment, Moved, Rejection, SlotSummary, make_moment
+from celadon.model.report import Ended, FailedJourney, Judged, Moment, Moved, Rejection, SlotSummary, make_moment
 from celadon.model.verdict import Evidence
 
 MOMENTS_LIMIT: Final = 120
@@ -184,6 +184,15 @@ def _find_median(weighted: Iterable[tuple[float | None, int]]) -> float | None:
         if passed >= half:
             return value
     return None
+
+
+def list_failed_journeys(story: Story) -> tuple[FailedJourney, ...]:
+    failed = [entry.body for entry in story.window if isinstance(entry.body, JourneyFailed)]
+    last = {(body.journey, body.slot): body for body in failed}
+    return tuple(
+        FailedJourney(journey=body.journey, slot=body.slot, reason=body.reason, head=body.head)
+        for body in last.values()
+    )
 
 
 def find_rejection(story: Story) -> Rejection | None:

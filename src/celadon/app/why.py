@@ -8,6 +8,7 @@ from celadon.app.story import (
     find_evidence,
     find_rejection,
     find_verdict,
+    list_failed_journeys,
     list_holds,
     list_moves,
     list_stops,
@@ -87,6 +88,7 @@ def explain(
         evidence=find_evidence(story),
         curve=make_curve(story),
         slots=sum_up(story),
+        journeys=list_failed_journeys(story),
         rejection=find_rejection(story),
         asked=story.list_of(RequestTaken, lambda at, body: Asked(at=at, request=body.request, by=body.by)),
         moves=list_moves(story),
@@ -113,7 +115,7 @@ def _choose(stories: Sequence[Story], asked: str | None, *, app: AppName) -> int
         if stories[index].opens_candidate and (label := _label(stories[index]))
     ]
     if not known:
-        raise UsageError(f"{app} was never deployed", code="never_deployed", next_command="celadon deploy")
+        raise UsageError(f"no deploy of {app} is recorded", code="nothing_recorded", next_command="celadon deploy")
     raise UsageError(
         f"{app} has no deploy {asked}; its newest are {', '.join(known[:_KNOWN_COUNT])}",
         code="deploy_unknown",

@@ -147,6 +147,15 @@ class Rejection(Struct, frozen=True, kw_only=True):
     log_tail: tuple[str, ...] = ()
 
 
+class FailedJourney(Struct, frozen=True, kw_only=True):
+    """The last failure of a journey on a slot while the window was open."""
+
+    journey: str
+    slot: Slot
+    reason: str
+    head: str = ""
+
+
 class Moved(Struct, frozen=True, kw_only=True):
     """The route went to `slot`; `seen_ms` from the decision to the first answer."""
 
@@ -217,6 +226,7 @@ class Why(Struct, frozen=True, kw_only=True):
     evidence: Evidence | None = None
     curve: tuple[Moment, ...] = ()
     slots: tuple[SlotSummary, ...] = ()
+    journeys: tuple[FailedJourney, ...] = ()
     rejection: Rejection | None = None
     asked: tuple[Asked, ...] = ()
     moves: tuple[Moved, ...] = ()

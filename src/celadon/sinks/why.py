@@ -1,5 +1,6 @@
 """Words for `celadon why`: one page, most important first."""
 
+import textwrap
 import time
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -15,7 +16,6 @@ from celadon.sinks.wording import REPAIRS, describe_slot_end, describe_weight
 
 WIDTH: Final = 79
 _MARGIN: Final = 10
-_ROUTE_WIDTH: Final = 28
 
 _OUTCOMES = {
     Outcome.DONE: "done",
@@ -29,61 +29,51 @@ _OUTCOMES = {
     Outcome.BUG: "ended by a bug in celadon",
 }
 
-# What a rule says, for those whose name alone does not.
-_RULES = {
-    "errors": "more failed than is tolerated, and the old slot did not fail so",
-    "latency": "visitors waited longer than on the old release",
-    "outage": "everything failed while the old slot answered",
-    "process": "its process ended, or was restarted",
-    "refused": "it refused connections",
-    "readiness": "it was no longer ready",
-    "max_error_rate": "the limit for failures in celadon.toml",
-    "max_p95": "the limit for the 95th percentile in celadon.toml",
-    "max_p99": "the limit for the 99th percentile in celadon.toml",
-    "error_budget": "the month's error budget",
-    "control": "something failed, and the old slot did not show that it would do better",
-    "evidence": "what visitors and journeys showed",
-}
+_Entry = tuple[str, str]
+
+_LIMITS = ("max_error_rate", "max_p95", "max_p99")
 
 
 def render_why(why: Why) -> str:
     sections = (
-        [_describe_head(why)],
+        _describe_head(why),
         _describe_verdict(why),
         _describe_rejection(why),
         _describe_numbers(why),
         _describe_curve(why),
         _describe_slots(why.slots),
-        _describe_failing(why.evidence),
+        _describe_failing(why),
         _describe_then(why),
         _describe_now(why),
     )
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
-def _describe_head(why: Why) -> str:
+def _describe_head(why: Why) -> list[str]:
     release = f" of {render_release_label(why.release)}" if why.release is not None else ""
     slot = f" into {why.candidate}" if why.candidate is not None else ""
-    return f"{why.kind}{release}{slot} by {why.lead}, {_when(why.started_at)}: {_describe_outcome(why)}"
+    head = f"{why.kind}{release}{slot} by {why.lead}, {_when(why.started_at)}"
+    return [head, *_entries(("outcome", _describe_outcome(why)))]
 
 
 def _describe_outcome(why: Why) -> str:
     if why.outcome is not None:
-        return f"{_OUTCOMES[why.outcome]} ({why.duration_s:.1f} s)"
+        return f"{_OUTCOMES[why.outcome]}, after {why.duration_s:.1f} s"
     step = f" in {why.step}" if why.step is not None else ""
-    return f"under way{step}" if why.is_running else f"died{step}"
+    return f"under way{step}" if why.is_running else f"it died{step}"
 
 
 def _describe_verdict(why: Why) -> list[str]:
     verdict, evidence = why.verdict, why.evidence
-    lines = [_entry("before", f"{_describe_judged(hold)}: {hold.reason}") for hold in why.holds]
+    lines = _entries(*(("before", f"{_describe_judged(hold)}: {hold.reason}") for hold in why.holds))
     if verdict is not None and evidence is not None:
-        meaning = f" ({_RULES[verdict.rule]})" if verdict.rule in _RULES else ""
-        lines.append(_entry("verdict", _describe_judged(verdict) + meaning))
-        lines += _below([f"after {evidence.elapsed_s:.1f} of {evidence.window_s:g} s: {verdict.reason}"])
-    lines += [_entry("asked", f"{each.by} asked to {each.request} at {_clock(each.at)}") for each in why.asked]
-    if why.reason and why.rejection is None and (verdict is None or verdict.reason not in why.reason):
-        lines.append(_entry("reason", why.reason))
+        limit = ", which celadon.toml sets" if verdict.rule in _LIMITS else ""
+        when = f"after {evidence.elapsed_s:.1f} of {evidence.window_s:g} s"
+        lines += _entries(("verdict", f"{_describe_judged(verdict)}{limit}, {when}"), ("", verdict.reason))
+    lines += _entries(*(("asked", f"{each.by} asked to {each.request} at {_clock(each.at)}") for each in why.asked))
+    is_told = why.rejection is not None or why.asked or (verdict is not None and verdict.reason in why.reason)
+    if why.reason and not is_told:
+        lines += _entries(("reason", why.reason))
     return lines
 
 
@@ -96,12 +86,14 @@ def _describe_rejection(why: Why) -> list[str]:
     found = why.rejection
     if found is None:
         return []
-    lines = [_entry("failed", found.asked), *_below([found.reason])]
-    lines += _below([f"it answered: {found.head}"] if found.head else [])
-    lines += _below([found.hint] if found.hint else [])
+    lines = _entries(("failed", found.asked), ("", found.reason))
+    if found.head:
+        lines += _entries(("", f"it answered: {found.head}"))
+    lines += _entries(("", found.hint))
     if found.log_tail:
-        lines += _below([f"its last {len(found.log_tail)} lines:" if len(found.log_tail) > 1 else "its last line:"])
-        lines += _below(f"| {line}" for line in found.log_tail)
+        count = len(found.log_tail)
+        lines += _entries(("", f"its last {count} lines:" if count > 1 else "its last line:"))
+        lines += [f"{'':{_MARGIN}}| {escape_controls(line)}" for line in found.log_tail]
     return lines
 
 
@@ -109,14 +101,14 @@ def _describe_numbers(why: Why) -> list[str]:
     evidence = why.evidence
     if evidence is None:
         return []
-    return [
-        _entry("requests", _describe_requests(evidence)),
+    return _entries(
+        ("requests", _describe_requests(evidence)),
         *(_describe_weighed(why, evidence) if evidence.error_evidence_asked else _describe_limit(why)),
-        _entry("journeys", _count_failed(evidence.journeys_count, evidence.journeys_failed_count)),
-        _entry("readiness", _count_failed(evidence.probes_count, evidence.probes_failed_count)),
-        _entry("restarts", f"{evidence.restarts_count}"),
-        _entry("old slot", _describe_control(why, evidence)),
-    ]
+        ("journeys", _count_failed(evidence.journeys_count, evidence.journeys_failed_count)),
+        ("readiness", _count_failed(evidence.probes_count, evidence.probes_failed_count)),
+        ("restarts", f"{evidence.restarts_count}"),
+        ("old slot", _describe_control(why, evidence)),
+    )
 
 
 def _describe_requests(evidence: Evidence) -> str:
@@ -131,31 +123,31 @@ def _describe_control(why: Why, evidence: Evidence) -> str:
     return f"meanwhile {_count_failed(evidence.control_count, evidence.control_failed_count)}"
 
 
-def _describe_limit(why: Why) -> list[str]:
-    return [_entry("limit", f"{why.max_error_rate:.1%} of the requests may fail")] if why.max_error_rate else []
+def _describe_limit(why: Why) -> list[_Entry]:
+    return [("limit", f"{why.max_error_rate:.1%} of the requests may fail")] if why.max_error_rate else []
 
 
-def _describe_weighed(why: Why, evidence: Evidence) -> list[str]:
+def _describe_weighed(why: Why, evidence: Evidence) -> list[_Entry]:
     weights = (
         ("errors", evidence.error_evidence, evidence.error_evidence_asked),
         ("slowness", evidence.latency_evidence, evidence.latency_evidence_asked),
         ("control", evidence.control_evidence, evidence.control_evidence_asked),
     )
     units = f"{evidence.units_count}, {evidence.bad_units_count} bad (one client, one route, ten seconds: one unit)"
-    lines = [_entry("units", units), _entry("tolerated", _describe_tolerated(evidence))]
+    entries = [("units", units), ("tolerated", _describe_tolerated(evidence))]
     if why.verdict is None or why.verdict.judgement is not Judgement.BREACH:
-        lines.append(_entry("shown", f"fewer than {evidence.bad_rate_below:.1%} fail, with 90 % certainty"))
+        entries.append(("shown", f"fewer than {evidence.bad_rate_below:.1%} fail, with 90 % certainty"))
     told = ", ".join(f"{name} {describe_weight(weight)} of {asked:g}" for name, weight, asked in weights)
-    return [*lines, _entry("evidence", f"{told} asked")]
+    return [*entries, ("evidence", told)]
 
 
 def _describe_tolerated(evidence: Evidence) -> str:
     tolerated, usual = evidence.tolerated_rate, evidence.baseline_rate
     if usual is None:
-        return f"{tolerated:.2%} bad; what usually failed of the old release was not known"
+        return f"{tolerated:.2%} bad, the least; how often the old release failed was not known"
     if tolerated > 2 * usual:
-        return f"{tolerated:.2%} bad, the least that is; of the old release at most {usual:.2%} usually"
-    return f"{tolerated:.2%} bad, twice the {usual:.2%} that the old release has at most, usually"
+        return f"{tolerated:.2%} bad, the least; the old release's own rate is at most {usual:.2%}"
+    return f"{tolerated:.2%} bad, twice the old release's own rate of at most {usual:.2%}"
 
 
 def _describe_curve(why: Why) -> list[str]:
@@ -163,7 +155,8 @@ def _describe_curve(why: Why) -> list[str]:
     if evidence is None or not why.curve:
         return []
     legend, curve = _pick_curve(why, evidence)
-    return [_entry("curve", legend), *_below(plot(curve, span_s=evidence.window_s, width=WIDTH - _MARGIN))]
+    rows = plot(curve, span_s=evidence.window_s, width=WIDTH - _MARGIN)
+    return [*_entries(("curve", legend)), *(f"{'':{_MARGIN}}{row}".rstrip() for row in rows)]
 
 
 def _pick_curve(why: Why, evidence: Evidence) -> tuple[str, Curve]:
@@ -175,7 +168,7 @@ def _pick_curve(why: Why, evidence: Evidence) -> tuple[str, Curve]:
 
 
 def _describe_slots(slots: Sequence[SlotSummary]) -> list[str]:
-    return [_entry(slot.slot, _describe_slot(slot)) for slot in slots]
+    return _entries(*((slot.slot, _describe_slot(slot)) for slot in slots))
 
 
 def _describe_slot(slot: SlotSummary) -> str:
@@ -185,58 +178,61 @@ def _describe_slot(slot: SlotSummary) -> str:
     if slot.p50_ms is not None and slot.p95_ms is not None and slot.p95_highest_ms is not None:
         told.append(f"p50 {slot.p50_ms:.0f}, p95 {slot.p95_ms:.0f}, at worst {slot.p95_highest_ms:.0f} ms")
     if slot.probe_p95_ms is not None:
-        told.append(f"probes {slot.probe_p95_ms:.0f} ms")
+        told.append(f"our probes {slot.probe_p95_ms:.0f} ms")
     release = f"{render_release_label(slot.release)}: " if slot.release is not None else ""
     return release + (", ".join(told) if slot.requests_count else ", ".join(["no visitors", *told]))
 
 
-def _describe_failing(evidence: Evidence | None) -> list[str]:
-    routes = evidence.failing_routes if evidence is not None else ()
-    return [_entry("failing" if not index else "", _describe_route(route)) for index, route in enumerate(routes)]
+def _describe_failing(why: Why) -> list[str]:
+    """Routes of visitors, then journeys."""
+    routes = why.evidence.failing_routes if why.evidence is not None else ()
+    told = [_describe_route(route) for route in routes]
+    told += [f"journey {each.journey} on {each.slot}: {each.reason}" for each in why.journeys]
+    return _entries(*_name_first("failing", told))
 
 
 def _describe_route(route: FailingRoute) -> str:
-    sample = f"  first: {route.sample}" if route.sample and route.sample != route.route else ""
-    named = f"  (request {route.sample_id})" if route.sample_id else ""
-    return f"{route.failed_count:6}  {route.route:{_ROUTE_WIDTH}}{sample}{named}"
+    sample = f", first: {route.sample}" if route.sample and route.sample != route.route else ""
+    named = f" (request {route.sample_id})" if route.sample_id else ""
+    return f"{route.failed_count} x {route.route}{sample}{named}"
 
 
 def _describe_then(why: Why) -> list[str]:
-    told = [*_tell(why.moves, why.stops)]
+    told = _tell(why.moves, why.stops)
     if why.kept_at and why.is_newest:
         told.append(f"the candidate is kept for inspection: {why.kept_at}")
     for later in why.later:
-        told += [_describe_later(later), *(f"  {line}" for line in _tell(later.moves, later.stops))]
-    return [_entry("then" if not index else "", line) for index, line in enumerate(told)]
+        told += _describe_later(later)
+    return _entries(*_name_first("then", told))
 
 
 def _tell(moves: Iterable[Moved], stops: Iterable[Ended]) -> list[str]:
     told = [(each.at, _describe_move(each)) for each in moves]
     told += [(each.at, describe_slot_end(each.slot, each.duration_s, each.cut_count)) for each in stops]
-    return [f"{_clock(at)}  {text}" for at, text in sorted(told)]
+    return [f"{_clock(at)}  {text}" for at, text in sorted(told, key=lambda each: each[0])]
 
 
 def _describe_move(moved: Moved) -> str:
     share = f"{moved.percent} % of the traffic" if moved.percent < WHOLE else "traffic"
     label = render_release_label(moved.release)
-    return f"{share} goes to {moved.slot}, {label}: seen {moved.seen_ms:.1f} ms after the decision"
+    return f"{share} goes to {moved.slot}, {label}: seen after {moved.seen_ms:.1f} ms"
 
 
-def _describe_later(later: Later) -> str:
+def _describe_later(later: Later) -> list[str]:
     outcome = _OUTCOMES[later.outcome] if later.outcome is not None else "not ended"
-    found = f", found it dead in {later.found_step}" if later.found_step is not None else ""
-    repairs = "".join(f"; {REPAIRS.get(what, what)}" for what in later.repairs)
-    reason = f"; {later.reason}" if later.reason else ""
-    return f"{_when(later.at)}  {later.kind} by {later.lead}{found}: {outcome}{repairs}{reason}"
+    found = [f"  the deploy was found dead in {later.found_step}"] if later.found_step is not None else []
+    return [
+        f"{_when(later.at)}  {later.kind} by {later.lead}: {outcome}",
+        *found,
+        *(f"  {REPAIRS.get(what, what)}" for what in later.repairs),
+        *(f"  {line}" for line in _tell(later.moves, later.stops)),
+        *([f"  {later.reason}"] if later.reason else []),
+    ]
 
 
 def _describe_now(why: Why) -> list[str]:
     traffic = f"goes to {why.traffic} now" if why.traffic is not None else "no slot has traffic now"
-    steps = _advise(why)
-    return [
-        _entry("traffic", traffic),
-        *(_entry("next" if not index else "", step) for index, step in enumerate(steps)),
-    ]
+    return _entries(("traffic", traffic), *_name_first("next", _advise(why)))
 
 
 def _advise(why: Why) -> list[str]:
@@ -250,6 +246,8 @@ def _advise(why: Why) -> list[str]:
             return ["celadon recover"]
         case Outcome.UNBLESSED:
             return _advise_unblessed(why)
+        case Outcome.ROLLED_BACK if why.verdict is None:
+            return ["celadon deploy  # when it is mended"]
         case Outcome.ROLLED_BACK:
             return [f"celadon logs --slot {why.candidate}", "mend what you find there, then: celadon deploy"]
         case _:
@@ -263,7 +261,7 @@ def _advise_unblessed(why: Why) -> list[str]:
     judgement = why.verdict.judgement if why.verdict is not None else None
     look = {
         Judgement.AMBIENT: ["look at what both slots need (database, disk, network): going back would not mend it"],
-        Judgement.UNDECIDED: ["look for yourself, or have visitors come: nothing was shown either way"],
+        Judgement.UNDECIDED: ["look for yourself: nothing was shown either way"],
     }
     return [
         *(look.get(judgement, []) if judgement is not None else []),
@@ -276,12 +274,25 @@ def _count_failed(count: int, failed_count: int) -> str:
     return f"{failed_count} of {count} failed ({failed_count / count:.1%})" if count else "none"
 
 
-def _entry(name: str, text: str) -> str:
-    return f"{name:{_MARGIN}}{escape_controls(text)}".rstrip()
+def _entries(*entries: _Entry) -> list[str]:
+    """What is longer than a line goes on below itself; what has no text is left out."""
+    lines = []
+    for name, text in entries:
+        shown = escape_controls(text)
+        rows = _wrap(shown, width=WIDTH - _MARGIN)
+        lines += [f"{name if not index else '':{_MARGIN}}{row}".rstrip() for index, row in enumerate(rows)]
+    return lines
 
 
-def _below(lines: Iterable[str]) -> list[str]:
-    return [_entry("", line) for line in lines]
+def _name_first(name: str, texts: Iterable[str]) -> list[_Entry]:
+    return [(name if not index else "", text) for index, text in enumerate(texts)]
+
+
+def _wrap(text: str, *, width: int) -> list[str]:
+    """At spaces only: a path or a command stays whole."""
+    if len(text) <= width:
+        return [text] if text else []
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _when(at: float) -> str:

@@ -9,7 +9,7 @@ from celadon.sinks.plot import plot, trace_evidence, trace_failures
 from celadon.sinks.wording import describe_routes, describe_weight
 
 _INDENT = "  "
-_HEAD = f"{_INDENT}{'':8}  requests/s  failed        p95   failed in all  we asked"
+_HEAD = f"{_INDENT}{'':8}  requests/s  failed       p95  failed in all  we asked"
 _FULL, _EMPTY = "█", "░"
 
 
@@ -56,13 +56,15 @@ class Window:
         asked = _render_asked(sample.candidate, evidence.probes_count, evidence.probes_failed_count)
         counted = f"{evidence.failed_count} of {evidence.requests_count}"
         served = _render_served(sample.candidate, sample.candidate_requests_per_s)
-        return f"{_INDENT}{self._candidate:8}  {served}  {counted:>14}  {asked}"
+        return f"{_INDENT}{self._candidate:8}  {served}  {counted:>13}  {asked}"
 
     def _render_old(self, sample: WindowSampled) -> str:
+        """While a share is held its visitors are the control too."""
         evidence = sample.evidence
         asked = _render_asked(sample.old, evidence.control_count, evidence.control_failed_count)
+        asked = f"control {asked}" if evidence.percent < WHOLE else asked
         served = _render_served(sample.old, sample.old_requests_per_s)
-        return f"{_INDENT}{self._candidate.other:8}  {served}  {sample.old_failed_count:>14}  {asked}"
+        return f"{_INDENT}{self._candidate.other:8}  {served}  {sample.old_failed_count:>13}  {asked}"
 
     def _plot(self, sample: WindowSampled, *, width: int) -> list[str]:
         if sample.evidence.error_evidence_asked:
@@ -99,7 +101,7 @@ def _render_served(served: Served | None, requests_per_s: float) -> str:
         share = f"{served.failed_count / served.requests_count:.1%}"
     if served is not None and served.p95_ms is not None:
         p95 = f"{served.p95_ms:.0f} ms"
-    return f"{requests_per_s:10.1f}  {share:>6}  {p95:>9}"
+    return f"{requests_per_s:10.1f}  {share:>6}  {p95:>8}"
 
 
 def _render_asked(served: Served | None, count: int, failed_count: int) -> str:

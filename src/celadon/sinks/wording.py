@@ -49,7 +49,7 @@ from celadon.model.plan import OperationKind, Outcome
 from celadon.model.verdict import Evidence, FailingRoute, Judgement
 
 _MIB = 1024 * 1024
-_WEIGHT_SHOWN = 10_000
+_WEIGHT_HIGH, _WEIGHT_LOW = 10_000, 0.01
 _ROUTES_SHOWN_COUNT = 3
 REPAIRS = {
     "recovered_by_forward": "the release had been blessed: going forward",
@@ -167,8 +167,10 @@ def describe_end(event: OperationEnded) -> str:
 
 
 def describe_weight(evidence: float) -> str:
-    """An e-value. Far above what anything asks for, its digits say nothing."""
-    return f"{evidence:.3g}" if evidence < _WEIGHT_SHOWN else f"over {_WEIGHT_SHOWN:g}"
+    """An e-value. Far above what anything asks for, and far below, its digits say nothing."""
+    if evidence > _WEIGHT_HIGH:
+        return f"over {_WEIGHT_HIGH:g}"
+    return f"{evidence:.3g}" if evidence >= _WEIGHT_LOW else f"under {_WEIGHT_LOW:g}"
 
 
 def describe_routes(routes: Sequence[FailingRoute]) -> str:
