@@ -30,6 +30,7 @@ from celadon.model.observed import (
     Effect,
     Finding,
     Hit,
+    HostView,
     RouteView,
     SlotStatus,
     SlotView,
@@ -128,6 +129,9 @@ class World:
     control_count: int = 0
     asked_on: list[tuple[Slot, ReadinessSettings]] = field(default_factory=list)
     control_is_closed: bool = False
+    killed_count: int = 0
+    restarts_count: int = 0
+    rss_bytes: int = 1 << 26
     on_wait: Callable[["World"], None] | None = None
     on_journey: Callable[["World"], None] | None = None
 
@@ -166,6 +170,7 @@ class World:
             probe=WorldProbe(self),
             journeys=WorldJourneys(self),
             sockets=WorldSockets(self),
+            host=WorldHost(self),
             releases=WorldReleases(self),
             journal=WorldJournal(self, operation),
             hooks=WorldHooks(self),
@@ -382,7 +387,14 @@ class WorldRunner:
         ended = nature is Nature.EXITS or (nature is Nature.DIES_IN_WINDOW and self.world.reaches(slot))
         if ended:
             return SlotView(slot=slot, status=SlotStatus.EXITED, release=process.release, exit_code=1)
-        return SlotView(slot=slot, status=SlotStatus.RUNNING, release=process.release, pids=(process.pid,))
+        return SlotView(
+            slot=slot,
+            status=SlotStatus.RUNNING,
+            release=process.release,
+            pids=(process.pid,),
+            restarts_count=self.world.restarts_count,
+            rss_bytes=self.world.rss_bytes,
+        )
 
     def set_boot(self, slot: Slot, *, enabled: bool) -> None:
         if enabled:
@@ -450,6 +462,14 @@ class WorldSockets:
         """One download, open on the slot that the route has left until `downloads_end_at_s`."""
         slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
         return int(slot is not self.world.route and self.world.now_s < self.world.downloads_end_at_s)
+
+
+class WorldHost:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def observe(self) -> HostView:
+        return HostView(available_bytes=8 << 30, killed_count=self.world.killed_count)
 
 
 class WorldReleases:

@@ -181,6 +181,7 @@ def make_ports(
     from celadon.drivers.probes.table import make_probe
     from celadon.drivers.releases.store import ReleaseStore
     from celadon.host.environment import read_env
+    from celadon.host.memory import KernelHost
     from celadon.host.sockets import KernelSockets
 
     def read_candidate_env() -> Mapping[str, str]:
@@ -197,6 +198,7 @@ def make_ports(
         probe=make_probe(settings, env=read_candidate_env),
         journeys=HttpJourneys(site=settings.proxy.site),
         sockets=KernelSockets(),
+        host=KernelHost(),
         releases=ReleaseStore(layout, owner=settings.user),
         journal=journal,
         hooks=ShellHooks(settings, layout),

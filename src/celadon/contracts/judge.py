@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from celadon.model.baseline import Baseline
-from celadon.model.observed import Answer, Hit, SlotView
+from celadon.model.observed import Answer, Hit, HostView, SlotView
 from celadon.model.verdict import Evidence, Verdict
 
 
@@ -36,7 +36,11 @@ class Judge(Protocol):
         ...
 
     def take_process(self, view: SlotView) -> None:
-        """The candidate's process as just observed."""
+        """The candidate's process as just observed; its `restarts_count` are those since the switch."""
+        ...
+
+    def take_host(self, view: HostView) -> None:
+        """The machine, observed after the process was."""
         ...
 
     def evidence(self) -> Evidence:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from contextlib import closing
 
+from msgspec.structs import replace
+
 from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
@@ -113,7 +115,8 @@ def _feed(run: Run, judge: Judge, traffic: Traffic, control: Asking, sampler: "_
     hits = traffic.read()
     for asked in control.take():
         judge.take_control(asked)
-    judge.take_process(view)
+    judge.take_process(replace(view, restarts_count=max(0, view.restarts_count - run.restarts_count)))
+    judge.take_host(run.ports.host.observe())
     judge.take_probe(answer)
     judge.take_traffic(hits)
     sampler.add(hits)

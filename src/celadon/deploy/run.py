@@ -7,6 +7,7 @@ from pathlib import Path
 from celadon.contracts.asking import Asking
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.hooks import Hooks
+from celadon.contracts.host import Host
 from celadon.contracts.journal import Journal
 from celadon.contracts.journeys import Journeys
 from celadon.contracts.judge import Judge
@@ -35,6 +36,7 @@ class Ports:
     probe: Probe
     journeys: Journeys
     sockets: Sockets
+    host: Host
     releases: Releases
     journal: Journal
     hooks: Hooks
@@ -50,13 +52,15 @@ class Ports:
 class Run:
     """`insistent`: the journal may fail without stopping the step (see RETREATS). `reason`, `code` and
     `next_command` are of the first failure: what led here, not what followed. `switch_is_intended` turns true
-    when the intent to move the route is about to be recorded; `share_percent` is what the candidate was seen to get."""
+    when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
+    started again by then, `share_percent` what it was seen to get."""
 
     plan: Plan
     ports: Ports
     release: Release | None = None
     insistent: bool = False
     switch_is_intended: bool = False
+    restarts_count: int = 0
     share_percent: int = 0
     finalize_is_asked: bool = False
     reason: str = ""

@@ -25,6 +25,24 @@ class FailingRoute(Struct, frozen=True, kw_only=True):
     sample_id: str = ""
 
 
+class MemoryEvidence(Struct, frozen=True, kw_only=True):
+    """Of the candidate's processes and of the machine, at present. `growth_bytes_per_s` 0: no growth is shown;
+    `full_in_s` is when it would have used up `limit_bytes` (enforced; None: there is none) or `available_bytes` (the
+    machine's), None where it does not grow. `swapped_in_bytes_per_s` and `stalled_share` (of the time, in which some
+    task waited for memory) are of the last minute; `killed_count` are processes of the machine that the kernel killed
+    for want of memory since the switch."""
+
+    rss_bytes: int = 0
+    limit_bytes: int | None = None
+    available_bytes: int | None = None
+    growth_bytes_per_s: float = 0.0
+    full_in_s: float | None = None
+    swapped_in_bytes_per_s: float = 0.0
+    stalled_share: float = 0.0
+    killed_count: int = 0
+    load: float = 0.0
+
+
 class Evidence(Struct, frozen=True, kw_only=True):
     """Counts since the switch, or since the candidate got the share that it has, `percent`. `failed_count` are requests
     the proxy answered with 5xx from the candidate.
@@ -35,7 +53,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     1 is no evidence at all, the `_asked` fields are what a rollback asks for; `error_evidence` is that of users and
     journeys together, as it is judged. `bad_rate_below` is what the true rate of bad units lies under, with 90 %
     certainty. `client_errors_count` are 4xx, told and never judged. `lone_failures_count`: of one client that got
-    nothing but failures."""
+    nothing but failures. `warnings` lead nowhere by themselves; the verdict's reason has them too."""
 
     requests_count: int = 0
     failed_count: int = 0
@@ -65,6 +83,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     client_errors_count: int = 0
     lone_failures_count: int = 0
     failing_routes: tuple[FailingRoute, ...] = ()
+    memory: MemoryEvidence = MemoryEvidence()
+    warnings: tuple[str, ...] = ()
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from celadon.model.verdict import Evidence, Judgement, Verdict
 from celadon.observe.healthy import find_upper, is_shown_below
+from celadon.observe.memory import find_doubt as find_memory_doubt
 from celadon.observe.rule import Rule
 
 Found = tuple[Judgement, str, str]
@@ -36,7 +37,7 @@ def find_doubt(evidence: Evidence, rule: Rule, *, probe_is_ok: bool) -> str:
     requests_count = evidence.requests_count - evidence.client_errors_count - lone_count
     if failed_count > bound * requests_count:
         return f"{failed_count} of {requests_count} requests failed, though of few clients"
-    return ""
+    return find_memory_doubt(evidence.memory, window_s=evidence.window_s)
 
 
 def count_judged(evidence: Evidence) -> tuple[int, int]:
@@ -48,5 +49,7 @@ def count_judged(evidence: Evidence) -> tuple[int, int]:
 
 
 def make_verdict(found: Found, evidence: Evidence) -> Verdict:
+    """With what was warned of: nothing that was seen is silent, whatever decided."""
     judgement, rule, reason = found
-    return Verdict(judgement=judgement, rule=rule, reason=reason, evidence=evidence)
+    told = [warning for warning in evidence.warnings if warning not in reason]
+    return Verdict(judgement=judgement, rule=rule, reason="; ".join([reason, *told]), evidence=evidence)

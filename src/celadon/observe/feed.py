@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 
-from celadon.model.observed import Answer, Hit, SlotView
+from celadon.model.observed import Answer, Hit, HostView, SlotView
 
 
 class Feed:
     """What came since the last question."""
 
-    __slots__ = ("control", "hits", "journeys", "probes", "views")
+    __slots__ = ("control", "hits", "hosts", "journeys", "probes", "views")
 
     def __init__(self) -> None:
         self.control: list[Answer] = []
         self.views: list[SlotView] = []
+        self.hosts: list[HostView] = []
         self.probes: list[Answer] = []
         self.journeys: list[Answer] = []
         self.hits: list[Sequence[Hit]] = []

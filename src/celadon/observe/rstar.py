@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from celadon.model.baseline import Baseline
 from celadon.model.names import Slot
-from celadon.model.observed import Answer, Hit, SlotView
+from celadon.model.observed import Answer, Hit, HostView, SlotView
 from celadon.model.verdict import Evidence, Judgement, Verdict
 from celadon.observe.baseline import Known, know_baseline
 from celadon.observe.budget import describe_overspending
@@ -20,6 +20,7 @@ from celadon.observe.fast import Fast
 from celadon.observe.feed import Feed
 from celadon.observe.healthy import find_upper
 from celadon.observe.latency import SAMPLE_MIN, ControlLatency, LatencyTest, Sample
+from celadon.observe.memory import Memory, list_warnings
 from celadon.observe.rule import (
     ALPHA_CONTROL,
     ALPHA_ERR,
@@ -56,6 +57,7 @@ class RStarJudge:
         self._users, self._old_users = Users(candidate), Users(candidate.other)
         self._fast = Fast(rule.readiness_failures_count)
         self._thresholds = Thresholds(rule)
+        self._memory = Memory()
         self._journey = ShareTest(PROBE_FLOOR)
         self._recent, self._control_latency = Recent(), ControlLatency()
         self._know(Known(tolerated_rate=rule.floor))
@@ -88,6 +90,9 @@ class RStarJudge:
     def take_process(self, view: SlotView) -> None:
         self._feed.views.append(view)
 
+    def take_host(self, view: HostView) -> None:
+        self._feed.hosts.append(view)
+
     def judge(self, *, elapsed_s: float, window_s: float) -> Verdict | None:
         if self._verdict is not None:
             return self._verdict
@@ -115,8 +120,7 @@ class RStarJudge:
         """The old slot first: what it answered by now is known before the candidate is blamed."""
         for answer in feed.control:
             self._weigh_control(answer)
-        for view in feed.views:
-            self._fast.take_process(view)
+        self._weigh_process(feed)
         for answer in feed.probes:
             self._fast.take_probe(answer)
         if self._find_fault():
@@ -130,6 +134,15 @@ class RStarJudge:
             self._weigh_users(hits)
             if self._found is not None:
                 return
+
+    def _weigh_process(self, feed: Feed) -> None:
+        for view in feed.views:
+            self._fast.process.take(view)
+            self._memory.take(view)
+        for host in feed.hosts:
+            self._fast.process.take_host(host)
+            self._memory.take_host(host)
+        self._memory.pass_time(self._elapsed_s)
 
     def _weigh_control(self, answer: Answer) -> None:
         self._fast.take_control(answer)
@@ -267,13 +280,14 @@ class RStarJudge:
     def evidence(self) -> Evidence:
         """What is known so far: also for the live view."""
         k, n = self._user.k + self._journey.k, self._user.n + self._journey.n
+        memory = self._memory.weigh(elapsed_s=self._elapsed_s)
         return Evidence(
             requests_count=self._users.requests_count,
             failed_count=self._users.failed_count,
             client_errors_count=self._users.client_errors_count,
             probes_count=self._fast.probes_count,
             probes_failed_count=self._fast.probes_failed_count,
-            restarts_count=self._fast.restarts_count,
+            restarts_count=self._fast.process.restarts_count,
             percent=self._percent,
             elapsed_s=self._elapsed_s,
             window_s=self._window_s,
@@ -296,4 +310,6 @@ class RStarJudge:
             bad_rate_below=find_upper(k, n),
             lone_failures_count=self._users.count_lone_failures(),
             failing_routes=self._users.failing.pick_top(),
+            memory=memory,
+            warnings=list_warnings(memory),
         )
