@@ -11,6 +11,8 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from celadon.app.compose import JUDGES
 from celadon.contracts.control import Asked
 from celadon.contracts.proxy import RenderedFile
@@ -27,6 +29,7 @@ from celadon.model.journeys import Journey
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
 from celadon.model.observed import (
     Answer,
+    Counted,
     Effect,
     Finding,
     Hit,
@@ -130,6 +133,11 @@ class World:
     asked_on: list[tuple[Slot, ReadinessSettings]] = field(default_factory=list)
     control_is_closed: bool = False
     killed_count: int = 0
+    log_ends_at_s: float = float("inf")
+    log_is_garbled: bool = False
+    counters_end_at_s: float = 0.0
+    visits_per_s: int = 10
+    left_count: int = 0
     restarts_count: int = 0
     rss_bytes: int = 1 << 26
     on_wait: Callable[["World"], None] | None = None
@@ -148,6 +156,10 @@ class World:
 
     def nature(self, release: ReleaseNumber) -> Nature:
         return self.natures.get(release, Nature.GOOD)
+
+    def is_sick(self, slot: Slot | None) -> bool:
+        process = self.slots[slot] if slot else None
+        return process is None or self.nature(process.release) is Nature.SICK_UNDER_TRAFFIC
 
     def proxy_view(self) -> RouteView:
         return RouteView(slot=self.route, seen=True, split=self.split, disagreement=self.disagreement)
@@ -176,11 +188,17 @@ class World:
             hooks=WorldHooks(self),
             clock=WorldClock(self),
             control=WorldControl(self),
+            make_counters=lambda: WorldCounters(self),
+            leave_line=self.leave_line,
             make_judge=lambda settings, candidate: JUDGES[settings.judge]()(settings, candidate),
             ask_on=self._ask_on,
             reached=self.pass_point,
             find_edited=lambda: self.edited,
         )
+
+    def leave_line(self) -> bool:
+        self.left_count += 1
+        return True
 
     def _ask_on(self, slot: Slot, readiness: ReadinessSettings) -> "WorldAsking":
         self.asked_on.append((slot, readiness))
@@ -340,30 +358,56 @@ class WorldAsking:
 
 
 class WorldTraffic:
-    """Ten requests a second to whatever is routed."""
+    """Ten requests a second to whatever is routed, and our own lines, until the log ends."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self._read_s = world.now_s
         self._visitors = count()
+        self._left_count = world.left_count
         self.unreadable_count = 0
 
     def read(self) -> Sequence[Hit]:
-        hits_count = int((self.world.now_s - self._read_s) * 10)
-        self._read_s += hits_count / 10
-        return [self._hit(next(self._visitors)) for _ in range(hits_count)]
+        now_s = min(self.world.now_s, self.world.log_ends_at_s)
+        hits_count = max(0, int((now_s - self._read_s) * self.world.visits_per_s + 1e-6))
+        self._read_s += hits_count / self.world.visits_per_s if hits_count else 0
+        if self.world.log_is_garbled:
+            self.unreadable_count += hits_count
+            return ()
+        return [*self._read_looks(), *(self._hit(next(self._visitors)) for _ in range(hits_count))]
+
+    def _read_looks(self) -> Sequence[Hit]:
+        if self.world.now_s >= self.world.log_ends_at_s:
+            return ()
+        looks_count, self._left_count = self.world.left_count - self._left_count, self.world.left_count
+        return [replace(self._hit(0), look="look") for _ in range(looks_count)]
 
     def _hit(self, index: int) -> Hit:
         """With a split every second request is the other slot's, whatever the share."""
         split, slot = self.world.split, self.world.route
         slot = split.slot if split is not None and index % 2 else slot
-        process = self.world.slots[slot] if slot else None
-        sick = process is None or self.world.nature(process.release) is Nature.SICK_UNDER_TRAFFIC
-        status = 500 if sick else 200
+        status = 500 if self.world.is_sick(slot) else 200
         return Hit(slot=slot, status=status, upstream_status=status, duration_ms=1.0, client_key=str(index), route="/")
 
     def close(self) -> None:
         pass
+
+
+class WorldCounters:
+    """What the proxy counts of the same visitors, until it tells no more."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._read_s = world.now_s
+
+    def read(self) -> Sequence[Counted] | None:
+        if self.world.now_s >= self.world.counters_end_at_s or self.world.route is None:
+            return None
+        over_s, self._read_s = self.world.now_s - self._read_s, self.world.now_s
+        requests_count = round(over_s * self.world.visits_per_s)
+        failed_count = requests_count if self.world.is_sick(self.world.route) else 0
+        slot = self.world.route
+        return [Counted(slot=slot, requests_count=requests_count, failed_count=failed_count, over_s=over_s)]
 
 
 class WorldRunner:

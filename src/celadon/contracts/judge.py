@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from celadon.model.baseline import Baseline
-from celadon.model.observed import Answer, Hit, HostView, SlotView
-from celadon.model.verdict import Evidence, Verdict
+from celadon.model.observed import Answer, Counted, Hit, HostView, SlotView
+from celadon.model.verdict import Evidence, StandsOn, Verdict
 
 
 class Judge(Protocol):
@@ -22,6 +22,14 @@ class Judge(Protocol):
         ...
 
     def take_traffic(self, hits: Sequence[Hit]) -> None: ...
+
+    def take_counts(self, counts: Sequence[Counted]) -> None:
+        """Visitors of whom no line of a log tells. Never of those that `take_traffic` had."""
+        ...
+
+    def take_stand(self, stands_on: StandsOn, *, reason: str) -> None:
+        """From now on this is what tells of visitors, in the place of what `reason` says can no longer be read."""
+        ...
 
     def take_probe(self, answer: Answer) -> None:
         """One readiness answer of the candidate."""

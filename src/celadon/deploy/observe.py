@@ -9,12 +9,13 @@ from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.run import Run
+from celadon.deploy.sources import Sources
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
 from celadon.events import VerdictReached, WindowExtended, WindowOpened, WindowSampled
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
-from celadon.model.observed import WHOLE, Hit
+from celadon.model.observed import WHOLE, Counted, Hit
 from celadon.model.plan import OperationKind, Request
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
 from celadon.model.verdict import Judgement, Verdict
@@ -61,14 +62,14 @@ def _watch(run: Run, traffic: Traffic, control: Asking, *, window_s: float, perc
         )
     )
     run.ports.reached("window_recorded")
-    sampler = _Sampler(run, began_s=clock.now_s())
+    sampler, sources = _Sampler(run, began_s=clock.now_s()), Sources(run, judge, traffic)
     while True:
         if run.asked(Request.ABORT):
             return Result.ABORTED
         if run.asked(Request.FINALIZE):
             run.finalize_is_asked = True
             return Result.OK
-        _feed(run, judge, traffic, control, sampler)
+        _feed(run, judge, sources, control, sampler)
         elapsed_s = clock.now_s() - sampler.began_s
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
         if verdict is not None and not length.extend(verdict, elapsed_s=elapsed_s):
@@ -110,16 +111,14 @@ class _Length:
         return True
 
 
-def _feed(run: Run, judge: Judge, traffic: Traffic, control: Asking, sampler: "_Sampler") -> None:
+def _feed(run: Run, judge: Judge, sources: Sources, control: Asking, sampler: "_Sampler") -> None:
     answer, view = ask_slot(run, run.plan.candidate)
-    hits = traffic.read()
     for asked in control.take():
         judge.take_control(asked)
     judge.take_process(replace(view, restarts_count=max(0, view.restarts_count - run.restarts_count)))
     judge.take_host(run.ports.host.observe())
     judge.take_probe(answer)
-    judge.take_traffic(hits)
-    sampler.add(hits)
+    sampler.add(*sources.feed())
 
 
 def _conclude(run: Run, verdict: Verdict, *, whole: bool) -> Result:
@@ -161,11 +160,14 @@ class _Sampler:
         self._since = dict.fromkeys(Slot, 0)
         self._old_failed_count = 0
 
-    def add(self, hits: Sequence[Hit]) -> None:
+    def add(self, hits: Sequence[Hit], counts: Sequence[Counted]) -> None:
         for hit in hits:
             if hit.slot is not None and not hit.look:
                 self._since[hit.slot] += 1
                 self._old_failed_count += hit.failed and hit.slot is not self._run.plan.candidate
+        for counted in counts:
+            self._since[counted.slot] += counted.requests_count
+            self._old_failed_count += counted.failed_count * (counted.slot is not self._run.plan.candidate)
 
     def sample(self, judge: Judge, *, elapsed_s: float, window_s: float) -> None:
         span_s = elapsed_s - self._sampled_s

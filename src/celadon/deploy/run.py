@@ -6,6 +6,7 @@ from pathlib import Path
 
 from celadon.contracts.asking import Asking
 from celadon.contracts.control import Clock, Control
+from celadon.contracts.counters import Counters
 from celadon.contracts.hooks import Hooks
 from celadon.contracts.host import Host
 from celadon.contracts.journal import Journal
@@ -28,7 +29,8 @@ from celadon.model.settings import ObserveSettings, ReadinessSettings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Everything outside the engine. `reached` is told every named point that is passed; a test may end
-    the process there. `ask_on` goes on asking a slot the readiness question until it is closed. `find_edited` names
+    the process there. `ask_on` goes on asking a slot the readiness question until it is closed. `leave_line`
+    sends one request of ours through the proxy and says whether its line must be in the log. `find_edited` names
     files that we wrote for the proxy and that were edited by hand since."""
 
     proxy: Proxy
@@ -43,6 +45,8 @@ class Ports:
     clock: Clock
     control: Control
     make_judge: Callable[[ObserveSettings, Slot], Judge]
+    make_counters: Callable[[], Counters]
+    leave_line: Callable[[], bool]
     ask_on: Callable[[Slot, ReadinessSettings], Asking]
     reached: Callable[[str], None]
     find_edited: Callable[[], Sequence[Path]]

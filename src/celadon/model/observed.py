@@ -144,6 +144,17 @@ class Hit(Struct, frozen=True, kw_only=True, gc=False):
         return self.status >= _SERVER_ERRORS_FROM
 
 
+class Counted(Struct, frozen=True, kw_only=True):
+    """What a proxy counted of one slot over the last `over_s`: requests that were answered, those of them with 5xx, and
+    with 4xx."""
+
+    slot: Slot
+    requests_count: int
+    failed_count: int
+    client_errors_count: int = 0
+    over_s: float = 0.0
+
+
 class FindingLevel(StrEnum):
     OK = "ok"
     WARNING = "warning"

@@ -15,6 +15,15 @@ class Judgement(StrEnum):
     AMBIENT = "ambient"
 
 
+class StandsOn(StrEnum):
+    """What tells of visitors: the proxy's access log; its own counters, which know no clients, routes and latencies; or
+    nothing, so that probes and journeys are all there is."""
+
+    LOG = "log"
+    COUNTERS = "counters"
+    PROBES = "probes"
+
+
 class FailingRoute(Struct, frozen=True, kw_only=True):
     """`route` is a template (`GET /users/{n}`); `sample` is one of its failed requests as it was asked, `sample_id` the
     name that the proxy gave to it, where it gives one."""
@@ -53,7 +62,9 @@ class Evidence(Struct, frozen=True, kw_only=True):
     1 is no evidence at all, the `_asked` fields are what a rollback asks for; `error_evidence` is that of users and
     journeys together, as it is judged. `bad_rate_below` is what the true rate of bad units lies under, with 90 %
     certainty. `client_errors_count` are 4xx, told and never judged. `lone_failures_count`: of one client that got
-    nothing but failures. `warnings` lead nowhere by themselves; the verdict's reason has them too."""
+    nothing but failures. `stands_on`
+    is what told of visitors at the end; by counters a unit is all that came in a second. `warnings` lead nowhere by
+    themselves; the verdict's reason has them too."""
 
     requests_count: int = 0
     failed_count: int = 0
@@ -83,6 +94,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     client_errors_count: int = 0
     lone_failures_count: int = 0
     failing_routes: tuple[FailingRoute, ...] = ()
+    stands_on: StandsOn = StandsOn.LOG
     memory: MemoryEvidence = MemoryEvidence()
     warnings: tuple[str, ...] = ()
 

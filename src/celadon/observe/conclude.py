@@ -1,6 +1,6 @@
 """The end of a window that nothing has led back from: healthy, ambient, or nobody knows."""
 
-from celadon.model.verdict import Evidence, Judgement, Verdict
+from celadon.model.verdict import Evidence, Judgement, StandsOn, Verdict
 from celadon.observe.healthy import find_upper, is_shown_below
 from celadon.observe.memory import find_doubt as find_memory_doubt
 from celadon.observe.rule import Rule
@@ -24,6 +24,8 @@ def find_doubt(evidence: Evidence, rule: Rule, *, probe_is_ok: bool) -> str:
     """Why this is not to be blessed; empty when it may be."""
     k, n = count_judged(evidence)
     bound = rule.healthy_bound
+    if not n and evidence.stands_on is StandsOn.PROBES:
+        return "visitors were not seen to the end, and no journey was asked: there is nothing to go by"
     if not n:
         return "no visitor came, and no journey was asked: there is nothing to go by"
     if evidence.journeys_failed_count:
@@ -41,7 +43,9 @@ def find_doubt(evidence: Evidence, rule: Rule, *, probe_is_ok: bool) -> str:
 
 
 def count_judged(evidence: Evidence) -> tuple[int, int]:
-    """Bad ones, and all: units and journeys."""
+    """Bad ones, and all: units and journeys. Who is blind at the end does not go by what visitors got before."""
+    if evidence.stands_on is StandsOn.PROBES:
+        return evidence.journeys_failed_count, evidence.journeys_count
     return (
         evidence.bad_units_count + evidence.journeys_failed_count,
         evidence.units_count + evidence.journeys_count,

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from celadon.model.observed import Answer, Hit, HostView, SlotView
+from celadon.model.observed import Answer, Counted, Hit, HostView, SlotView
 
 
 class Feed:
     """What came since the last question."""
 
-    __slots__ = ("control", "hits", "hosts", "journeys", "probes", "views")
+    __slots__ = ("control", "counts", "hits", "hosts", "journeys", "probes", "views")
 
     def __init__(self) -> None:
         self.control: list[Answer] = []
@@ -16,4 +16,5 @@ class Feed:
         self.hosts: list[HostView] = []
         self.probes: list[Answer] = []
         self.journeys: list[Answer] = []
+        self.counts: list[Sequence[Counted]] = []
         self.hits: list[Sequence[Hit]] = []

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from celadon.model.baseline import Baseline
 from celadon.model.names import Slot
-from celadon.model.observed import Answer, Hit, HostView, SlotView
+from celadon.model.observed import Answer, Counted, Hit, HostView, SlotView
 from celadon.model.settings import ObserveSettings
-from celadon.model.verdict import Evidence, Judgement, Verdict
+from celadon.model.verdict import Evidence, Judgement, StandsOn, Verdict
 from celadon.observe.conclude import Found, make_verdict
 from celadon.observe.memory import Memory, find_doubt, list_warnings
 from celadon.observe.process import Process
+from celadon.observe.stand import Stand
 
 
 class ThresholdJudge:
@@ -23,7 +24,7 @@ class ThresholdJudge:
         self._candidate = candidate
         self._requests_count = self._failed_count = 0
         self._probes_count = self._probes_failed_count = self._failed_in_a_row_count = 0
-        self._process, self._memory = Process(), Memory()
+        self._process, self._memory, self._stand = Process(), Memory(), Stand()
         self._percent = 100
         self._elapsed_s = self._window_s = 0.0
         self._last_no = ""
@@ -45,6 +46,15 @@ class ThresholdJudge:
             if hit.slot is self._candidate and not hit.look:
                 self._requests_count += 1
                 self._failed_count += hit.failed
+
+    def take_counts(self, counts: Sequence[Counted]) -> None:
+        for counted in counts:
+            if counted.slot is self._candidate:
+                self._requests_count += counted.requests_count
+                self._failed_count += counted.failed_count
+
+    def take_stand(self, stands_on: StandsOn, *, reason: str) -> None:
+        self._stand.take(stands_on, reason=reason)
 
     def take_probe(self, answer: Answer) -> None:
         self._probes_count += 1
@@ -95,6 +105,10 @@ class ThresholdJudge:
         return (Judgement.UNDECIDED, "memory", doubt) if doubt and found[0] is Judgement.HEALTHY else found
 
     def _weigh(self) -> Found:
+        if self._stand.is_blind:
+            passed_count = self._probes_count - self._probes_failed_count
+            reason = f"{passed_count} of {self._probes_count} probes passed, but visitors were not seen to the end"
+            return Judgement.UNDECIDED, "evidence", reason
         enough = self._settings.min_requests_count
         if self._requests_count >= max(enough, 1):
             reason = f"{self._failed_count} of {self._requests_count} requests failed"
@@ -119,6 +133,7 @@ class ThresholdJudge:
             percent=self._percent,
             elapsed_s=self._elapsed_s,
             window_s=self._window_s,
+            stands_on=self._stand.on,
             memory=memory,
-            warnings=list_warnings(memory),
+            warnings=(*self._stand.list_warnings(), *list_warnings(memory)),
         )

@@ -30,6 +30,7 @@ from celadon.events import (
     SiteAdopted,
     SiteEjected,
     SlotStopped,
+    SourceLost,
     StepEnded,
     StepStarted,
     SwitchFailed,
@@ -117,6 +118,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             )
         case WindowExtended(window_s=window_s, reason=reason):
             return f"  not decided yet, watching until {window_s:g} s: {reason}"
+        case SourceLost(lost=lost, stands_on=stands_on, reason=reason):
+            return f"  {reason}: the {lost} is left, the verdict stands on {stands_on}"
         case VerdictReached(judgement=judgement, rule=rule, reason=reason):
             return f"  {judgement} by {rule}: {reason}"
         case SiteAdopted(slot=slot, release=release, wheres=wheres, unit=unit):
