@@ -1,8 +1,10 @@
 """Other ways to ask the control, so that the choice can be measured: OBS-1 runs them by `--rule`."""
 
 from collections import deque
+from collections.abc import Sequence
 
 from celadon.model.names import Slot
+from celadon.model.observed import Counted, Hit
 from celadon.observe.baseline import Known
 from celadon.observe.control import wilson_low, wilson_up
 from celadon.observe.rstar import RStarJudge
@@ -59,7 +61,17 @@ class WilsonJudge(RStarJudge):
         self._control.excess = WilsonControl()  # type: ignore[assignment]
 
 
-JUDGES: dict[str, type[RStarJudge]] = {"product": RStarJudge, "wilson": WilsonJudge}
+class CountersJudge(RStarJudge):
+    """The product's, told only what a proxy's counters would tell of the same visitors."""
+
+    def take_traffic(self, hits: Sequence[Hit]) -> None:
+        counted = Counted(
+            slot=self._candidate, requests_count=len(hits), failed_count=sum(hit.failed for hit in hits), over_s=1.0
+        )
+        self.take_counts([counted])
+
+
+JUDGES: dict[str, type[RStarJudge]] = {"product": RStarJudge, "wilson": WilsonJudge, "counters": CountersJudge}
 
 
 def make_judge(name: str, rule: Rule, candidate: Slot) -> RStarJudge:

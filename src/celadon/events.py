@@ -13,7 +13,7 @@ from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
 from celadon.model.observed import Effect, FindingLevel, Served
 from celadon.model.plan import OperationKind, Outcome, Request
 from celadon.model.release import Source
-from celadon.model.verdict import Evidence, Judgement
+from celadon.model.verdict import Evidence, Judgement, StandsOn
 
 SCHEMA_VERSION = 1
 
@@ -304,6 +304,14 @@ class WindowExtended(_Event, frozen=True, kw_only=True, tag="window_extended"):
     evidence: Evidence
 
 
+class SourceLost(_Event, frozen=True, kw_only=True, tag="source_lost"):
+    """What told of visitors in the window can no longer be trusted; from now on `stands_on` does."""
+
+    lost: StandsOn
+    stands_on: StandsOn
+    reason: str
+
+
 class VerdictReached(_Event, frozen=True, kw_only=True, tag="verdict_reached"):
     """The window, or the hold of a share, was decided. `candidate` and `old` are since the last sample (None in
     journals of older versions)."""
@@ -437,6 +445,7 @@ Event = (
     | WindowOpened
     | WindowSampled
     | WindowExtended
+    | SourceLost
     | VerdictReached
     | SiteAdopted
     | SiteEjected

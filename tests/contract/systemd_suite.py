@@ -82,6 +82,7 @@ def test_limits_are_passed_through(stage: SystemdStage) -> None:
         "TasksMax": "32",
         "LimitNOFILE": "256",
     }
+    assert stage.runner.observe(Slot.BLUE).memory_limit_bytes == 64 * 1024 * 1024
 
 
 def test_a_crashed_app_is_started_again_and_counted(stage: SystemdStage) -> None:

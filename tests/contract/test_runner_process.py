@@ -13,11 +13,15 @@ from msgspec.structs import replace
 
 from celadon.drivers.runners.process import ProcessRunner
 from celadon.host.layout import Layout
+from celadon.host.memory import KernelHost
 from celadon.host.processes import find_marked, identify, identify_child
 from celadon.model.names import AppName, ReleaseNumber, Slot
 from celadon.model.observed import SlotStatus
 from celadon.model.release import Manifest, Release, Source, SourceKind
-from celadon.model.settings import Settings
+from celadon.model.settings import ObserveSettings, Settings
+from celadon.model.verdict import Judgement
+from celadon.observe.threshold import ThresholdJudge
+from tests.contract.memory_group import open_memory_group
 from tests.contract.runner_promises import SLEEPER, RunnerPromises, await_line, await_view, write_release
 from tests.fakes.world import make_settings
 
@@ -207,8 +211,29 @@ def test_a_child_that_has_already_ended_still_has_an_identity() -> None:
 
 
 def test_a_signal_is_told_as_one(stage: ProcessStage) -> None:
-    """An app that was killed did not exit with a code."""
+    """An app that was killed did not exit with a code, and who sent it was not us."""
     stage.runner.start(Slot.BLUE, stage.make_release(1, SLEEPER))
     os.kill(stage.runner.observe(Slot.BLUE).pids[0], signal.SIGKILL)
     view = await_view(stage.runner, Slot.BLUE, lambda view: view.status is not SlotStatus.RUNNING)
-    assert (view.exit_code, view.exit_reason) == (-9, "ended by signal 9")
+    assert (view.exit_code, view.exit_reason) == (-9, "killed by signal 9, which celadon did not send")
+
+
+HOG = "import time\nprint('up', flush=True)\ntime.sleep(0.3)\nheld = bytearray(256 << 20)\ntime.sleep(60)\n"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="a control group needs root")
+def test_an_app_that_the_kernel_killed_for_memory_is_told_from_one_that_ended(stage: ProcessStage) -> None:
+    """A real kill, in a control group of 32 MiB, and the verdict's words for it."""
+    judge, host = ThresholdJudge(ObserveSettings(), Slot.BLUE), KernelHost()
+    with open_memory_group(32 << 20) as members:
+        stage.runner.start(Slot.BLUE, stage.make_release(1, HOG))
+        members.write_text(str(stage.runner.observe(Slot.BLUE).pids[0]))
+        judge.take_host(host.observe())
+        view = await_view(stage.runner, Slot.BLUE, lambda view: view.status is not SlotStatus.RUNNING)
+        judge.take_process(view)
+        judge.take_host(host.observe())
+    verdict = judge.judge(elapsed_s=1.0, window_s=60.0)
+    assert verdict is not None
+    assert (verdict.judgement, verdict.rule) == (Judgement.BREACH, "out_of_memory")
+    assert "killed by the kernel: out of memory" in verdict.reason

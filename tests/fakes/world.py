@@ -31,9 +31,11 @@ from celadon.model.journeys import Journey
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
 from celadon.model.observed import (
     Answer,
+    Counted,
     Effect,
     Finding,
     Hit,
+    HostView,
     RouteView,
     SlotStatus,
     SlotView,
@@ -159,6 +161,13 @@ class World:
     control_is_closed: bool = False
     learned: Learned | None = None
     log_is_read_count: int = 0
+    killed_count: int = 0
+    log_ends_at_s: float = float("inf")
+    log_is_garbled: bool = False
+    counters_end_at_s: float = 0.0
+    left_count: int = 0
+    restarts_count: int = 0
+    rss_bytes: int = 1 << 26
     on_wait: Callable[["World"], None] | None = None
     on_journey: Callable[["World"], None] | None = None
 
@@ -175,6 +184,11 @@ class World:
 
     def nature(self, release: ReleaseNumber) -> Nature:
         return self.natures.get(release, Nature.GOOD)
+
+    def is_sick(self, slot: Slot | None, index: int = 0) -> bool:
+        process = self.slots[slot] if slot else None
+        nature = Nature.SICK_UNDER_TRAFFIC if process is None else self.nature(process.release)
+        return nature is Nature.SICK_UNDER_TRAFFIC or (nature is Nature.SICK_AT_TIMES and index % 3 == 0)
 
     def proxy_view(self) -> RouteView:
         return RouteView(slot=self.route, seen=True, split=self.split, disagreement=self.disagreement)
@@ -197,6 +211,7 @@ class World:
             probe=WorldProbe(self),
             journeys=WorldJourneys(self),
             sockets=WorldSockets(self),
+            host=WorldHost(self),
             releases=WorldReleases(self),
             journal=WorldJournal(self, operation),
             hooks=WorldHooks(self),
@@ -204,6 +219,8 @@ class World:
             control=WorldControl(self),
             make_judge=self._make_judge,
             baselines=WorldBaselines(self),
+            make_counters=lambda: WorldCounters(self),
+            leave_line=self.leave_line,
             ask_on=self._ask_on,
             keep_asking=lambda ask, *, interval_s: WorldKeptAsking(self, ask, interval_s),
             reached=self.pass_point,
@@ -213,6 +230,10 @@ class World:
     @staticmethod
     def _make_judge(settings: ObserveSettings, candidate: Slot, *, journeys: bool) -> Judge:
         return JUDGES[settings.judge]()(settings, candidate, journeys=journeys)
+
+    def leave_line(self) -> bool:
+        self.left_count += 1
+        return True
 
     def _ask_on(self, slot: Slot, readiness: ReadinessSettings) -> "WorldAsking":
         self.asked_on.append((slot, readiness))
@@ -411,19 +432,30 @@ class WorldKeptAsking:
 
 
 class WorldTraffic:
-    """Visitors, ten requests a second unless the world says otherwise, to whatever is routed."""
+    """Visitors, ten requests a second unless the world says otherwise, to whatever is routed, and our own lines, until
+    the log ends."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self._read_s = world.now_s
         self._visitors = count()
+        self._left_count = world.left_count
         self.unreadable_count = 0
 
     def read(self) -> Sequence[Hit]:
-        rate = self.world.requests_per_s
-        hits_count = int((self.world.now_s - self._read_s) * rate)
-        self._read_s += hits_count / rate if rate else 0.0
-        return [self._hit(next(self._visitors)) for _ in range(hits_count)]
+        now_s = min(self.world.now_s, self.world.log_ends_at_s)
+        hits_count = max(0, int((now_s - self._read_s) * self.world.requests_per_s + 1e-6))
+        self._read_s += hits_count / self.world.requests_per_s if hits_count else 0
+        if self.world.log_is_garbled:
+            self.unreadable_count += hits_count
+            return ()
+        return [*self._read_looks(), *(self._hit(next(self._visitors)) for _ in range(hits_count))]
+
+    def _read_looks(self) -> Sequence[Hit]:
+        if self.world.now_s >= self.world.log_ends_at_s:
+            return ()
+        looks_count, self._left_count = self.world.left_count - self._left_count, self.world.left_count
+        return [replace(self._hit(0), look="look") for _ in range(looks_count)]
 
     def past(self, *, since_s: float, is_over: Callable[[], bool]) -> Iterator[Iterable[tuple[float, Hit]]]:
         return iter(())
@@ -432,14 +464,28 @@ class WorldTraffic:
         """With a split every second request is the other slot's, whatever the share."""
         split, slot = self.world.split, self.world.route
         slot = split.slot if split is not None and index % 2 else slot
-        process = self.world.slots[slot] if slot else None
-        nature = Nature.SICK_UNDER_TRAFFIC if process is None else self.world.nature(process.release)
-        sick = nature is Nature.SICK_UNDER_TRAFFIC or (nature is Nature.SICK_AT_TIMES and index % 3 == 0)
-        status = 500 if sick else 200
+        status = 500 if self.world.is_sick(slot, index) else 200
         return Hit(slot=slot, status=status, upstream_status=status, duration_ms=1.0, client_key=str(index), route="/")
 
     def close(self) -> None:
         pass
+
+
+class WorldCounters:
+    """What the proxy counts of the same visitors, until it tells no more."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._read_s = world.now_s
+
+    def read(self) -> Sequence[Counted] | None:
+        if self.world.now_s >= self.world.counters_end_at_s or self.world.route is None:
+            return None
+        over_s, self._read_s = self.world.now_s - self._read_s, self.world.now_s
+        requests_count = round(over_s * self.world.requests_per_s)
+        failed_count = requests_count if self.world.is_sick(self.world.route) else 0
+        slot = self.world.route
+        return [Counted(slot=slot, requests_count=requests_count, failed_count=failed_count, over_s=over_s)]
 
 
 class WorldRunner:
@@ -463,7 +509,14 @@ class WorldRunner:
         ended = nature is Nature.EXITS or (nature is Nature.DIES_IN_WINDOW and self.world.reaches(slot))
         if ended:
             return SlotView(slot=slot, status=SlotStatus.EXITED, release=process.release, exit_code=1)
-        return SlotView(slot=slot, status=SlotStatus.RUNNING, release=process.release, pids=(process.pid,))
+        return SlotView(
+            slot=slot,
+            status=SlotStatus.RUNNING,
+            release=process.release,
+            pids=(process.pid,),
+            restarts_count=self.world.restarts_count,
+            rss_bytes=self.world.rss_bytes,
+        )
 
     def set_boot(self, slot: Slot, *, enabled: bool) -> None:
         if enabled:
@@ -543,6 +596,14 @@ class WorldSockets:
         """One download, open on the slot that the route has left until `downloads_end_at_s`."""
         slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
         return int(slot is not self.world.route and self.world.now_s < self.world.downloads_end_at_s)
+
+
+class WorldHost:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def observe(self) -> HostView:
+        return HostView(available_bytes=8 << 30, killed_count=self.world.killed_count)
 
 
 class WorldReleases:

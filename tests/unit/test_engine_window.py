@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from celadon.events import VerdictReached, WindowExtended, WindowOpened, WindowSampled
+from celadon.events import SwitchSeen, VerdictReached, WindowExtended, WindowOpened, WindowSampled
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
 from celadon.model.settings import JudgeKind, ObserveSettings, OnUndecided, Settings
@@ -133,3 +133,26 @@ def test_who_goes_back_is_not_sent_forth_again_by_an_undecided_window(world: Wor
     plan = replace(world.plan_deploy(1, operation="back", settings=settings), kind=OperationKind.ROLLBACK, source=None)
     assert world.operate(plan) is Outcome.UNBLESSED
     assert world.route is Slot.BLUE
+
+
+def test_a_candidate_that_was_started_again_since_the_switch_is_taken_back(world: World) -> None:
+    world.on_wait = lambda world: setattr(world, "restarts_count", len(events_of(world, SwitchSeen)) - 1)
+    assert world.deploy(2, settings=by_evidence()) is Outcome.ROLLED_BACK
+    assert events_of(world, VerdictReached)[-1].rule == "restarts"
+
+
+def test_what_was_started_again_before_the_switch_and_runs_since_is_not(world: World) -> None:
+    """A first start that found its database asleep: the count that systemd keeps is not the window's."""
+    world.restarts_count = 2
+    assert world.deploy(2, settings=by_evidence()) is Outcome.DONE
+    assert events_of(world, VerdictReached)[-1].evidence.restarts_count == 0
+
+
+def test_memory_that_is_about_to_end_keeps_the_old_slot_hot(world: World) -> None:
+    """Nobody goes back for it, and nothing is blessed."""
+    world.on_wait = lambda world: setattr(world, "rss_bytes", int((1 << 26) + world.now_s * (100 << 20)))
+    assert world.deploy(2, settings=by_evidence(window_s=90.0)) is Outcome.UNBLESSED
+    verdict = events_of(world, VerdictReached)[-1]
+    assert verdict.judgement is Judgement.UNDECIDED
+    assert "grows 6000.0 MiB a minute" in verdict.reason
+    assert world.runs(Slot.BLUE)

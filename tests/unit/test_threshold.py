@@ -73,15 +73,15 @@ def test_probes_that_fail_in_a_row_breach() -> None:
 
 def test_a_process_that_ended_or_was_restarted_breaches() -> None:
     """A crash that systemd hides by a restart counts."""
-    for view in (
-        SlotView(slot=Slot.GREEN, status=SlotStatus.EXITED, exit_code=137),
-        SlotView(slot=Slot.GREEN, status=SlotStatus.RUNNING, pids=(1,), restarts_count=1),
+    for rule, view in (
+        ("process", SlotView(slot=Slot.GREEN, status=SlotStatus.EXITED, exit_code=137)),
+        ("restarts", SlotView(slot=Slot.GREEN, status=SlotStatus.RUNNING, pids=(1,), restarts_count=1)),
     ):
         found = ThresholdJudge(SETTINGS, Slot.GREEN)
         found.take_process(view)
         verdict = found.judge(elapsed_s=0.1, window_s=60.0)
         assert verdict is not None
-        assert (verdict.judgement, verdict.rule) == (Judgement.BREACH, "process")
+        assert (verdict.judgement, verdict.rule) == (Judgement.BREACH, rule)
 
 
 def test_no_data_is_neither_success_nor_failure() -> None:

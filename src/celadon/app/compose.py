@@ -11,6 +11,7 @@ from celadon.contracts.adoption import Adoption, SiteFinder
 from celadon.contracts.asking import Asking
 from celadon.contracts.baselines import Baselines, NoBaselines
 from celadon.contracts.control import Clock, Control
+from celadon.contracts.counters import Counters, NoCounters
 from celadon.contracts.journal import Journal
 from celadon.contracts.judge import Judge, MakeJudge
 from celadon.contracts.proxy import Proxy
@@ -111,6 +112,20 @@ def _systemd(layout: Layout, settings: Settings) -> Runner:
     return SystemdRunner(layout, settings)
 
 
+def _no_counters(_layout: Layout, _settings: Settings) -> Counters:
+    return NoCounters()
+
+
+def _haproxy_counters(layout: Layout, settings: Settings) -> Counters:
+    from celadon.drivers.proxies.haproxy_files import HaproxyFiles
+    from celadon.drivers.proxies.haproxy_text import backend_name, server_name
+    from celadon.drivers.traffic.haproxy_counters import make_haproxy_counters
+
+    servers = {server_name(layout.app, slot): slot for slot in Slot}
+    ask = HaproxyFiles(layout, settings).process.ask
+    return make_haproxy_counters(ask, backend=backend_name(layout.app), servers=servers)
+
+
 def _thresholds() -> MakeJudge:
     from celadon.observe.threshold import ThresholdJudge
 
@@ -158,6 +173,14 @@ ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingP
 RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProxyType(
     {RunnerKind.PROCESS: _process, RunnerKind.SYSTEMD: _systemd}
 )
+COUNTERS: Mapping[ProxyKind, Callable[[Layout, Settings], Counters]] = MappingProxyType(
+    {
+        ProxyKind.NGINX: _no_counters,
+        ProxyKind.CADDY: _no_counters,
+        ProxyKind.HAPROXY: _haproxy_counters,
+        ProxyKind.TRAEFIK: _no_counters,
+    }
+)
 JUDGES: Mapping[JudgeKind, Callable[[], MakeJudge]] = MappingProxyType(
     {JudgeKind.THRESHOLDS: _thresholds, JudgeKind.EVIDENCE: _evidence}
 )
@@ -193,9 +216,11 @@ def make_ports(
     from celadon.drivers.probes.asking import ThreadAsking
     from celadon.drivers.probes.table import make_probe
     from celadon.drivers.proxies.headers import LOOK_HEADER
+    from celadon.drivers.proxies.left_line import leave_line
     from celadon.drivers.releases.store import ReleaseStore
     from celadon.host.environment import read_env
     from celadon.host.look_mark import new_look, read_secret
+    from celadon.host.memory import KernelHost
     from celadon.host.sockets import KernelSockets
 
     def read_candidate_env() -> Mapping[str, str]:
@@ -213,11 +238,14 @@ def make_ports(
         probe=make_probe(settings, env=read_candidate_env),
         journeys=JourneysByKind(settings, new_look=lambda: {LOOK_HEADER: new_look(read_secret(layout.look_mark))}),
         sockets=KernelSockets(),
+        host=KernelHost(),
         releases=ReleaseStore(layout, owner=settings.user),
         journal=journal,
         hooks=ShellHooks(settings, layout),
         clock=clock,
         control=control,
+        make_counters=lambda: COUNTERS[settings.proxy.kind](layout, settings),
+        leave_line=lambda: leave_line(layout, settings.proxy),
         make_judge=JUDGES[settings.observe.judge](),
         baselines=_make_baselines(layout, settings, proxy),
         ask_on=ask_on,

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from celadon.model.baseline import Baseline
 from celadon.model.names import Slot
-from celadon.model.observed import Answer, Hit, SlotView
+from celadon.model.observed import Answer, Counted, Hit, HostView, SlotView
 from celadon.model.settings import ObserveSettings
-from celadon.model.verdict import Evidence, Verdict
+from celadon.model.verdict import Evidence, StandsOn, Verdict
 
 
 class Judge(Protocol):
@@ -27,6 +27,14 @@ class Judge(Protocol):
 
     def take_traffic(self, hits: Sequence[Hit]) -> None: ...
 
+    def take_counts(self, counts: Sequence[Counted]) -> None:
+        """Visitors of whom no line of a log tells. Never of those that `take_traffic` had."""
+        ...
+
+    def take_stand(self, stands_on: StandsOn, *, reason: str) -> None:
+        """From now on this is what tells of visitors, in the place of what `reason` says can no longer be read."""
+        ...
+
     def take_probe(self, answer: Answer) -> None:
         """One readiness answer of the candidate."""
         ...
@@ -41,7 +49,11 @@ class Judge(Protocol):
         ...
 
     def take_process(self, view: SlotView) -> None:
-        """The candidate's process as just observed."""
+        """The candidate's process as just observed; its `restarts_count` are those since the switch."""
+        ...
+
+    def take_host(self, view: HostView) -> None:
+        """The machine, observed after the process was."""
         ...
 
     def needs_control(self) -> bool:

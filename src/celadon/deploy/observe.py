@@ -2,6 +2,8 @@
 
 from contextlib import closing
 
+from msgspec.structs import replace
+
 from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
@@ -9,6 +11,7 @@ from celadon.deploy.baseline import tell_judge
 from celadon.deploy.run import Run
 from celadon.deploy.running_journeys import RunningJourneys, find_old_release
 from celadon.deploy.sampling import Sampler
+from celadon.deploy.sources import Sources
 from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
 from celadon.events import VerdictReached, WindowExtended, WindowOpened
@@ -62,7 +65,7 @@ def _watch(
         )
     )
     run.ports.reached("window_recorded")
-    sampler = Sampler(run, began_s=clock.now_s())
+    sampler, sources = Sampler(run, began_s=clock.now_s()), Sources(run, judge, traffic)
     while True:
         if run.asked(Request.ABORT):
             return Result.ABORTED
@@ -70,7 +73,7 @@ def _watch(
             run.finalize_is_asked = True
             return Result.OK
         journeys.feed(judge)
-        _feed(run, judge, traffic, control, sampler)
+        _feed(run, judge, sources, control, sampler)
         elapsed_s = clock.now_s() - sampler.began_s
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
         if judge.needs_control():
@@ -111,17 +114,18 @@ class _Length:
         return True
 
 
-def _feed(run: Run, judge: Judge, traffic: Traffic, control: Asking, sampler: Sampler) -> None:
+def _feed(run: Run, judge: Judge, sources: Sources, control: Asking, sampler: Sampler) -> None:
     answer, view = ask_slot(run, run.plan.candidate)
-    hits = traffic.read()
     for asked in control.take():
         judge.take_control(asked)
         sampler.take_answer(run.plan.candidate.other, asked)
-    judge.take_process(view)
+    judge.take_process(replace(view, restarts_count=max(0, view.restarts_count - run.restarts_count)))
+    judge.take_host(run.ports.host.observe())
     judge.take_probe(answer)
-    judge.take_traffic(hits)
     sampler.take_answer(run.plan.candidate, answer)
+    hits, counts = sources.feed()
     sampler.take_traffic(hits)
+    sampler.take_counts(counts)
 
 
 def _conclude(run: Run, verdict: Verdict, sampler: Sampler, *, whole: bool) -> Result:

@@ -7,7 +7,9 @@ from pathlib import Path
 from celadon.contracts.asking import Asking, KeepAsking
 from celadon.contracts.baselines import Baselines
 from celadon.contracts.control import Clock, Control
+from celadon.contracts.counters import Counters
 from celadon.contracts.hooks import Hooks
+from celadon.contracts.host import Host
 from celadon.contracts.journal import Journal
 from celadon.contracts.journeys import Journeys
 from celadon.contracts.judge import MakeJudge
@@ -29,7 +31,8 @@ from celadon.model.settings import ReadinessSettings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Everything outside the engine. `reached` is told every named point that is passed; a test may end
-    the process there. `ask_on` goes on asking a slot the readiness question until it is closed. `find_edited` names
+    the process there. `ask_on` goes on asking a slot the readiness question until it is closed. `leave_line`
+    sends one request of ours through the proxy and says whether its line must be in the log. `find_edited` names
     files that we wrote for the proxy and that were edited by hand since."""
 
     proxy: Proxy
@@ -37,6 +40,7 @@ class Ports:
     probe: Probe
     journeys: Journeys
     sockets: Sockets
+    host: Host
     releases: Releases
     journal: Journal
     hooks: Hooks
@@ -44,6 +48,8 @@ class Ports:
     control: Control
     make_judge: MakeJudge
     baselines: Baselines
+    make_counters: Callable[[], Counters]
+    leave_line: Callable[[], bool]
     ask_on: Callable[[Slot, ReadinessSettings], Asking]
     keep_asking: KeepAsking
     reached: Callable[[str], None]
@@ -54,13 +60,15 @@ class Ports:
 class Run:
     """`insistent`: the journal may fail without stopping the step (see RETREATS). `reason`, `code` and
     `next_command` are of the first failure: what led here, not what followed. `switch_is_intended` turns true
-    when the intent to move the route is about to be recorded; `share_percent` is what the candidate was seen to get."""
+    when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
+    started again by then, `share_percent` what it was seen to get."""
 
     plan: Plan
     ports: Ports
     release: Release | None = None
     insistent: bool = False
     switch_is_intended: bool = False
+    restarts_count: int = 0
     share_percent: int = 0
     learned: Learned | None = None
     finalize_is_asked: bool = False

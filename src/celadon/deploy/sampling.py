@@ -8,7 +8,7 @@ from typing import Final
 from celadon.deploy.run import Run
 from celadon.events import WindowSampled
 from celadon.model.names import Slot
-from celadon.model.observed import Answer, Hit, Served
+from celadon.model.observed import Answer, Counted, Hit, Served
 from celadon.model.verdict import Evidence
 
 SAMPLE_EVERY_S: Final = 1.0
@@ -37,6 +37,10 @@ class Span:
             self._failed_count += 1
         else:
             self._durations_ms.append(hit.duration_ms)
+
+    def add_counted(self, counted: Counted) -> None:
+        self._requests_count += counted.requests_count
+        self._failed_count += counted.failed_count
 
     def add_answer(self, answer: Answer) -> None:
         self._probes_ms.append(answer.latency_ms)
@@ -71,6 +75,10 @@ class Sampler:
         for hit in hits:
             if hit.slot is not None and not hit.look:
                 self._spans[hit.slot].add_hit(hit)
+
+    def take_counts(self, counts: Sequence[Counted]) -> None:
+        for counted in counts:
+            self._spans[counted.slot].add_counted(counted)
 
     def take_answer(self, slot: Slot, answer: Answer) -> None:
         self._spans[slot].add_answer(answer)

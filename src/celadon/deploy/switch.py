@@ -18,7 +18,8 @@ def switch(run: Run) -> Result:
     enable_boot(run, plan.candidate)
     if run.asked(Request.ABORT):
         return Result.ABORTED
-    answer, _ = ask_slot(run, plan.candidate)
+    answer, view = ask_slot(run, plan.candidate)
+    run.restarts_count = view.restarts_count
     if not answer.ok:
         run.blame(
             f"ready, but no longer in the instant before the switch: {answer.reason}",

@@ -48,7 +48,8 @@ class SlotView(Struct, frozen=True, kw_only=True):
     """What runs in a slot. EXITED: it ended by itself; STOPPED: nothing was asked to run there.
 
     `pids` are every process that belongs to the slot, its main one first. `release` is what the slot
-    was last started with."""
+    was last started with. `killed_for_memory`: by the kernel, as the service manager says; False where it cannot tell.
+    `memory_limit_bytes` is enforced; None: there is none but the machine's."""
 
     slot: Slot
     status: SlotStatus
@@ -58,6 +59,22 @@ class SlotView(Struct, frozen=True, kw_only=True):
     exit_reason: str = ""
     restarts_count: int = 0
     rss_bytes: int = 0
+    killed_for_memory: bool = False
+    memory_limit_bytes: int | None = None
+
+
+class HostView(Struct, frozen=True, kw_only=True):
+    """The machine's memory. `available_bytes` is what programs can still get without swapping, None where the kernel
+    does not say. Counted since boot: bytes read back from swap and written to it, seconds in which some task waited
+    for memory (None where the kernel does not say), processes killed for want of memory. `load` is the mean of runnable
+    tasks over a minute."""
+
+    available_bytes: int | None = None
+    swapped_in_bytes: int = 0
+    swapped_out_bytes: int = 0
+    stalled_s: float | None = None
+    killed_count: int = 0
+    load: float = 0.0
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -137,6 +154,17 @@ class Served(Struct, frozen=True, kw_only=True):
     p50_ms: float | None = None
     p95_ms: float | None = None
     probe_p95_ms: float | None = None
+
+
+class Counted(Struct, frozen=True, kw_only=True):
+    """What a proxy counted of one slot over the last `over_s`: requests that were answered, those of them with 5xx, and
+    with 4xx."""
+
+    slot: Slot
+    requests_count: int
+    failed_count: int
+    client_errors_count: int = 0
+    over_s: float = 0.0
 
 
 class FindingLevel(StrEnum):

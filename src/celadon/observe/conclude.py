@@ -1,7 +1,8 @@
 """The end of a window that nothing has led back from: healthy, ambient, or nobody knows."""
 
-from celadon.model.verdict import Evidence, Judgement, Verdict
+from celadon.model.verdict import Evidence, Judgement, StandsOn, Verdict
 from celadon.observe.healthy import find_upper, is_shown_below
+from celadon.observe.memory import find_doubt as find_memory_doubt
 from celadon.observe.rule import Rule
 
 Found = tuple[Judgement, str, str]
@@ -23,6 +24,8 @@ def find_doubt(evidence: Evidence, rule: Rule, *, probe_is_ok: bool) -> str:
     """Why this is not to be blessed; empty when it may be."""
     k, n = count_judged(evidence)
     bound = rule.healthy_bound
+    if not n and evidence.stands_on is StandsOn.PROBES:
+        return "visitors were not seen to the end, and no journey was asked: there is nothing to go by"
     if not n:
         return f"no visitor came, and no journey was run: there is nothing to go by{_remedy(rule)}"
     if evidence.failing_journeys:
@@ -36,7 +39,7 @@ def find_doubt(evidence: Evidence, rule: Rule, *, probe_is_ok: bool) -> str:
     requests_count = evidence.requests_count - evidence.client_errors_count - lone_count
     if failed_count > bound * requests_count:
         return f"{failed_count} of {requests_count} requests failed, though of few clients"
-    return ""
+    return find_memory_doubt(evidence.memory, window_s=evidence.window_s)
 
 
 def _remedy(rule: Rule) -> str:
@@ -45,7 +48,9 @@ def _remedy(rule: Rule) -> str:
 
 
 def count_judged(evidence: Evidence) -> tuple[int, int]:
-    """Bad ones, and all: units and journeys."""
+    """Bad ones, and all: units and journeys. Who is blind at the end does not go by what visitors got before."""
+    if evidence.stands_on is StandsOn.PROBES:
+        return evidence.journeys_failed_count, evidence.journeys_count
     return (
         evidence.bad_units_count + evidence.journeys_failed_count,
         evidence.units_count + evidence.journeys_count,
@@ -53,5 +58,7 @@ def count_judged(evidence: Evidence) -> tuple[int, int]:
 
 
 def make_verdict(found: Found, evidence: Evidence) -> Verdict:
+    """With what was warned of: nothing that was seen is silent, whatever decided."""
     judgement, rule, reason = found
-    return Verdict(judgement=judgement, rule=rule, reason=reason, evidence=evidence)
+    told = [warning for warning in evidence.warnings if warning not in reason]
+    return Verdict(judgement=judgement, rule=rule, reason="; ".join([reason, *told]), evidence=evidence)

@@ -3,7 +3,8 @@
 from collections import deque
 from typing import Final
 
-from celadon.model.observed import Answer, SlotStatus, SlotView
+from celadon.model.observed import Answer
+from celadon.observe.process import Process
 
 UNITS_IN_A_ROW: Final = 10
 CONTROL_IN_A_ROW: Final = 3
@@ -38,8 +39,8 @@ class Fast:
         self._refusals_in_a_row_count = 0
         self._control: deque[bool] = deque(maxlen=CONTROL_REMEMBERED)
         self._last_no = ""
-        self._process_fault = ""
-        self.probes_count = self.probes_failed_count = self.restarts_count = 0
+        self.process = Process()
+        self.probes_count = self.probes_failed_count = 0
         self.probe_is_ok = True
 
     def take_unit(self, *, bad: bool) -> None:
@@ -63,19 +64,12 @@ class Fast:
         self._refusals_in_a_row_count = self._refusals_in_a_row_count + 1 if answer.refused else 0
         self._last_no = answer.reason
 
-    def take_process(self, view: SlotView) -> None:
-        self.restarts_count = view.restarts_count
-        if view.status is not SlotStatus.RUNNING:
-            code = "" if view.exit_code is None else f" with code {view.exit_code}"
-            self._process_fault = f"the candidate's process ended{code} {view.exit_reason}".rstrip()
-        elif view.restarts_count:
-            self._process_fault = f"the candidate was restarted {view.restarts_count} times"
-
     def find_fault(self) -> tuple[str, str] | None:
         """Rule and reason. A row of failed probes is nothing against the candidate while the old slot fails now and
         then: half of the answers of a dependency in trouble make rows of three too."""
-        if self._process_fault:
-            return "process", self._process_fault
+        fault = self.process.find_fault()
+        if fault is not None:
+            return fault
         if self._refusals_in_a_row_count >= REFUSALS_IN_A_ROW:
             return "refused", f"the candidate refuses connections: {self._last_no}"
         if self._failures.count >= self._readiness_limit and self._old_slot_passes(self._failures):

@@ -10,18 +10,20 @@ from math import inf
 
 from celadon.model.baseline import Baseline
 from celadon.model.names import Slot
-from celadon.model.observed import Answer, Hit, SlotView
-from celadon.model.verdict import Evidence, Judgement, Verdict
+from celadon.model.observed import Answer, Counted, Hit, HostView, SlotView
+from celadon.model.verdict import Evidence, Judgement, StandsOn, Verdict
 from celadon.observe.baseline import Known, know_baseline
 from celadon.observe.budget import describe_overspending
 from celadon.observe.conclude import Found, conclude, make_verdict
 from celadon.observe.control import Control, Recent
+from celadon.observe.counted import CountedTest
 from celadon.observe.evidence import ShareTest
 from celadon.observe.fast import Fast
 from celadon.observe.feed import Feed
 from celadon.observe.healthy import find_upper
 from celadon.observe.journeys import Journeys
 from celadon.observe.latency import SAMPLE_MIN, ControlLatency, LatencyTest, Sample
+from celadon.observe.memory import Memory, list_warnings
 from celadon.observe.rule import (
     ALPHA_CONTROL,
     ALPHA_ERR,
@@ -29,6 +31,7 @@ from celadon.observe.rule import (
     BUDGET_EVIDENCE,
     Rule,
 )
+from celadon.observe.stand import Stand
 from celadon.observe.thresholds import Limit, Thresholds
 from celadon.observe.users import Users
 
@@ -61,6 +64,7 @@ class RStarJudge:
         self._users, self._old_users = Users(candidate), Users(candidate.other)
         self._fast = Fast(rule.readiness_failures_count)
         self._thresholds = Thresholds(rule)
+        self._memory, self._stand = Memory(), Stand()
         self._recent, self._control_latency = Recent(), ControlLatency()
         self._journeys = Journeys()
         self._know(Known(tolerated_rate=rule.floor))
@@ -68,6 +72,7 @@ class RStarJudge:
     def _know(self, known: Known) -> None:
         self._known = known
         self._user = ShareTest(known.tolerated_rate)
+        self._counted = CountedTest(self._candidate, max(known.tolerated_rate, self._rule.max_error_rate or 0.0))
         self._control = Control(known.usual_rate)
         sample = Sample(known.latency)
         self._latency = LatencyTest(sample) if sample.count >= SAMPLE_MIN else None
@@ -82,6 +87,12 @@ class RStarJudge:
     def take_traffic(self, hits: Sequence[Hit]) -> None:
         self._feed.hits.append(hits)
 
+    def take_counts(self, counts: Sequence[Counted]) -> None:
+        self._feed.counts.append(counts)
+
+    def take_stand(self, stands_on: StandsOn, *, reason: str) -> None:
+        self._stand.take(stands_on, reason=reason)
+
     def take_probe(self, answer: Answer) -> None:
         self._feed.probes.append(answer)
 
@@ -93,6 +104,9 @@ class RStarJudge:
 
     def take_process(self, view: SlotView) -> None:
         self._feed.views.append(view)
+
+    def take_host(self, view: HostView) -> None:
+        self._feed.hosts.append(view)
 
     def needs_control(self) -> bool:
         return self._waits_for_control
@@ -127,8 +141,7 @@ class RStarJudge:
         """The old slot first: what it answered by now is known before the candidate is blamed."""
         for journey, answer in feed.control:
             self._weigh_control(answer, journey)
-        for view in feed.views:
-            self._fast.take_process(view)
+        self._weigh_process(feed)
         for answer in feed.probes:
             self._fast.take_probe(answer)
         if self._find_fault():
@@ -136,12 +149,27 @@ class RStarJudge:
         for name, answer in feed.journeys:
             if self._weigh_journey(answer, name):
                 return
+        self._weigh_traffic(feed)
+
+    def _weigh_traffic(self, feed: Feed) -> None:
         for hits in feed.hits:
             if self._percent < 100:
                 self._weigh_old_users(hits)
             self._weigh_users(hits)
             if self._found is not None:
                 return
+        for counts in feed.counts:
+            if self._counted.take(counts) and self._find_counted():
+                return
+
+    def _weigh_process(self, feed: Feed) -> None:
+        for view in feed.views:
+            self._fast.process.take(view)
+            self._memory.take(view)
+        for host in feed.hosts:
+            self._fast.process.take_host(host)
+            self._memory.take_host(host)
+        self._memory.pass_time(self._elapsed_s)
 
     def _weigh_control(self, answer: Answer, journey: str) -> None:
         self._fast.take_control(answer)
@@ -248,6 +276,13 @@ class RStarJudge:
         self._waits_for_control = evidence < 1 / ALPHA_CONTROL
         return self._waits_for_control
 
+    def _find_counted(self) -> bool:
+        """As an explicit threshold: nobody knows whose failures they were, so that the bet on the difference is off."""
+        evidence = self._counted.value()
+        if evidence < 1 / ALPHA_ERR or self._recent.fails_above(self._counted.p0):
+            return False
+        return self._breach("counted_errors", f"{self._counted.describe()} (evidence {evidence:.3g} : 1)")
+
     def _find_overspending(self) -> bool:
         k = self._user.k - self._user.worst_count
         spent = describe_overspending(k, self._user.n, known=self._known, rule=self._rule)
@@ -290,6 +325,8 @@ class RStarJudge:
         """An alarm that stands, in words, though it did not lead back."""
         if self._error_evidence() >= 1 / ALPHA_ERR:
             return self._describe_errors()
+        if self._counted.value() >= 1 / ALPHA_ERR:
+            return self._counted.describe()
         limit = self._thresholds.find_broken_error() or self._thresholds.find_broken_latency()
         if limit is not None:
             return limit.describe()
@@ -307,21 +344,25 @@ class RStarJudge:
 
     def evidence(self) -> Evidence:
         """What is known so far: also for the live view."""
-        k, n = self._count()
+        counted = self._counted
+        bad_units_count, units_count = self._user.k + counted.bad_units_count, self._user.n + counted.units_count
+        journeys = self._journeys.test
+        k, n = bad_units_count + journeys.k, units_count + journeys.n
+        memory = self._memory.weigh(elapsed_s=self._elapsed_s)
         return Evidence(
-            requests_count=self._users.requests_count,
-            failed_count=self._users.failed_count,
-            client_errors_count=self._users.client_errors_count,
+            requests_count=self._users.requests_count + counted.requests_count,
+            failed_count=self._users.failed_count + counted.failed_count,
+            client_errors_count=self._users.client_errors_count + counted.client_errors_count,
             probes_count=self._fast.probes_count,
             probes_failed_count=self._fast.probes_failed_count,
-            restarts_count=self._fast.restarts_count,
+            restarts_count=self._fast.process.restarts_count,
             percent=self._percent,
             elapsed_s=self._elapsed_s,
             window_s=self._window_s,
-            units_count=self._user.n,
-            bad_units_count=self._user.k,
-            journeys_count=self._journeys.test.n,
-            journeys_failed_count=self._journeys.test.k,
+            units_count=units_count,
+            bad_units_count=bad_units_count,
+            journeys_count=journeys.n,
+            journeys_failed_count=journeys.k,
             failing_journeys=self._journeys.failing,
             control_count=self._recent.count,
             control_failed_count=self._recent.failed_count,
@@ -338,4 +379,7 @@ class RStarJudge:
             bad_rate_below=find_upper(k, n),
             lone_failures_count=self._users.count_lone_failures(),
             failing_routes=self._users.failing.pick_top(),
+            stands_on=self._stand.on,
+            memory=memory,
+            warnings=(*self._stand.list_warnings(), *list_warnings(memory)),
         )

@@ -33,6 +33,7 @@ from celadon.events import (
     SiteAdopted,
     SiteEjected,
     SlotStopped,
+    SourceLost,
     StepEnded,
     StepStarted,
     SwitchFailed,
@@ -122,6 +123,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return _describe_sample(event)
         case WindowExtended(window_s=window_s, reason=reason):
             return f"  not decided yet, watching until {window_s:g} s: {reason}"
+        case SourceLost(lost=lost, stands_on=stands_on, reason=reason):
+            return f"  {reason}: the {lost} is left, the verdict stands on {stands_on}"
         case VerdictReached():
             return _describe_verdict(event)
         case SiteAdopted(slot=slot, release=release, wheres=wheres, unit=unit):

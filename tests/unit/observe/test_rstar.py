@@ -320,18 +320,22 @@ def test_the_old_slots_visitors_are_the_control_while_a_share_is_held() -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "words"),
+    ("rule", "view", "words"),
     [
-        (SlotView(slot=Slot.GREEN, status=SlotStatus.EXITED, exit_code=137, exit_reason="killed"), "code 137 killed"),
-        (SlotView(slot=Slot.GREEN, status=SlotStatus.RUNNING, pids=(1,), restarts_count=1), "restarted 1 times"),
+        (
+            "process",
+            SlotView(slot=Slot.GREEN, status=SlotStatus.EXITED, exit_code=3, exit_reason="exit-code"),
+            "code 3",
+        ),
+        ("restarts", SlotView(slot=Slot.GREEN, status=SlotStatus.RUNNING, pids=(1,), restarts_count=1), "again once"),
     ],
 )
-def test_a_process_that_ended_or_was_restarted_leads_back_at_once(view: SlotView, words: str) -> None:
+def test_a_process_that_ended_or_was_restarted_leads_back_at_once(rule: str, view: SlotView, words: str) -> None:
     """No visitor needs to meet it."""
     window = Window()
     window.judge.take_process(view)
     verdict = window.pass_seconds(1)
-    assert judged(verdict) == (Judgement.BREACH, "process")
+    assert judged(verdict) == (Judgement.BREACH, rule)
     assert verdict is not None
     assert words in verdict.reason
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from celadon.drivers.proxies.haproxy_text import LOGGED, Told, parse_told, parse_value, render_value
-from celadon.drivers.proxies.headers import LOOK_HEADER, SLOT_HEADER
+from celadon.drivers.proxies.haproxy_text import Told, parse_told, parse_value, render_value
+from celadon.drivers.proxies.headers import LOGGED, LOOK_HEADER, SLOT_HEADER
 from celadon.drivers.proxies.look import Sight, Watched, watch_until
 from celadon.host.layout import Layout
 from celadon.host.look_http import ask_reply, is_refused, parse_look_target

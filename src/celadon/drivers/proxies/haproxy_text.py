@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from celadon.drivers.proxies.headers import LOOK_HEADER, OURS_BEGIN, PREVIEW_COOKIE, PREVIEW_HEADER, SLOT_HEADER
+from celadon.drivers.proxies.headers import LOGGED, LOOK_HEADER, OURS_BEGIN, PREVIEW_COOKIE, PREVIEW_HEADER, SLOT_HEADER
 from celadon.drivers.proxies.sealed import digest, seal
 from celadon.host.layout import Layout
 from celadon.host.pointer import live_path
@@ -31,8 +31,6 @@ UNSET = -1
 """No request goes to a slot."""
 MAP = "haproxy.map"
 KEY = "green"
-LOGGED = "logged"
-"""Begins the rest of a look, after the mark, that is to be logged: it goes by the server `aside`."""
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._+@-]*\Z")
 _BUCKETS = 100_000
 _BLUE_IS_ROUTE, _GREEN_IS_ROUTE = 1, 2

@@ -9,3 +9,5 @@ PREVIEW_HEADER = f"{OURS_BEGIN}Preview"
 PREVIEW_COOKIE = "celadon-preview"
 OURS = (LOOK_HEADER, SLOT_HEADER, RELEASE_HEADER, PREVIEW_HEADER)
 """Taken off every request before it goes to a slot; by a proxy that can, all that begin as ours do."""
+LOGGED = "logged"
+"""Begins the rest of a look, after the mark, that HAProxy is to log: it goes by the server `aside`."""

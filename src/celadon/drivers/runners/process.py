@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from celadon.drivers.runners.exits import describe_signal
 from celadon.drivers.runners.launch import Identity, clear_slot, find_identity, slot_variables, tail_file, write_slot
 from celadon.host.checkpoint import reached
 from celadon.host.files import write_atomic
@@ -218,5 +219,5 @@ def _describe_exit(exit_code: int | None) -> str:
     if exit_code is None:
         return "it ended; whether by itself is not known, since another process had started it"
     if exit_code < 0:
-        return f"ended by signal {-exit_code}"
+        return describe_signal(-exit_code)
     return "127 usually means: command not found" if exit_code == 127 else ""

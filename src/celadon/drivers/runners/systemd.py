@@ -5,6 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from celadon.drivers.runners.exits import KILLED_FOR_MEMORY, describe_signal
 from celadon.drivers.runners.launch import clear_slot, find_identity, group_name, slot_variables, tail_file, write_slot
 from celadon.host.boot import default_units
 from celadon.host.checkpoint import reached
@@ -34,6 +37,10 @@ privileges that a user manager lacks and are left out there."""
 
 _USER_MANAGER_LACKS = ("PrivateTmp", "ProtectSystem", "ProtectKernelTunables", "ProtectKernelModules",
                        "ProtectControlGroups", "RestrictSUIDSGID", "LockPersonality", "RestrictRealtime")  # fmt: skip
+
+
+# Of a unit whose process the kernel killed; systemd tells it where control groups are of the second version.
+_OUT_OF_MEMORY = "oom-kill"
 
 
 def unit_name(app: str, slot: Slot) -> str:
@@ -139,28 +146,12 @@ class SystemdRunner:
 
     def observe(self, slot: Slot) -> SlotView:
         shown = self._show(slot)
-        release = self._read_release(slot)
-        restarts = int(shown.get("NRestarts") or 0)
         pids = pids_of(shown)
-        if shown.get("ActiveState") in {"active", "activating", "deactivating", "reloading"} and pids:
-            return SlotView(
-                slot=slot,
-                status=SlotStatus.RUNNING,
-                release=release,
-                pids=pids,
-                restarts_count=restarts,
-                rss_bytes=sum_rss_bytes(pids),
-            )
-        if shown.get("ActiveState") in {"failed", "activating"} or shown.get("Result", "success") != "success":
-            return SlotView(
-                slot=slot,
-                status=SlotStatus.EXITED,
-                release=release,
-                exit_code=_exit_code(shown),
-                exit_reason=shown.get("Result", ""),
-                restarts_count=restarts,
-            )
-        return SlotView(slot=slot, status=SlotStatus.STOPPED, release=release)
+        view = view_unit(shown, slot, pids=pids, release=self._read_release(slot))
+        if view.status is not SlotStatus.RUNNING:
+            return view
+        limit_bytes = self._settings.web.limits.memory_bytes
+        return replace(view, rss_bytes=sum_rss_bytes(pids), memory_limit_bytes=limit_bytes)
 
     def set_boot(self, slot: Slot, *, enabled: bool) -> None:
         name = unit_name(self._settings.app, slot)
@@ -206,6 +197,37 @@ class SystemdRunner:
 
     def _show(self, slot: Slot) -> dict[str, str]:
         return self._systemctl.show(unit_name(self._settings.app, slot))
+
+
+def view_unit(
+    shown: Mapping[str, str], slot: Slot, *, pids: tuple[int, ...], release: ReleaseNumber | None
+) -> SlotView:
+    """Pure. Between its end and its next start a unit is `activating` and has no process."""
+    restarts_count = int(shown.get("NRestarts") or 0)
+    state, result = shown.get("ActiveState"), shown.get("Result", "success")
+    if state in {"active", "activating", "deactivating", "reloading"} and pids:
+        return SlotView(slot=slot, status=SlotStatus.RUNNING, release=release, pids=pids, restarts_count=restarts_count)
+    if state not in {"failed", "activating"} and result == "success":
+        return SlotView(slot=slot, status=SlotStatus.STOPPED, release=release)
+    exit_code = _exit_code(shown)
+    return SlotView(
+        slot=slot,
+        status=SlotStatus.EXITED,
+        release=release,
+        exit_code=exit_code,
+        exit_reason=_describe_result(result, exit_code),
+        restarts_count=restarts_count,
+        killed_for_memory=result == _OUT_OF_MEMORY,
+    )
+
+
+def _describe_result(result: str, exit_code: int | None) -> str:
+    """systemd's own word, but for what it says less plainly than we can."""
+    if result == _OUT_OF_MEMORY:
+        return KILLED_FOR_MEMORY
+    if result == "signal" and exit_code is not None and exit_code < 0:
+        return describe_signal(-exit_code)
+    return result
 
 
 def _exit_code(shown: Mapping[str, str]) -> int | None:
