@@ -20,6 +20,7 @@ from celadon.events import (
     JourneyPassed,
     OperationEnded,
     OperationStarted,
+    PostflightRan,
     ReadinessAsked,
     ReleaseChosen,
     ReleaseMade,
@@ -97,6 +98,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  journey {journey} passed on {slot}{_by(through_proxy)} in {duration_ms:.0f} ms"
         case JourneyFailed():
             return _describe_failed_journey(event)
+        case PostflightRan():
+            return _describe_postflight(event)
         case HookRan(hook=hook, command=command, exit_code=exit_code, duration_s=duration_s, output_tail=tail):
             lines = [f"  {hook}: `{command}` exited with {exit_code} after {duration_s:.1f} s"]
             return "\n".join(lines + ([f"    | {line}" for line in tail] if exit_code else []))
@@ -203,6 +206,15 @@ def _describe_unready(event: CandidateUnready) -> str:
         lines.append(f"  the app's last {_count(len(event.log_tail), 'line')}:")
         lines += [f"    | {line}" for line in event.log_tail]
     return "\n".join(lines)
+
+
+def _describe_postflight(event: PostflightRan) -> str:
+    if not event.failed:
+        return f"  postflight: {_count(event.journeys_count, 'journey')} passed through the proxy"
+    return (
+        f"  ATTENTION: {_label(event.release)} in {event.slot} has the traffic, and through the proxy fails "
+        f"{', '.join(event.failed)}; nothing is changed by that. Next: celadon logs --slot {event.slot}"
+    )
 
 
 def _describe_failed_journey(event: JourneyFailed) -> str:
