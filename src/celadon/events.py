@@ -194,6 +194,16 @@ class JourneyFailed(_Event, frozen=True, kw_only=True, tag="journey_failed"):
     through_proxy: bool = False
 
 
+class PostflightRan(_Event, frozen=True, kw_only=True, tag="postflight_ran"):
+    """At the end, each journey of the release that has the traffic was run once through the proxy. `failed` are those
+    that did not pass; nothing follows from them."""
+
+    slot: Slot
+    release: ReleaseNumber
+    journeys_count: int
+    failed: tuple[str, ...]
+
+
 class HookRan(_Event, frozen=True, kw_only=True, tag="hook_ran"):
     """A hook command ended. `output_tail` are its last lines."""
 
@@ -434,6 +444,7 @@ Event = (
     | CandidateUnready
     | JourneyPassed
     | JourneyFailed
+    | PostflightRan
     | HookRan
     | BootEnabled
     | BootDisabled

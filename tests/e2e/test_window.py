@@ -133,6 +133,8 @@ def test_a_dead_release_of_an_idle_site_is_found_by_its_journey_within_five_seco
     assert verdict["evidence"]["journeys_failed_count"] == verdict["evidence"]["journeys_count"] >= 3
     failed = done.events("journey_failed")[0]
     assert (failed["status"], failed["through_proxy"]) == (500, True)
+    [postflight] = done.events("postflight_ran")
+    assert (postflight["slot"], postflight["journeys_count"], postflight["failed"]) == ("green", 1, [])
     assert (site.visit(), site.running_slots()) == ((200, "v2"), ["green"])
 
 

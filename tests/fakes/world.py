@@ -142,6 +142,7 @@ class World:
     proxy_refuses: bool = False
     refused_route: tuple[Slot, int] | None = None
     proxy_moves_unseen: bool = False
+    proxy_is_silent: bool = False
     wrong_listener: bool = False
     failing_hook: str = ""
     ready_until: str | None = None
@@ -152,7 +153,7 @@ class World:
     die_at: int | None = None
     shared_trouble: bool = False
     requests_per_s: int = 10
-    journeys: tuple[Journey, ...] = ()
+    settings_of: dict[int, Settings] = field(default_factory=dict)
     journeys_asked: list[tuple[str, Slot, bool]] = field(default_factory=list)
     open_askings_count: int = 0
     control_count: int = 0
@@ -191,7 +192,9 @@ class World:
         return nature is Nature.SICK_UNDER_TRAFFIC or (nature is Nature.SICK_AT_TIMES and index % 3 == 0)
 
     def proxy_view(self) -> RouteView:
-        return RouteView(slot=self.route, seen=True, split=self.split, disagreement=self.disagreement)
+        return RouteView(
+            slot=self.route, seen=not self.proxy_is_silent, split=self.split, disagreement=self.disagreement
+        )
 
     def reaches(self, slot: Slot) -> bool:
         return self.route is slot or (self.split is not None and self.split.slot is slot)
@@ -629,13 +632,14 @@ class WorldReleases:
             raise StepError("cancelled", code="cancelled", next_command="celadon deploy")
         self.world.partial.discard(number)
         self.world.whole.add(number)
+        self.world.settings_of[number] = settings
         reached("renamed")
         return self.read(number)
 
     def read(self, number: ReleaseNumber) -> Release:
         if number not in self.world.whole:
             raise StepError(f"r{number} is not on disk", code="release_missing", next_command="celadon releases")
-        release = make_release(number, settings=replace(make_settings(), journeys=self.world.journeys))
+        release = make_release(number, settings=self.world.settings_of.get(number))
         return replace(release, fate=self.world.fates.get(number))
 
     def numbers(self) -> Sequence[ReleaseNumber]:

@@ -6,11 +6,14 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.events import (
+    Blessed,
     JourneyFailed,
     JourneyPassed,
+    PostflightRan,
     Step,
     StepEnded,
     SwitchIntended,
+    SwitchSeen,
     VerdictReached,
     WindowOpened,
 )
@@ -19,6 +22,7 @@ from celadon.model.names import Slot
 from celadon.model.plan import Outcome
 from celadon.model.settings import JudgeKind, ObserveSettings, Settings, SwitchSettings
 from celadon.model.verdict import Judgement
+from celadon.sinks.wording import describe_event
 from tests.fakes.world import Nature, World, ask_abort, events_of, make_settings
 from tests.unit.test_engine import index_of, with_r1
 
@@ -39,9 +43,10 @@ def by_evidence(*names: str, window_s: float = 100.0) -> Settings:
 @pytest.fixture
 def idle() -> World:
     """r1, with a journey of its own, is live in blue, and nobody visits."""
-    world = with_r1()
-    world.journeys = make_journeys("old")
+    world = World()
+    assert world.deploy(1, settings=with_journeys("old")) is Outcome.DONE
     world.requests_per_s = 0
+    world.journeys_asked.clear()
     return world
 
 
@@ -64,7 +69,8 @@ def test_every_journey_passes_on_the_candidate_before_the_switch() -> None:
     """In the order in which they stand."""
     world = World()
     assert world.deploy(1, settings=with_journeys("buy", "search")) is Outcome.DONE
-    assert [event.journey for event in events_of(world, JourneyPassed)] == ["buy", "search"]
+    passed = [event for event in events_of(world, JourneyPassed) if not event.through_proxy]
+    assert [event.journey for event in passed] == ["buy", "search"]
     assert index_of(world, JourneyPassed) < index_of(world, SwitchIntended)
 
 
@@ -155,7 +161,9 @@ def test_of_many_runs_only_what_changes_is_recorded(idle: World) -> None:
     noted = [
         type(event).__name__
         for entry in idle.entries
-        if isinstance(event := entry.body, JourneyPassed | JourneyFailed) and event.through_proxy
+        if isinstance(event := entry.body, JourneyPassed | JourneyFailed)
+        and event.through_proxy
+        and event.slot is Slot.GREEN
     ]
     assert noted == ["JourneyPassed", *["JourneyFailed"] * 3, "JourneyPassed"]
 
@@ -170,4 +178,47 @@ def test_a_command_is_run_on_the_slot_itself(idle: World) -> None:
 def test_limits_alone_ask_for_no_journeys_in_the_window(idle: World) -> None:
     """They know readiness only."""
     idle.deploy(2, settings=with_journeys("buy"))
-    assert idle.journeys_asked == [("buy", Slot.GREEN, False)]
+    assert idle.journeys_asked == [("buy", Slot.GREEN, False), ("buy", Slot.GREEN, True)]
+
+
+def test_at_the_end_of_a_deploy_its_journeys_are_run_once_through_the_proxy(idle: World) -> None:
+    """After the bless, before the last word."""
+    assert idle.deploy(2, settings=with_journeys("buy", "search")) is Outcome.DONE
+    postflight = events_of(idle, PostflightRan)[-1]
+    assert (postflight.slot, postflight.release, postflight.journeys_count) == (Slot.GREEN, 2, 2)
+    assert (postflight.failed, idle.journeys_asked[-2:]) == (
+        (),
+        [("buy", Slot.GREEN, True), ("search", Slot.GREEN, True)],
+    )
+    assert index_of(idle, Blessed) < index_of(idle, PostflightRan)
+
+
+def test_after_a_way_back_the_old_releases_journeys_tell_whether_it_has_helped(idle: World) -> None:
+    """Run when the route has moved. A failure is said, and changes nothing: the outcome and the route are the same."""
+    idle.natures[2] = Nature.DEAD_WHEN_ROUTED
+    idle.natures[1] = Nature.HIDDEN_BY_PROXY
+    assert idle.deploy(2, settings=by_evidence("buy")) is Outcome.ROLLED_BACK
+    assert (idle.route, idle.runs(Slot.BLUE), idle.runs(Slot.GREEN)) == (Slot.BLUE, True, False)
+    postflight = events_of(idle, PostflightRan)[-1]
+    assert (postflight.slot, postflight.release, postflight.failed) == (Slot.BLUE, 1, ("old",))
+    moved = max(number for number, entry in enumerate(idle.entries) if isinstance(entry.body, SwitchSeen))
+    asked = [
+        number
+        for number, entry in enumerate(idle.entries)
+        if isinstance(entry.body, JourneyFailed) and entry.body.slot is Slot.BLUE
+    ]
+    assert len(asked) == 1
+    assert asked[0] > moved
+    said = describe_event(postflight)
+    assert said is not None
+    assert "ATTENTION: r1 in blue has the traffic, and through the proxy fails old" in said
+
+
+@pytest.mark.parametrize("way", [Nature.GOOD, Nature.DEAD_WHEN_ROUTED])
+def test_a_proxy_that_does_not_answer_is_not_asked_at_the_end(idle: World, way: Nature) -> None:
+    """At boot recovery comes before the proxy."""
+    idle.natures[2] = way
+    before = len(events_of(idle, PostflightRan))
+    idle.proxy_is_silent = True
+    idle.deploy(2, settings=by_evidence("buy"))
+    assert len(events_of(idle, PostflightRan)) == before

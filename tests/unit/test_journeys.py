@@ -54,6 +54,8 @@ class Shop(BaseHTTPRequestHandler):
                 time.sleep(1.5)
             case "/deep":
                 self.answer(200, "[" * 100_000)
+            case "/forest":
+                self.answer(200, f"{'a' * 40}! ü")
             case "/large":
                 self.answer(200, "x" * (BODY_LIMIT_BYTES + 1))
             case _:
@@ -68,7 +70,7 @@ class Shop(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers or []:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(text)))
+        self.send_header("Content-Length", str(len(text.encode())))
         self.end_headers()
         self.wfile.write(text.encode())
 
@@ -277,3 +279,34 @@ def test_a_proxy_that_takes_no_connection_is_told_from_one_that_answers(shop: Tc
     answer = journeys.ask(Journey(name="buy", steps=(get("/"),)), place)
     assert (answer.ok, answer.refused) == (False, True)
     assert not ask(shop, get("/", statuses=(500,))).refused
+
+
+def test_a_pattern_that_takes_forever_holds_up_nobody(shop: TcpAddress) -> None:
+    """Neither the run, nor what goes on beside it."""
+    step = get("/forest", capture("x", CaptureKind.BODY, "(a+)+$"))
+    answers: list[Answer] = []
+    running = threading.Thread(target=lambda: answers.append(ask(shop, step, get("/"))))
+    began_s = time.monotonic()
+    running.start()
+    longest_s, before_s = 0.0, began_s
+    while running.is_alive():
+        time.sleep(0.005)
+        longest_s, before_s = max(longest_s, time.monotonic() - before_s), time.monotonic()
+    assert time.monotonic() - began_s < 3.0
+    assert longest_s < 0.5
+    assert "step 1, GET /forest: nothing to capture as x: looking for '(a+)+$' in the body was not over" in (
+        answers[0].reason
+    )
+
+
+def test_a_search_is_over_with_the_journeys_own_time(shop: TcpAddress) -> None:
+    """All steps together."""
+    began_s = time.monotonic()
+    assert not ask(shop, get("/forest", capture("x", CaptureKind.BODY, "(a+)+$")), timeout_s=0.3).ok
+    assert time.monotonic() - began_s < 0.9
+
+
+def test_what_is_no_ascii_is_found_as_it_is(shop: TcpAddress) -> None:
+    """Whatever locale we run in."""
+    letter = capture("x", CaptureKind.BODY, "! (ü)")
+    assert ask(shop, get("/forest", letter), get("/{x}", body_contains=("this is /%C3%BC",))).ok

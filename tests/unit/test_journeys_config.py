@@ -4,7 +4,10 @@ import tomllib
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from celadon.config.load import Loaded
+from celadon.config.mistakes import ConfigErrors
 from celadon.config.show import render_in_force
 from celadon.model.journeys import BodyKind, Capture, CaptureKind, Expectation, Journey, JourneyStep
 from celadon.model.settings import Settings
@@ -123,3 +126,50 @@ path = "/"
     }
     missing = {(line, what) for line, what in expected if not any(a == line and b.startswith(what) for a, b in found)}
     assert (missing, len(found)) == (set(), len(expected)), found
+
+
+def load_beside(tmp_path: Path, journeys: str) -> Loaded:
+    (tmp_path / "journeys.toml").write_text(journeys)
+    return load(tmp_path, f'journeys = "journeys.toml"\n{GOOD}')
+
+
+def test_journeys_may_stand_in_a_file_beside(tmp_path: Path) -> None:
+    """They are part of the settings as inline ones are, so of the release, and of the configuration's digest."""
+    inline = load(tmp_path, GOOD + BUY)
+    beside = load_beside(tmp_path, BUY)
+    assert beside.settings.journeys == inline.settings.journeys
+    assert beside.digest != load_beside(tmp_path, BUY.replace("20s", "21s")).digest
+    line = next(line for line in render_in_force(beside).splitlines() if line.startswith("journeys = "))
+    assert load(tmp_path, f"{line}\n{GOOD}").settings == beside.settings
+
+
+def test_mistakes_of_that_file_are_told_with_its_name_and_lines_after_those_of_the_first(tmp_path: Path) -> None:
+    """All at once."""
+    (tmp_path / "journeys.toml").write_text('app = "x"\n[[journeys]]\nname = "buy"\nevry = "1s"\n')
+    with pytest.raises(ConfigErrors) as caught:
+        load(tmp_path, f'journeys = "journeys.toml"\nkep = 3\n{GOOD}')
+    assert [(Path(each.file).name, each.line) for each in caught.value.mistakes] == [
+        ("celadon.toml", 2),
+        ("journeys.toml", 1),
+        ("journeys.toml", 2),
+        ("journeys.toml", 4),
+    ]
+    assert "`journeys[1].evry` is not a setting here" in caught.value.mistakes[-1].what
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "line", "what"),
+    [
+        ("[[journeys]]\nname = buy\n", "journeys.toml", 2, "this is no TOML"),
+        (None, "celadon.toml", 1, "`journeys` is 'journeys.toml', a file that cannot be read: No such file"),
+    ],
+)
+def test_a_file_that_is_none_is_a_mistake(tmp_path: Path, text: str | None, file: str, line: int, what: str) -> None:
+    """With its place."""
+    if text is not None:
+        (tmp_path / "journeys.toml").write_text(text)
+    with pytest.raises(ConfigErrors) as caught:
+        load(tmp_path, f'journeys = "journeys.toml"\n{GOOD}')
+    [mistake] = caught.value.mistakes
+    assert (Path(mistake.file).name, mistake.line) == (file, line)
+    assert mistake.what.startswith(what)

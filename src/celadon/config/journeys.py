@@ -281,9 +281,9 @@ def _show(value: Any) -> str:
 
 
 JOURNEYS = Kind(
-    expected="an array of tables, as [[journeys]]; see docs/how-to/journeys.md",
+    expected='an array of tables, as [[journeys]], or a file of them beside this one, as "journeys.toml"; see docs/how-to/journeys.md',
     schema={
-        "type": "array",
+        "type": ["array", "string"],
         "items": {
             "type": "object",
             "additionalProperties": False,

@@ -2,17 +2,16 @@
 
 import difflib
 import hashlib
-import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from celadon.config.build import build_settings, socket_path
+from celadon.config.document import Document, show_path
+from celadon.config.journeys_file import read_journeys_file
 from celadon.config.mistakes import ConfigErrors, Mistake
 from celadon.config.parse import ListedMistakes
-from celadon.config.positions import Position, find_positions
 from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, SHARES, TABLES, WAYS, Setting
 from celadon.model.errors import UsageError
 from celadon.model.names import Slot
@@ -20,8 +19,7 @@ from celadon.model.settings import JudgeKind, ProbeKind, ProxyKind, Settings, Sw
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _SUN_PATH_BYTES = 107
-_SYNTAX_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)\Z", re.DOTALL)
-_LARGEST_BYTES = 1 << 20
+_JOURNEYS = "journeys"
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -41,51 +39,29 @@ def load_settings(path: Path, *, root: Path) -> Loaded:
         raise UsageError(f"{path} is not there", code="config_missing", next_command="celadon init") from error
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", code="config_missing", next_command=f"ls -l {path}") from error
-    reader = _Reader(path, raw, root=root)
-    return reader.read()
+    return _Reader(Document(path, raw), root=root).read()
 
 
 class _Reader:
-    def __init__(self, path: Path, raw: bytes, *, root: Path) -> None:
-        self._path = path
-        self._raw = raw
+    def __init__(self, document: Document, *, root: Path) -> None:
+        self._document = document
         self._root = root
         self._mistakes: list[Mistake] = []
-        self._positions: dict[tuple[str | int, ...], Position] = {}
         self._given: set[str] = set()
+        self._bytes = document.raw
 
     def read(self) -> Loaded:
-        document = self._parse()
+        document = self._document.tables
         self._find_unknown(document, ())
         values = {setting.key: self._read_setting(document, setting) for setting in SETTINGS}
         self._cross_check(values)
         if self._mistakes:
-            raise ConfigErrors(tuple(sorted(self._mistakes, key=lambda each: (each.line, each.column))))
-        settings = build_settings(values, base=self._path.parent, root=self._root)
-        digest = f"sha256:{hashlib.sha256(self._raw).hexdigest()}"
+            own = str(self._document.path)
+            order = sorted(self._mistakes, key=lambda each: (each.file != own, each.line, each.column))
+            raise ConfigErrors(tuple(order))
+        settings = build_settings(values, base=self._document.path.parent, root=self._root)
+        digest = f"sha256:{hashlib.sha256(self._bytes).hexdigest()}"
         return Loaded(settings=settings, values=values, given=frozenset(self._given), digest=digest)
-
-    def _parse(self) -> dict[str, Any]:
-        if len(self._raw) > _LARGEST_BYTES:
-            raise ConfigErrors((self._mistake_at(Position(1, 1), "", "the file is larger than 1 MiB"),))
-        try:
-            text = self._raw.decode()
-        except UnicodeDecodeError as error:
-            line = self._raw.count(b"\n", 0, error.start) + 1
-            raise ConfigErrors((self._mistake_at(Position(line, 1), "", "this is not UTF-8"),)) from error
-        try:
-            document = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise ConfigErrors((self._syntax_mistake(str(error), text),)) from error
-        self._positions = find_positions(text.replace("\r\n", "\n"))
-        return document
-
-    def _syntax_mistake(self, message: str, text: str) -> Mistake:
-        match = _SYNTAX_PLACE.match(message)
-        if match is None:
-            return self._mistake_at(Position(1, 1), "", f"this is no TOML: {message}")
-        line = int(match.group(2) or text.count("\n") + 1)
-        return self._mistake_at(Position(line, int(match.group(3) or 1)), "", f"this is no TOML: {match.group(1)}")
 
     def _find_unknown(self, table: dict[str, Any], prefix: tuple[str, ...]) -> None:
         for name, value in table.items():
@@ -107,16 +83,32 @@ class _Reader:
             if not isinstance(value, dict) or name not in value:
                 return self._absent(setting)
             value = value[name]
+        if setting.key == _JOURNEYS and isinstance(value, str):
+            return self._read_journeys_file(value)
         try:
             return setting.kind.read(value)
         except ListedMistakes as error:
             for below, what in error.mistakes:
                 path = (*setting.path, *below)
-                self._blame(path, f"`{_show_path(path)}` {what}")
+                self._blame(path, f"`{show_path(path)}` {what}")
             return None
         except ValueError as error:
             self._blame(setting.path, f"`{setting.key}` is {error}; expected {setting.kind.expected}")
             return None
+
+    def _read_journeys_file(self, name: str) -> Any:
+        """What it says belongs to the configuration, and to its digest."""
+        try:
+            journeys, raw = read_journeys_file(self._document.path.parent / name)
+        except ConfigErrors as error:
+            self._mistakes += error.mistakes
+            return None
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            self._blame((_JOURNEYS,), f"`{_JOURNEYS}` is {name!r}, a file that cannot be read: {why}")
+            return None
+        self._bytes += b"\0" + raw
+        return journeys
 
     def _absent(self, setting: Setting) -> Any:
         if setting.default is REQUIRED:
@@ -189,16 +181,7 @@ class _Reader:
                 )
 
     def _blame(self, path: tuple[str | int, ...], what: str, *, near: str | None = None) -> None:
-        """At the key, or at the nearest table around it, or at the top."""
-        place = Position(1, 1)
-        for length in range(len(path), 0, -1):
-            if path[:length] in self._positions:
-                place = self._positions[path[:length]]
-                break
-        self._mistakes.append(self._mistake_at(place, _show_path(path), what, near=near))
-
-    def _mistake_at(self, place: Position, key: str, what: str, *, near: str | None = None) -> Mistake:
-        return Mistake(file=str(self._path), line=place.line, column=place.column, key=key, what=what, near=near)
+        self._mistakes.append(self._document.mistake(path, what, near=near))
 
 
 def read_ephemeral_range() -> tuple[int, int]:
@@ -207,12 +190,6 @@ def read_ephemeral_range() -> tuple[int, int]:
     except (OSError, ValueError):
         return 32768, 60999
     return int(low), int(high)
-
-
-def _show_path(path: tuple[str | int, ...]) -> str:
-    """Elements of arrays are counted from 1, as people do."""
-    parts = (f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path)
-    return "".join(parts).removeprefix(".")
 
 
 def _nearest(path: tuple[str, ...]) -> str | None:

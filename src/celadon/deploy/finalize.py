@@ -1,6 +1,7 @@
 """Step 5: bless, then retire the old slot. From the bless on there is only forward. Traffic: candidate."""
 
 from celadon.deploy.hooks import run_hook
+from celadon.deploy.postflight import run_postflight
 from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
@@ -25,6 +26,7 @@ def finalize(run: Run) -> Result:
     pruned = ports.releases.prune(keep_count=plan.settings.keep_count, protected=protected)
     if pruned:
         run.note(ReleasesPruned(releases=tuple(pruned)))
+    run_postflight(run, plan.candidate, release.number)
     run_hook(run, "post_deploy")
     ports.reached("idle")
     return Result.OK

@@ -3,6 +3,7 @@
 import contextlib
 
 from celadon.deploy.hooks import run_hook
+from celadon.deploy.postflight import run_postflight
 from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.route import move_route
 from celadon.deploy.run import Run
@@ -59,6 +60,7 @@ def return_(run: Run) -> Result:
     run.ports.reached("candidate_stopped")
     run_hook(run, "on_failure")
     _keep(run)
+    run_postflight(run, plan.live, plan.live_release)
     return Result.OK
 
 

@@ -23,6 +23,7 @@ from celadon.events import (
     JourneyPassed,
     OperationEnded,
     OperationStarted,
+    PostflightRan,
     ReadinessAsked,
     ReleaseChosen,
     ReleaseMade,
@@ -104,6 +105,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  journey {journey} passed on {slot}{_by(through_proxy)} in {duration_ms:.0f} ms"
         case JourneyFailed():
             return _describe_failed_journey(event)
+        case PostflightRan():
+            return _describe_postflight(event)
         case HookRan(hook=hook, command=command, exit_code=exit_code, duration_s=duration_s, output_tail=tail):
             lines = [f"  {hook}: `{command}` exited with {exit_code} after {duration_s:.1f} s"]
             return "\n".join(lines + ([f"    | {line}" for line in tail] if exit_code else []))
@@ -272,6 +275,15 @@ def _describe_failing(route: FailingRoute) -> str:
     first = f", first {sample}" if sample and sample != route.route else ""
     named = f" (request {route.sample_id})" if route.sample_id else ""
     return escape_controls(f"{route.failed_count} failed: {route.route}{first}{named}")
+
+
+def _describe_postflight(event: PostflightRan) -> str:
+    if not event.failed:
+        return f"  postflight: {_count(event.journeys_count, 'journey')} passed through the proxy"
+    return (
+        f"  ATTENTION: {_label(event.release)} in {event.slot} has the traffic, and through the proxy fails "
+        f"{', '.join(event.failed)}; nothing is changed by that. Next: celadon logs --slot {event.slot}"
+    )
 
 
 def _describe_failed_journey(event: JourneyFailed) -> str:

@@ -8,11 +8,13 @@ requests out of what visitors did and which the proxy takes off.
 import socket
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from msgspec import Struct, field
 
 from celadon.drivers.journeys.judging import judge_reply
 from celadon.drivers.journeys.marker import new_run
+from celadon.drivers.journeys.searching import search_body
 from celadon.drivers.journeys.texts import (
     NothingCapturedError,
     fill_body,
@@ -135,7 +137,8 @@ def _remember(walk: _Walk, step: JourneyStep, reply: Reply) -> str:
     text = reply.body.decode(errors="replace")
     try:
         for capture in step.captures:
-            walk.variables[capture.name] = read_capture(capture, headers=reply.headers, text=text)
+            search = partial(search_body, timeout_s=walk.until_s - time.monotonic())
+            walk.variables[capture.name] = read_capture(capture, headers=reply.headers, text=text, search=search)
     except NothingCapturedError as error:
         return f"nothing to capture as {capture.name}: {error}"
     return ""

@@ -58,8 +58,8 @@ def take_cookies(jar: dict[str, str], set_cookies: tuple[str, ...]) -> None:
             jar[name.strip()] = value.strip()
 
 
-def read_capture(capture: Capture, *, headers: dict[str, str], text: str) -> str:
-    """Raises NothingCapturedError."""
+def read_capture(capture: Capture, *, headers: dict[str, str], text: str, search: Callable[[str, str], str]) -> str:
+    """`search` finds a pattern in a text. Raises NothingCapturedError."""
     match capture.kind:
         case CaptureKind.HEADER:
             value = headers.get(capture.where.lower())
@@ -67,10 +67,7 @@ def read_capture(capture: Capture, *, headers: dict[str, str], text: str) -> str
                 raise NothingCapturedError(f"the answer has no header {capture.where}")
             return value
         case CaptureKind.BODY:
-            found = re.search(capture.where, text)
-            if found is None:
-                raise NothingCapturedError(f"the body does not match {capture.where!r}")
-            return (found.group(1) or "") if found.re.groups else found.group()
+            return search(capture.where, text)
         case CaptureKind.JSON:
             seen = read_json(text, capture.where)
             return seen if isinstance(seen, str) else msgspec.json.encode(seen).decode()
