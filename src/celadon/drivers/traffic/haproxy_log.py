@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
-from celadon.drivers.traffic.tailed import Passed, TailedTraffic
+from celadon.drivers.traffic.tailed import TailedTraffic
 from celadon.host.tail_position import TailPosition
-from celadon.model.observed import Hit
 
 
 class FileTraffic(TailedTraffic):
@@ -13,11 +12,4 @@ class FileTraffic(TailedTraffic):
     that names our server and yet cannot be read is counted."""
 
     def __init__(self, path: Path, *, parser: HaproxyLineParser, resume_from: TailPosition | None = None) -> None:
-        super().__init__(path, take=self._judge, resume_from=resume_from)
-        self._parser = parser
-
-    def _judge(self, line: bytes) -> Hit | Passed:
-        hit = self._parser.parse(line)
-        if hit is not None:
-            return hit
-        return Passed.UNREADABLE if self._parser.is_unreadable(line) else Passed.FOREIGN
+        super().__init__(path, take=parser.take, resume_from=resume_from)
