@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
+from celadon.drivers.traffic.tailed import Passed
 from celadon.model.names import Slot
 from celadon.model.observed import PREVIEWED
 
@@ -63,8 +64,8 @@ def test_a_visitor_cannot_choose_slot_or_status(path: str, agent: bytes) -> None
 
 def test_a_line_that_is_cut_within_what_we_need_is_counted() -> None:
     """Never silently fewer; a line of another site is none of ours."""
-    assert PARSER.parse(BEGIN.encode()) is None
-    assert PARSER.is_unreadable(BEGIN.encode())
-    assert not PARSER.is_unreadable(BEGIN.replace("shop.blue", "other").encode())
-    assert not PARSER.is_unreadable(b"Proxy web started.")
+    assert PARSER.take(BEGIN.encode()) is Passed.UNREADABLE
+    assert PARSER.take(f"<134>Nov 25 02:17:13 haproxy[321]: {BEGIN}".encode()) is Passed.UNREADABLE
+    assert PARSER.take(BEGIN.replace("shop.blue", "other").encode()) is Passed.FOREIGN
+    assert PARSER.take(b"Proxy web started.") is Passed.FOREIGN
     assert PARSER.parse(LINE[:-20].encode()) is not None

@@ -8,8 +8,9 @@ that was compressed or removed before the next read is lost.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from celadon.host.tail_position import FilePosition, TailPosition
@@ -41,18 +42,18 @@ class _Open:
     def is_truncated(self) -> bool:
         return os.fstat(self.descriptor).st_size < self.position or self._read_mark() != self.mark
 
-    def read_lines(self, limit_bytes: int) -> list[bytes]:
-        lines: list[bytes] = []
+    def read_pieces(self, limit_bytes: int) -> Iterator[Sequence[bytes]]:
         end = min(os.fstat(self.descriptor).st_size, self.position + limit_bytes)
-        while self.position < end:
-            chunk = os.pread(self.descriptor, min(_CHUNK_BYTES, end - self.position), self.position)
-            if not chunk:
-                break
-            self.position += len(chunk)
-            self._split(chunk, lines)
-        self.mark = self._read_mark()
-        self._told = self._locate()
-        return lines
+        try:
+            while self.position < end:
+                chunk = os.pread(self.descriptor, min(_CHUNK_BYTES, end - self.position), self.position)
+                if not chunk:
+                    break
+                self.position += len(chunk)
+                yield self._split(chunk)
+        finally:
+            self.mark = self._read_mark()
+            self._told = self._locate()
 
     def restart(self) -> None:
         self.position = 0
@@ -74,22 +75,23 @@ class _Open:
         mark = _read_before(self.descriptor, offset_bytes)
         return FilePosition(inode=self.inode, offset_bytes=offset_bytes, mark=mark, skipping=self.skipping)
 
-    def _split(self, chunk: bytes, lines: list[bytes]) -> None:
+    def _split(self, chunk: bytes) -> Sequence[bytes]:
         # A program that does not append leaves a hole of NUL bytes after a truncation; it may be as long as
         # the old log, so it must not count as the beginning of a line.
         text = self.rest + chunk if self.rest or self.skipping else chunk.lstrip(b"\0")
-        *whole, self.rest = text.split(b"\n")
+        whole = text.split(b"\n")
+        self.rest = whole.pop()
         if whole and self.skipping:
             del whole[0]
             self.skipping = False
-        if len(text) > _LINE_LIMIT_BYTES and max(map(len, whole), default=0) > _LINE_LIMIT_BYTES:
+        if _has_overlong(text):
             self.overlong_count += sum(len(line) > _LINE_LIMIT_BYTES for line in whole)
             whole = [line for line in whole if len(line) <= _LINE_LIMIT_BYTES]
-        lines += whole
         if len(self.rest) > _LINE_LIMIT_BYTES or self.skipping:
             self.overlong_count += not self.skipping
             self.skipping = True
             self.rest = b""
+        return whole
 
     def _read_mark(self) -> bytes:
         return _read_before(self.descriptor, self.position)
@@ -115,18 +117,21 @@ class LineTail:
 
     def read_lines(self) -> Sequence[bytes]:
         """Never blocks. A file that is not there has no lines yet. At most 8 MiB of log a call; the next goes on."""
+        return [*chain.from_iterable(self.read_pieces())]
+
+    def read_pieces(self) -> Iterator[Sequence[bytes]]:
+        """What read_lines gives, as it comes: lines that are gone through a piece at a time are never all in memory.
+        To be gone through to its end."""
         self._follow_rotation()
         self._follow_truncation()
-        lines: list[bytes] = []
         left_bytes = _BATCH_BYTES
         for file in self._files:
             before = file.position
-            lines += file.read_lines(left_bytes)
+            yield from file.read_pieces(left_bytes)
             left_bytes -= file.position - before
             if left_bytes <= 0:
                 break
         self._drop_old()
-        return lines
 
     @property
     def position(self) -> TailPosition:
@@ -220,3 +225,13 @@ class LineTail:
 def _read_before(descriptor: int, offset_bytes: int) -> bytes:
     start = max(0, offset_bytes - _MARK_BYTES)
     return os.pread(descriptor, offset_bytes - start, start)
+
+
+def _has_overlong(text: bytes) -> bool:
+    """Whether a line within may be longer than the limit; asked of the text, since asking each line would cost."""
+    begin = 0
+    while begin + _LINE_LIMIT_BYTES < len(text):
+        begin = text.rfind(b"\n", begin, begin + _LINE_LIMIT_BYTES + 1) + 1
+        if not begin:
+            return True
+    return False

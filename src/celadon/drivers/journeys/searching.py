@@ -1,9 +1,9 @@
 """Looking for a user's regular expression in a body that an app has sent, in a bounded time.
 
 A pattern that backtracks takes as long as it likes (`(a+)+$` over 26 characters: 9 s, over 30: two minutes), and
-Python's `re` lets no other thread run meanwhile: not the one that watches the window, nor one with a deadline. No bound on the
-text helps, and no short look at a pattern tells the bad ones from the good. So it runs in a process of its own, which
-is ended in time. That costs some 20 ms of CPU a search.
+Python's `re` lets no other thread run meanwhile: not the one that watches the window, nor one with a deadline. No bound
+on the text helps, and no short look at a pattern tells the bad ones from the good. So it runs in a process of its own,
+which is ended in time. That costs some 20 ms of CPU a search.
 """
 
 import sys

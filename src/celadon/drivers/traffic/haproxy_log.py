@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
-from celadon.drivers.traffic.tailed import Passed, TailedTraffic
+from celadon.drivers.traffic.tailed import TailedTraffic
 from celadon.drivers.traffic.times import read_haproxy_time
 from celadon.host.tail_position import TailPosition
-from celadon.model.observed import Hit
 
 
 class FileTraffic(TailedTraffic):
@@ -14,11 +13,4 @@ class FileTraffic(TailedTraffic):
     that names our server and yet cannot be read is counted."""
 
     def __init__(self, path: Path, *, parser: HaproxyLineParser, resume_from: TailPosition | None = None) -> None:
-        super().__init__(path, take=self._judge, read_time=read_haproxy_time, resume_from=resume_from)
-        self._parser = parser
-
-    def _judge(self, line: bytes) -> Hit | Passed:
-        hit = self._parser.parse(line)
-        if hit is not None:
-            return hit
-        return Passed.UNREADABLE if self._parser.is_unreadable(line) else Passed.FOREIGN
+        super().__init__(path, take=parser.take, read_time=read_haproxy_time, resume_from=resume_from)

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
+from celadon.drivers.traffic.tailed import Passed
 from celadon.drivers.traffic.times import read_haproxy_time
 from celadon.model.observed import Hit
 
@@ -81,11 +82,11 @@ class RingTraffic:
         hits = []
         for reader in list(self._readers):
             for line in reader.read_lines():
-                hit = self._parser.parse(line)
-                if hit is not None:
-                    hits.append(hit)
+                taken = self._parser.take(line)
+                if type(taken) is Hit:
+                    hits.append(taken)
                 else:
-                    self._unreadable_count += self._count_lost(line)
+                    self._unreadable_count += taken is Passed.UNREADABLE or _count_lost(line)
             if reader.ended:
                 reader.close()
                 self._readers.remove(reader)
@@ -114,12 +115,6 @@ class RingTraffic:
         while self._readers:
             self._readers.pop().close()
 
-    def _count_lost(self, line: bytes) -> int:
-        lost = _LOST.search(line)
-        if lost and not self._parser.is_unreadable(line):
-            return int(lost["count"])
-        return int(self._parser.is_unreadable(line))
-
     def _follow(self, *, from_end: bool) -> None:
         """Begin with the process that takes new connections now. One that does not run has no lines yet."""
         try:
@@ -145,3 +140,8 @@ class RingTraffic:
             while chunk := stream.recv(262144):
                 answer += chunk
         return answer
+
+
+def _count_lost(line: bytes) -> int:
+    lost = _LOST.search(line)
+    return int(lost["count"]) if lost else 0

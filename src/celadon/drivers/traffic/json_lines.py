@@ -5,13 +5,15 @@ escaped by the proxy, so a line is one request and cannot be forged from outside
 such an object is counted, never guessed at.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from celadon.drivers.traffic.nginx_words import DURATIONS_MS, STATUSES, UPSTREAM_STATUSES
 from celadon.drivers.traffic.tailed import Passed, TailedTraffic
 from celadon.drivers.traffic.times import ReadTime, read_nginx_time
 from celadon.host.look_mark import is_own_look
@@ -22,9 +24,9 @@ from celadon.model.observed import PREVIEWED, Hit
 _ROUTE_LIMIT = 512
 
 
-class LogLine(Struct, frozen=True):
-    """One line as the proxy wrote it: strings, since nginx knows no other. `config` is the digest of the
-    rendered text that the answering worker runs with; `preview` is not empty for a request with the app's secret."""
+class HitLine(Struct, frozen=True, gc=False):
+    """What a hit is made of, as the proxy wrote it: strings, since nginx knows no other. `preview` is not empty for a
+    request with the app's secret."""
 
     slot: str
     status: str
@@ -34,67 +36,72 @@ class LogLine(Struct, frozen=True):
     method: str
     uri: str
     look: str
-    pid: str
-    upstream: str
-    config: str
     preview: str = ""
 
 
-_decoder = msgspec.json.Decoder(LogLine)
+class LogLine(HitLine, frozen=True, gc=False, kw_only=True):
+    """The whole line. `config` is the digest of the rendered text that the answering worker runs with."""
+
+    pid: str
+    upstream: str
+    config: str
+
+
+_SLOTS: Mapping[str, Slot] = {slot.value: slot for slot in Slot}
+_hit_decoder = msgspec.json.Decoder(HitLine)
+_line_decoder = msgspec.json.Decoder(LogLine)
+_Line = TypeVar("_Line", bound=HitLine)
 
 
 def parse_log_line(line: bytes) -> LogLine | None:
     try:
-        return _decoder.decode(line)
-    except UnicodeDecodeError:
-        return _parse_repaired(line)
-    except msgspec.DecodeError:
-        return _parse_repaired(line) if not line.isascii() else None
+        return _line_decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _parse_repaired(line, _line_decoder)
 
 
-def _parse_repaired(line: bytes) -> LogLine | None:
+def _parse_repaired(line: bytes, decoder: msgspec.json.Decoder[_Line]) -> _Line | None:
     """nginx escapes quotes and control characters but passes bytes above 127 as they came."""
+    if line.isascii():
+        return None
     try:
-        return _decoder.decode(line.decode(errors="replace"))
+        return decoder.decode(line.decode(errors="replace"))
     except msgspec.DecodeError:
         return None
 
 
 def parse_slot(text: str) -> Slot | None:
-    try:
-        return Slot(text)
-    except ValueError:
-        return None
+    return _SLOTS.get(text)
 
 
 def parse_hit(line: bytes) -> Hit | None:
     """None when the line is not one of ours."""
-    found = parse_log_line(line)
-    if found is None:
-        return None
+    found: HitLine | None
+    try:
+        found = _hit_decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = _parse_repaired(line, _hit_decoder)
+        if found is None:
+            return None
     try:
         return Hit(
-            slot=parse_slot(found.slot),
-            status=int(found.status),
-            upstream_status=_parse_upstream_status(found.upstream_status),
-            duration_ms=float(found.request_time) * 1000,
+            slot=_SLOTS.get(found.slot),
+            status=STATUSES[found.status],
+            upstream_status=UPSTREAM_STATUSES[found.upstream_status],
+            duration_ms=DURATIONS_MS[found.request_time],
             client_key=found.client,
             route=f"{found.method} {found.uri}"[:_ROUTE_LIMIT],
-            look=PREVIEWED if found.preview else _visitors_word(found.look),
+            look=_judge_look(found) if found.look or found.preview else "",
         )
-    except ValueError:
+    except (KeyError, ValueError):
         return None
 
 
-def _visitors_word(look: str) -> str:
-    """What a client sent as its look; a preview is nothing that a client may say."""
-    return "" if look == PREVIEWED else look
-
-
-def _parse_upstream_status(text: str) -> int | None:
-    """nginx writes one a try (`502, 200`); the last one is what the client got. `-` or nothing: none was asked."""
-    last = text.replace(" : ", ", ").rpartition(", ")[2]
-    return int(last) if last not in {"", "-"} else None
+def _judge_look(line: HitLine) -> str:
+    """A preview is nothing that a client may say."""
+    if line.preview:
+        return PREVIEWED
+    return "" if line.look == PREVIEWED else line.look
 
 
 class JsonLinesTraffic(TailedTraffic):
@@ -118,6 +125,6 @@ class JsonLinesTraffic(TailedTraffic):
         hit = self._parse(line)
         if hit is None:
             return Passed.UNREADABLE
-        if hit.look not in {"", PREVIEWED} and not is_own_look(hit.look, mark=self._mark):
+        if hit.look and hit.look != PREVIEWED and not is_own_look(hit.look, mark=self._mark):
             return replace(hit, look="")
         return hit

@@ -7,11 +7,14 @@ is accepted only where a quote comes before the next one that counts.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from celadon.drivers.traffic.nginx_words import DURATIONS_MS, STATUSES, UPSTREAM_STATUSES, last_try
 from celadon.model.names import Slot
 from celadon.model.observed import Hit
 
@@ -29,7 +32,7 @@ _MADE_BY_NGINX = {
     "request_method": r"[A-Z]*",
     "body_bytes_sent": r"\d+",
     "bytes_sent": r"\d+",
-    "time_local": r"[^\"\]]*",
+    "time_local": r"[^\"]{26}",
     "time_iso8601": r"\S*",
     "msec": r"[\d.]+",
     "pid": r"\d+",
@@ -38,7 +41,18 @@ _MADE_BY_NGINX = {
     "scheme": r"https?",
     "upstream_response_time": r"[-\d.:, ]*",
 }
-_COUNTED = frozenset({"status", "remote_addr", "request_time", "upstream_addr", "upstream_status", "request_method"})
+_JUDGED = ("status", "remote_addr", "request_time", "upstream_addr", "upstream_status", "request_method")
+_COUNTED = (*_JUDGED, "uri", "request_uri", "request")
+_ROUTE = r"[^\" ?]{0,32}(?: [^\" ?]{0,479})?"
+"""Of a request the method and the path, which are as much of it as makes a route."""
+_ROUTE_FIRST = re.compile(_ROUTE)
+
+
+class Reader(NamedTuple):
+    """`read` gives the values of `names` in a line."""
+
+    names: Sequence[str]
+    read: Callable[[bytes], Sequence[str] | None]
 
 
 class Recognised(Struct, frozen=True, kw_only=True):
@@ -70,10 +84,6 @@ def recognise(log_format: str, *, escape: str = "default", slots: Mapping[str, S
     )
 
 
-Fields = Callable[[bytes], Mapping[str, str] | None]
-"""A line's fields by the names of their variables."""
-
-
 def _find_missing(names: list[str]) -> str:
     if "status" not in names:
         return "$status"
@@ -84,7 +94,7 @@ def _find_missing(names: list[str]) -> str:
     return "$request"
 
 
-def _read_json(log_format: str, *, escape: str) -> Fields | str:
+def _read_json(log_format: str, *, escape: str) -> Reader | str:
     if escape != "json":
         return "it looks like JSON, but without escape=json a quote in a path makes a line unreadable"
     try:
@@ -92,18 +102,24 @@ def _read_json(log_format: str, *, escape: str) -> Fields | str:
     except ValueError as error:
         return f"its shape is not JSON: {error}"
     keys = {value[1:]: key for key, value in shape.items() if isinstance(value, str) and value.startswith("$")}
+    wanted = {name: keys[name] for name in _COUNTED if name in keys}
     decoder = msgspec.json.Decoder(dict[str, object])
 
-    def read(line: bytes) -> Mapping[str, str] | None:
+    def read(line: bytes) -> Sequence[str] | None:
         try:
-            found = decoder.decode(line.decode(errors="replace"))
+            found = decoder.decode(line.decode("utf-8", "replace"))
         except msgspec.DecodeError:
             return None
         if found.keys() != shape.keys():
             return None
-        return {name: str(found[key]) for name, key in keys.items()}
+        return [str(found[key]) if name != "request" else _cut(str(found[key])) for name, key in wanted.items()]
 
-    return read
+    return Reader([*wanted], read)
+
+
+def _cut(request: str) -> str:
+    found = _ROUTE_FIRST.match(request)
+    return found[0] if found else ""
 
 
 def _placeholder(found: re.Match[str]) -> str:
@@ -113,7 +129,7 @@ def _placeholder(found: re.Match[str]) -> str:
     return f"${name}" if found.string[found.start() - 1] == '"' or not before.endswith(":") else f'"${name}"'
 
 
-def _read_text(log_format: str) -> Fields | str:
+def _read_text(log_format: str) -> Reader | str:
     pattern, at, quoted, loose = "", 0, False, ""
     seen: set[str] = set()
     for found in _VARIABLE.finditer(log_format):
@@ -123,56 +139,60 @@ def _read_text(log_format: str) -> Fields | str:
         quoted ^= literal.count('"') % 2 == 1
         loose = "" if '"' in literal else loose
         name = found[1] or found[2]
-        if loose and name in _COUNTED:
+        if loose and name in _JUDGED:
             return f"${loose}, which a client makes, stands without quotes before ${name}"
         if name not in _MADE_BY_NGINX and not quoted:
             loose = name
         body = _MADE_BY_NGINX.get(name, r'[^"]*')
-        pattern += f"(?:{body})" if name in seen else f"(?P<{name}>{body})"
+        if name not in _COUNTED or name in seen:
+            pattern += f"(?:{body})"
+        elif name == "request":
+            pattern += f"(?P<request>{_ROUTE}){body}"
+        else:
+            pattern += f"(?P<{name}>{body})"
         seen.add(name)
-    whole = re.compile(pattern + re.escape(log_format[at:]))
+    whole = re.compile(pattern + re.escape(log_format[at:]), re.ASCII)
 
-    def read(line: bytes) -> Mapping[str, str] | None:
-        matched = whole.fullmatch(line.decode(errors="replace"))
-        return matched.groupdict() if matched else None
+    def read(line: bytes) -> Sequence[str] | None:
+        matched = whole.fullmatch(line.decode("utf-8", "replace"))
+        return matched.groups() if matched else None
 
-    return read
+    return Reader([*whole.groupindex], read)
 
 
-def _make_parser(read: Fields, slots: Mapping[str, Slot]) -> Callable[[bytes], Hit | None]:
+def _make_parser(reader: Reader, slots: Mapping[str, Slot]) -> Callable[[bytes], Hit | None]:
+    """What a format does not have is asked of no line."""
+    read = reader.read
+    places = {name: place for place, name in enumerate(reader.names)}
+    status, client = places["status"], places["remote_addr"]
+    took, upstream, upstream_status = (places.get(f) for f in ("request_time", "upstream_addr", "upstream_status"))
+    make_route = _pick_route(places)
+
     def parse(line: bytes) -> Hit | None:
-        fields = read(line)
-        if fields is None:
+        words = read(line)
+        if words is None:
             return None
         try:
-            return _make_hit(fields, slots)
-        except ValueError:
+            return Hit(
+                slot=None if upstream is None else slots.get(last_try(words[upstream])),
+                status=STATUSES[words[status]],
+                upstream_status=None if upstream_status is None else UPSTREAM_STATUSES[words[upstream_status]],
+                duration_ms=0.0 if took is None else DURATIONS_MS[words[took]],
+                client_key=words[client],
+                route=make_route(words),
+            )
+        except (KeyError, ValueError):
             return None
 
     return parse
 
 
-def _make_hit(fields: Mapping[str, str], slots: Mapping[str, Slot]) -> Hit:
-    upstream, status = (_last(fields.get(name, "")) for name in ("upstream_addr", "upstream_status"))
-    return Hit(
-        slot=slots.get(upstream),
-        status=int(fields["status"]),
-        upstream_status=int(status) if status else None,
-        duration_ms=float(fields.get("request_time", 0.0)) * 1000,
-        client_key=fields["remote_addr"],
-        route=_make_route(fields)[:_ROUTE_LIMIT],
-    )
+def _pick_route(places: Mapping[str, int]) -> Callable[[Sequence[str]], str]:
+    method, path = places.get("request_method"), places.get("uri", places.get("request_uri"))
+    if method is None or path is None:
+        return itemgetter(places["request"])
 
+    def make_route(words: Sequence[str]) -> str:
+        return f"{words[method]} {words[path].partition('?')[0]}"[:_ROUTE_LIMIT]
 
-def _make_route(fields: Mapping[str, str]) -> str:
-    method, path = fields.get("request_method", ""), fields.get("uri") or fields.get("request_uri", "")
-    if not method or not path:
-        method, _, rest = fields.get("request", "").partition(" ")
-        path = rest.rpartition(" ")[0]
-    return f"{method} {path.partition('?')[0]}"
-
-
-def _last(text: str) -> str:
-    """Of several tries the one whose answer the client got; `-`: none was asked."""
-    last = text.replace(" : ", ", ").rpartition(", ")[2]
-    return "" if last == "-" else last
+    return make_route

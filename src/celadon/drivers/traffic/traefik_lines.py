@@ -7,12 +7,13 @@ hits, as nginx's is one of the location that it ended in.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from celadon.drivers.traffic.memo import Memo
 from celadon.drivers.traffic.tailed import Passed, TailedTraffic
 from celadon.drivers.traffic.times import read_traefik_time
 from celadon.host.tail_position import TailPosition
@@ -24,12 +25,13 @@ _ROUTE_LIMIT = 512
 _NS_PER_MS = 1_000_000
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _COMMON = re.compile(
-    rf'(\S+) - .* \[[^\]]+\] "([A-Z]+) (.*?) HTTP/[^"]*" (\d+|-) (?:\d+|-) {_QUOTED} {_QUOTED} (\d+) '
-    rf"{_QUOTED} {_QUOTED} (\d+)ms"
+    rf'(\S+) - .{{0,200}} \[[^\]]{{26}}\] "([A-Z]+) (.*?) HTTP/[^"]*" '
+    rf"(\d{{1,3}}|-) (?:\d+|-) {_QUOTED} {_QUOTED} (\d+) {_QUOTED} {_QUOTED} (\d{{1,15}})ms"
 )
+"""A user's name stands in it as it was sent; were it of any length, a line of brackets would take seconds."""
 
 
-class TraefikLine(Struct, frozen=True, rename="pascal"):
+class TraefikLine(Struct, frozen=True, gc=False, rename="pascal"):
     """`duration` in nanoseconds. The addresses are empty where no service was asked."""
 
     client_host: str = ""
@@ -47,13 +49,9 @@ _decoder = msgspec.json.Decoder(TraefikLine)
 
 
 def parse_traefik_line(line: bytes) -> TraefikLine | None:
-    if not line.startswith(b"{"):
-        return _parse_common(line)
     try:
-        return _decoder.decode(line)
-    except UnicodeDecodeError:
-        return None
-    except msgspec.DecodeError:
+        return _decoder.decode(line) if line[:1] == b"{" else _parse_common(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
@@ -73,47 +71,48 @@ def _parse_common(line: bytes) -> TraefikLine | None:
     )
 
 
+class TraefikLineParser:
+    """`slots`: address as Traefik writes it → slot."""
+
+    def __init__(self, app: AppName, slots: Mapping[str, Slot]) -> None:
+        self._app = app
+        self._slots = slots
+        self._looks = Memo(self._name_look)
+        names = [f"celadon-{app}", *(f"celadon-{app}_{slot}" for slot in Slot)]
+        self._services = frozenset(name + provider for name in names for provider in ("", "@file"))
+
+    def take(self, line: bytes) -> Hit | Passed:
+        found = parse_traefik_line(line)
+        if found is None:
+            return Passed.UNREADABLE
+        slot = self._slots.get(found.service_addr)
+        look = self._looks[found.router_name]
+        # Traefik names no service where a service has no server
+        if slot is None and not look and found.service_name not in self._services:
+            return Passed.FOREIGN
+        return Hit(
+            slot=slot,
+            status=found.downstream_status,
+            upstream_status=found.origin_status or None if slot is not None else None,
+            duration_ms=found.duration / _NS_PER_MS,
+            client_key=found.client_host,
+            route=f"{found.request_method} {found.request_path.partition('?')[0]}"[:_ROUTE_LIMIT],
+            look=look,
+        )
+
+    def _name_look(self, router: str) -> str:
+        """Traefik logs no header; but our routers let in only what has the secret."""
+        if router.startswith(f"celadon-{self._app}_look"):
+            return LOOKED
+        return PREVIEWED if router.startswith(f"celadon-{self._app}_preview") else ""
+
+
 class TraefikTraffic(TailedTraffic):
     """Implements contracts.traffic.Traffic. `slots`: address as Traefik writes it → slot."""
 
     def __init__(
         self, path: Path, *, app: AppName, slots: Mapping[str, Slot], resume_from: TailPosition | None = None
     ) -> None:
-        super().__init__(path, take=self._judge, read_time=read_traefik_time, resume_from=resume_from)
-        self._app = app
-        self._slots = slots
-
-    def _judge(self, line: bytes) -> Hit | Passed:
-        found = parse_traefik_line(line)
-        if found is None:
-            return Passed.UNREADABLE
-        return judge_line(found, self._app, self._slots) or Passed.FOREIGN
-
-
-def judge_line(line: TraefikLine, app: AppName, slots: Mapping[str, Slot]) -> Hit | None:
-    """None for a request that is not the app's."""
-    slot = slots.get(line.service_addr)
-    look = _name_look(line.router_name, app)
-    # Traefik names no service where a service has no server
-    if slot is None and not look and line.service_name.removesuffix("@file") not in _name_services(app):
-        return None
-    return Hit(
-        slot=slot,
-        status=line.downstream_status,
-        upstream_status=line.origin_status or None if slot is not None else None,
-        duration_ms=line.duration / _NS_PER_MS,
-        client_key=line.client_host,
-        route=f"{line.request_method} {line.request_path.partition('?')[0]}"[:_ROUTE_LIMIT],
-        look=look,
-    )
-
-
-def _name_services(app: AppName) -> Collection[str]:
-    return {f"celadon-{app}", *(f"celadon-{app}_{slot}" for slot in Slot)}
-
-
-def _name_look(router: str, app: AppName) -> str:
-    """Traefik logs no header; but our routers let in only what has the secret."""
-    if router.startswith(f"celadon-{app}_look"):
-        return LOOKED
-    return PREVIEWED if router.startswith(f"celadon-{app}_preview") else ""
+        super().__init__(
+            path, take=TraefikLineParser(app, slots).take, read_time=read_traefik_time, resume_from=resume_from
+        )
