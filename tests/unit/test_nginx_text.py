@@ -32,8 +32,13 @@ ADDRESSES = st.one_of(
 
 
 def read_words(text: str) -> list[tuple[str, ...]]:
-    """As the owner could have written them."""
-    return [found.args for found, _ in walk(parse_text(f"x {text};", file=FILE)) if found.args and not found.block]
+    """As the owner could have written them: nginx takes no file that ends within a quote."""
+    found = [found.args for found, _ in walk(parse_text(f"x {text};", file=FILE)) if found.args and not found.block]
+    return [words for words in found if not any(is_open(word) for word in words)]
+
+
+def is_open(word: str) -> bool:
+    return word[:1] in {'"', "'"} and (len(word) == 1 or word[-1] != word[0])
 
 
 WORDS = st.text(st.characters(min_codepoint=1, max_codepoint=0x17F), max_size=30).map(read_words)

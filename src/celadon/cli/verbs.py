@@ -7,7 +7,7 @@ import click
 
 VERBS = (
     "init", "adopt", "check", "plan", "deploy", "status", "rollback", "finalize", "abort", "attach", "history", "why",
-    "releases", "logs", "proxy", "config", "preview", "eject", "recover", "completion", "version",
+    "releases", "logs", "replay", "proxy", "config", "preview", "eject", "recover", "completion", "version",
 )  # fmt: skip
 
 

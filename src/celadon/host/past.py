@@ -45,6 +45,12 @@ def read_past(
             os.close(descriptor)
 
 
+def read_whole(path: Path) -> Iterator[bytes]:
+    """All lines of one file, oldest first, compressed or not. Raises OSError, EOFError and zlib.error."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+        yield from _split(iter(lambda: stream.read(_CHUNK_BYTES), b""), lambda: False)
+
+
 def _list_family(path: Path) -> list[Path]:
     """The log and what a rotation makes of it, newest first: `access.log.1`, `access.log-20261125.gz`, and Caddy's own
     `access-2026-11-25T02-25-55.002.log`. Copies by other names are not: their lines are the log's own. Nor is a file

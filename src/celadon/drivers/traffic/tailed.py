@@ -48,9 +48,10 @@ class TailedTraffic:
         return hits
 
     def past(self, *, since_s: float, is_over: Callable[[], bool]) -> Iterator[Iterable[tuple[float, Hit]]]:
-        return map(self._date, read_past(self._path, since_s=since_s, read_time=self._read_time, is_over=is_over))
+        return map(self.date, read_past(self._path, since_s=since_s, read_time=self._read_time, is_over=is_over))
 
-    def _date(self, lines: Iterable[bytes]) -> Iterator[tuple[float, Hit]]:
+    def date(self, lines: Iterable[bytes]) -> Iterator[tuple[float, Hit]]:
+        """The requests among them, each with its second since the epoch."""
         for line in lines:
             taken = self._take(line)
             if isinstance(taken, Hit) and (at_s := self._read_time(line)) is not None:
