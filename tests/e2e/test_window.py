@@ -59,6 +59,23 @@ def test_a_deploy_that_nobody_set_a_threshold_for_is_refused(site: Site) -> None
     assert site.visit() == (200, "v1")
 
 
+def test_a_dry_run_judges_the_live_slot_and_does_nothing(site: Site) -> None:
+    config = site.config.read_text().replace("[proxy]", '[proxy]\nlook_path = "/health"')
+    site.config.write_text(config.replace(_BY_EVIDENCE, 'window = "1s"\nmax_window = "1s"'))
+    assert site.deploy("v2", broken="errors").code == 20
+    assert site.celadon("finalize").code == 0
+    recorded = site.celadon("history").output
+    with visitors(site):
+        done = site.celadon("observe", "--dry-run", "--window", "3s", "--json")
+    assert done.code == 0, done.output
+    verdict = json.loads(done.output)
+    assert (verdict["judgement"], verdict["rule"]) == ("breach", "max_error_rate")
+    assert verdict["evidence"]["failing_routes"][0]["route"] == "GET /"
+    assert site.visit()[1] == "v2"
+    assert site.celadon("history").output == recorded
+    assert site.celadon("observe").code == 2
+
+
 def test_a_site_that_nobody_visits_is_left_to_a_person(site: Site) -> None:
     """No data is no success."""
     site.config.write_text(site.config.read_text().replace('window = "12s"', 'window = "1s"').replace('"3s"', '"1s"'))

@@ -199,7 +199,7 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
     return AdoptedRunner(layout, runner) if read_adopted(layout) else runner
 
 
-def _make_baselines(layout: Layout, settings: Settings, proxy: Proxy) -> Baselines:
+def make_baselines(layout: Layout, settings: Settings, proxy: Proxy) -> Baselines:
     if settings.observe.judge is JudgeKind.THRESHOLDS:
         return NoBaselines()
     from celadon.app.baseline import LogBaselines
@@ -247,7 +247,7 @@ def make_ports(
         make_counters=lambda: COUNTERS[settings.proxy.kind](layout, settings),
         leave_line=lambda: leave_line(layout, settings.proxy),
         make_judge=JUDGES[settings.observe.judge](),
-        baselines=_make_baselines(layout, settings, proxy),
+        baselines=make_baselines(layout, settings, proxy),
         ask_on=ask_on,
         keep_asking=ThreadAsking,
         reached=reached,

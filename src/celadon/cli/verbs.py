@@ -7,7 +7,7 @@ import click
 
 VERBS = (
     "init", "adopt", "check", "plan", "deploy", "status", "rollback", "finalize", "abort", "attach", "history", "why",
-    "releases", "logs", "replay", "proxy", "config", "preview", "eject", "recover", "completion", "version",
+    "observe", "releases", "logs", "replay", "proxy", "config", "preview", "eject", "recover", "completion", "version",
 )  # fmt: skip
 
 
