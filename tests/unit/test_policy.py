@@ -1,31 +1,57 @@
 """What policy asks of a deploy."""
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
-from celadon.app.policy import check_policy
+from celadon.app.policy import check_policy, suggest_thresholds
+from celadon.host.layout import Layout
+from celadon.model.baseline import Baseline, Learned, Minute, RouteCount
+from celadon.model.names import AppName
 from celadon.model.observed import FindingLevel
 from celadon.model.settings import ObserveSettings
+from celadon.store.baseline import write_baseline
 from tests.fakes.world import make_settings
 
 
-def check(**observe: object) -> list[str]:
-    settings = ObserveSettings(require_thresholds=True, **observe)  # type: ignore[arg-type]
-    found = check_policy(replace(make_settings(), observe=settings))
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout(tmp_path, AppName("shop"))
+    layout.home.mkdir(parents=True)
+    return layout
+
+
+def check(layout: Layout, **observe: object) -> list[str]:
+    settings = ObserveSettings(**({"require_thresholds": True} | observe))  # type: ignore[arg-type]
+    found = check_policy(layout, replace(make_settings(), observe=settings))
     assert all(finding.level is FindingLevel.PROBLEM for finding in found)
     return [finding.fix for finding in found]
 
 
-def test_a_deploy_that_nobody_set_a_threshold_for_is_refused_with_the_lines_to_add() -> None:
-    [fix] = check()
-    assert "max_error_rate = " in fix
-    assert "max_p95 = " in fix
+def test_a_deploy_that_nobody_set_a_threshold_for_is_refused_with_the_lines_to_add(layout: Layout) -> None:
+    [fix] = check(layout)
+    assert 'max_error_rate = "1%"' in fix
+    assert 'max_p95 = "1000ms"' in fix
+
+
+def test_the_lines_are_filled_in_from_what_was_usual(layout: Layout) -> None:
+    write_baseline(layout, Baseline(minutes=(Minute(0, {"GET /": RouteCount(6_000, 120)}, {}),)))
+    [fix] = check(layout)
+    assert "usual here: under 2." in fix
+    assert 'max_error_rate = "1%"' not in fix
+
+
+def test_they_are_twice_of_it_and_round() -> None:
+    lines = suggest_thresholds(Learned(rate_bound=0.0134, p95_ms=184.0))
+    assert 'max_error_rate = "3%"' in lines
+    assert 'max_p95 = "400ms"' in lines
 
 
 @pytest.mark.parametrize("said", [{"max_error_rate": 0.01}, {"max_p95_s": 1.0}, {"max_p99_s": 1.0}, {"slo": 0.999}])
-def test_any_threshold_is_enough(said: dict[str, float]) -> None:
-    assert check(**said) == []
+def test_any_threshold_is_enough(layout: Layout, said: dict[str, float]) -> None:
+    assert check(layout, **said) == []
 
 
-def test_an_owner_may_do_without() -> None:
-    assert check_policy(replace(make_settings(), observe=ObserveSettings(require_thresholds=False))) == ()
+def test_an_owner_may_do_without(layout: Layout) -> None:
+    assert check(layout, require_thresholds=False) == []

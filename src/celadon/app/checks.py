@@ -31,7 +31,7 @@ def check_all(layout: Layout, settings: Settings) -> Sequence[Finding]:
         text = f"{error.what} ({error.code})"
         found = [Finding(level=FindingLevel.PROBLEM, subject="proxy", text=text, fix=error.next_command)]
     return [
-        *check_policy(settings),
+        *check_policy(layout, settings),
         *make_runner(layout, settings).check(),
         *found,
         *check_repository(layout),

@@ -1,22 +1,47 @@
 """What is asked of a deploy by policy, not by the machine."""
 
 from collections.abc import Sequence
+from math import ceil
 
+from celadon.host.layout import Layout
+from celadon.model.baseline import Learned
 from celadon.model.observed import Finding, problem
 from celadon.model.settings import ObserveSettings, Settings
 
-_LINES = """[observe]
-max_error_rate = "1%"    # of the requests; more brings the old release back
-max_p95 = "1s"           # slower for one request in twenty brings it back too"""
+_TIMES_THE_USUAL = 2
+_LEAST_RATE = 0.01
+_STEP_MS = 100
 
 
-def check_policy(settings: Settings) -> Sequence[Finding]:
+def check_policy(layout: Layout, settings: Settings) -> Sequence[Finding]:
     """Nobody but the owner knows what is too bad for the site, so that somebody has to say it."""
     observe = settings.observe
     if not observe.require_thresholds or _has_threshold(observe):
         return ()
     text = "no threshold says what is too bad for this site: max_error_rate, max_p95, max_p99 or slo"
-    return (problem("observe", text, fix=_LINES),)
+    return (problem("observe", text, fix=suggest_thresholds(_recall(layout, observe))),)
+
+
+def suggest_thresholds(learned: Learned) -> str:
+    """Lines for celadon.toml: twice of what was usual, where that is known."""
+    rate_bound, p95_ms = learned.rate_bound or 0.0, learned.p95_ms
+    rate = max(_LEAST_RATE, _TIMES_THE_USUAL * rate_bound)
+    limit_ms = 1000 if p95_ms is None else _STEP_MS * ceil(_TIMES_THE_USUAL * p95_ms / _STEP_MS)
+    was_rate = f", usual here: under {rate_bound:.2%}" if learned.rate_bound is not None else ""
+    was_p95 = f", usual here: {p95_ms:.0f} ms" if p95_ms is not None else ""
+    return (
+        "[observe]\n"
+        f'max_error_rate = "{ceil(rate * 200) / 2:g}%"    # more brings the old release back{was_rate}\n'
+        f'max_p95 = "{limit_ms}ms"        # slower for one request in twenty brings it back too{was_p95}'
+    )
+
+
+def _recall(layout: Layout, observe: ObserveSettings) -> Learned:
+    from celadon.app.baseline import summarise
+    from celadon.store.baseline import read_baseline
+
+    kept = read_baseline(layout)
+    return summarise(kept, observe) if kept is not None else Learned()
 
 
 def _has_threshold(observe: ObserveSettings) -> bool:

@@ -25,7 +25,12 @@ def refuse_when_unblessed(ledger: Ledger) -> None:
 def check_first(layout: Layout, settings: Settings, ports: Ports, *, journal: Journal) -> None:
     """Nothing was touched yet: any problem refuses. What is found goes into the journal."""
     try:
-        findings = [*check_policy(settings), *ports.runner.check(), *ports.proxy.check(), *check_repository(layout)]
+        findings = [
+            *check_policy(layout, settings),
+            *ports.runner.check(),
+            *ports.proxy.check(),
+            *check_repository(layout),
+        ]
     except StepError as error:
         raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
     for found in findings:

@@ -34,7 +34,8 @@ class Limit:
 class Thresholds:
     def __init__(self, rule: Rule) -> None:
         self._min_count = rule.min_requests_count
-        self.error = Limit("max_error_rate", share=rule.max_error_rate) if rule.max_error_rate else None
+        limit = rule.max_error_rate
+        self.error = Limit("max_error_rate", share=limit) if limit and limit < 1 else None
         self._slow = [
             Limit(name, share=share, limit_ms=limit_ms)
             for name, share, limit_ms in (

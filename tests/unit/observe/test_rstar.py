@@ -418,6 +418,12 @@ def test_a_set_threshold_is_judged_with_its_own_evidence() -> None:
     assert judged(window.pass_seconds(300, good=31, bad=1)) == (Judgement.BREACH, "max_error_rate")
 
 
+def test_a_threshold_of_all_allows_everything() -> None:
+    window = Window(Rule(max_error_rate=1.0))
+    window.pass_seconds(5, good=5, bad=5, control=())
+    assert window.verdict is None
+
+
 def test_a_set_threshold_waits_for_its_least_evidence() -> None:
     """Nineteen failures of nineteen are not twenty."""
     window = Window(Rule(max_error_rate=0.01, min_requests_count=20))
