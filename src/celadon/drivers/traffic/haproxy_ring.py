@@ -15,6 +15,8 @@ from celadon.drivers.traffic.times import read_haproxy_time
 from celadon.model.observed import Hit
 
 _TIMEOUT_S = 2.0
+_BATCH_BYTES = 8 * 1024 * 1024
+"""At most so much a read; the next goes on."""
 _LOST = re.compile(rb"(?:^|\s)(?P<count>\d+) events? lost")
 
 
@@ -40,7 +42,7 @@ class _Reader:
         self._stream.setblocking(False)
 
     def read_lines(self) -> list[bytes]:
-        while True:
+        while len(self._rest) < _BATCH_BYTES:
             try:
                 chunk = self._stream.recv(262144)
             except BlockingIOError:
