@@ -1,6 +1,7 @@
 """The right verdict on each release, whatever its trouble, with real proxies and visitors; and what it costs them."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), rea
 
 _PATHS = ("/", "/search", "/orders")
 _BOT = "127.99.0.1"
+_USUAL_COUNT = 1_500
+"""Of good answers before: a baseline of a handful would tolerate a fifth of failures."""
 
 
 _every_proxy = pytest.mark.parametrize("site", ["nginx", "caddy", "haproxy"], indirect=True)
@@ -27,9 +30,18 @@ _one_proxy = pytest.mark.parametrize("site", ["nginx"], indirect=True)
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with open_site(tmp_path_factory.mktemp(request.param), proxy=request.param) as site:
         text = site.config.read_text()
-        observe = 'window = "8s"\nmin_window = "3s"\nmax_window = "8s"'
+        observe = 'window = "10s"\nmin_window = "3s"\nmax_window = "20s"'
         site.config.write_text(text.replace('judge = "thresholds"\nwindow = "400ms"', observe))
+        with visitors(site, paths=_PATHS) as counts:
+            await_count(counts, _USUAL_COUNT)
         yield site
+
+
+def await_count(counts: Counter[int], count: int) -> None:
+    until = time.monotonic() + 60
+    while counts[200] < count:
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +83,7 @@ def test_a_release_that_fails_a_fifth_of_one_route_is_taken_back(site: Site) -> 
     assert judge(done)[:2] == (11, "breach"), done.output
     [verdict] = done.events("verdict_reached")
     assert verdict["evidence"]["failing_routes"][0]["route"] == "GET /search"
-    assert 0 < bad_answers(counts) < 150, counts
+    assert 0 < bad_answers(counts) < 300, counts
 
 
 @_every_proxy
