@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from celadon.drivers.runners.systemd import SystemdRunner
 from celadon.host.commands import run_command
 from celadon.host.layout import Layout
-from celadon.model.names import AppName, ReleaseNumber, Slot
+from celadon.model.names import AppName, Slot
 from celadon.model.observed import SlotStatus
-from celadon.model.release import Manifest, Release, Source, SourceKind
+from celadon.model.release import Release
 from celadon.model.settings import LimitSettings
 from tests.contract.runner_promises import SLEEPER, RunnerPromises, await_line, await_view, write_release
-from tests.fakes.world import make_settings
+from tests.fakes.world import make_release, make_settings
 
 APP = AppName("suite")
 
@@ -34,20 +34,8 @@ class SystemdStage:
         self.runner = SystemdRunner(self.layout, self.settings)
 
     def make_release(self, number: int, script: str) -> Release:
-        manifest = Manifest(
-            app=APP,
-            number=ReleaseNumber(number),
-            source=Source(kind=SourceKind.DIRECTORY, location="/src"),
-            tree_digest="",
-            env_digest="",
-            config_digest="",
-            built_at=0.0,
-            built_by="ada",
-            build_s=0.0,
-            settings=self.settings,
-        )
         path = self.layout.release(number)
-        return write_release(self.base, Release(number=ReleaseNumber(number), path=path, manifest=manifest), script)
+        return write_release(self.base, make_release(number, settings=self.settings, path=path, app=APP), script)
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ from celadon.drivers.runners.process import ProcessRunner
 from celadon.host.layout import Layout
 from celadon.host.memory import KernelHost
 from celadon.host.processes import find_marked, identify, identify_child
-from celadon.model.names import AppName, ReleaseNumber, Slot
+from celadon.model.names import AppName, Slot
 from celadon.model.observed import SlotStatus
-from celadon.model.release import Manifest, Release, Source, SourceKind
+from celadon.model.release import Release
 from celadon.model.settings import ObserveSettings, Settings
 from celadon.model.verdict import Judgement
 from celadon.observe.threshold import ThresholdJudge
 from tests.contract.memory_group import open_memory_group
 from tests.contract.runner_promises import SLEEPER, RunnerPromises, await_line, await_view, write_release
-from tests.fakes.world import make_settings
+from tests.fakes.world import make_release, make_settings
 
 
 class ProcessStage:
@@ -39,20 +39,8 @@ class ProcessStage:
         return replace(settings, user=user, web=replace(settings.web, command=f"{sys.executable} -S app.py"))
 
     def make_release(self, number: int, script: str) -> Release:
-        manifest = Manifest(
-            app=AppName("shop"),
-            number=ReleaseNumber(number),
-            source=Source(kind=SourceKind.DIRECTORY, location="/src"),
-            tree_digest="",
-            env_digest="",
-            config_digest="",
-            built_at=0.0,
-            built_by="ada",
-            build_s=0.0,
-            settings=self.settings,
-        )
         path = self.layout.release(number)
-        release = Release(number=ReleaseNumber(number), path=path, manifest=manifest)
+        release = make_release(number, settings=self.settings, path=path)
         return write_release(self.base, release, script)
 
     def find(self) -> list[int]:

@@ -48,6 +48,7 @@ from celadon.model.plan import OperationKind, Outcome, Plan, Request
 from celadon.model.release import Fate, Manifest, Release, Source, SourceKind
 from celadon.model.settings import (
     BlessMode,
+    JudgeKind,
     ObserveSettings,
     ProxyKind,
     ProxySettings,
@@ -95,9 +96,16 @@ def make_settings(
     )
 
 
-def make_release(number: int, *, settings: Settings | None = None, path: Path = Path("/r")) -> Release:
+def by_evidence(**more: object) -> Settings:
+    observe = ObserveSettings(judge=JudgeKind.EVIDENCE, **({"window_s": 20.0, "max_error_rate": 0.05} | more))  # type: ignore[arg-type]
+    return replace(make_settings(), observe=observe)
+
+
+def make_release(
+    number: int, *, settings: Settings | None = None, path: Path = Path("/r"), app: AppName | None = None
+) -> Release:
     manifest = Manifest(
-        app=APP,
+        app=app or APP,
         number=ReleaseNumber(number),
         source=Source(kind=SourceKind.DIRECTORY, location="/src"),
         tree_digest="",

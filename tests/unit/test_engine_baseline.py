@@ -10,8 +10,7 @@ from celadon.model.names import Slot
 from celadon.model.plan import OperationKind, Outcome
 from celadon.model.settings import OnUndecided
 from celadon.model.verdict import Judgement
-from tests.fakes.world import Nature, World, events_of
-from tests.unit.test_engine_window import by_evidence
+from tests.fakes.world import Nature, World, by_evidence, events_of
 
 USUAL = Baseline(minutes=(Minute(0, {"GET /": RouteCount(10_000, 200)}, {}),))
 KNOWN = Learned(baseline=USUAL, minutes_count=1, units_count=10_000, bad_units_count=200, rate_bound=0.025)

@@ -6,14 +6,9 @@ from msgspec.structs import replace
 from celadon.events import SwitchSeen, VerdictReached, WindowExtended, WindowOpened, WindowSampled
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
-from celadon.model.settings import JudgeKind, ObserveSettings, OnUndecided, Settings
+from celadon.model.settings import OnUndecided
 from celadon.model.verdict import Judgement
-from tests.fakes.world import Nature, World, events_of, make_settings
-
-
-def by_evidence(**more: object) -> Settings:
-    observe = ObserveSettings(judge=JudgeKind.EVIDENCE, **({"window_s": 20.0, "max_error_rate": 0.05} | more))  # type: ignore[arg-type]
-    return replace(make_settings(), observe=observe)
+from tests.fakes.world import Nature, World, by_evidence, events_of
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from celadon.events import Blessed, Event, JournalRebuilt, SiteAdopted, SiteEjec
 from celadon.model.baseline import Tenure
 from celadon.model.names import OperationId, ReleaseNumber, Slot
 from celadon.model.plan import Outcome
-from tests.fakes.world import Nature, World, make_settings
-from tests.unit.test_engine_window import by_evidence
+from tests.fakes.world import Nature, World, by_evidence, make_settings
 
 
 @pytest.fixture

@@ -24,17 +24,12 @@ from celadon.model.errors import UsageError
 from celadon.model.names import OperationId, ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
 from celadon.model.report import Why
-from celadon.model.settings import BlessMode, JudgeKind, ObserveSettings, Settings, SwitchSettings
+from celadon.model.settings import BlessMode, SwitchSettings
 from celadon.model.verdict import Evidence, FailingRoute, Judgement
 from celadon.sinks.why import WIDTH, render_why
 from celadon.sinks.wording import describe_event
-from tests.fakes.world import APP, Died, Nature, World, ask_abort, make_settings
+from tests.fakes.world import APP, Died, Nature, World, ask_abort, by_evidence
 from tests.unit.test_engine_journeys import with_journeys
-
-
-def by_evidence(**more: object) -> Settings:
-    observe = ObserveSettings(judge=JudgeKind.EVIDENCE, **({"window_s": 20.0, "max_error_rate": 0.05} | more))  # type: ignore[arg-type]
-    return replace(make_settings(), observe=observe)
 
 
 @pytest.fixture

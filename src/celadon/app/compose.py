@@ -20,6 +20,7 @@ from celadon.deploy.run import Ports
 from celadon.host.checkpoint import reached
 from celadon.host.layout import Layout
 from celadon.model.names import Slot
+from celadon.model.observed import Answer
 from celadon.model.settings import JudgeKind, ObserveSettings, ProxyKind, ReadinessSettings, RunnerKind, Settings
 
 
@@ -207,6 +208,21 @@ def make_baselines(layout: Layout, settings: Settings, proxy: Proxy) -> Baseline
     return LogBaselines(layout, settings.observe, open_traffic=proxy.traffic)
 
 
+def make_question(layout: Layout, settings: Settings, slot: Slot) -> Callable[[], Answer]:
+    """The readiness question to one slot, with the variables that it has at the moment of asking."""
+    from celadon.drivers.probes.table import make_probe
+    from celadon.host.environment import read_env
+
+    probe = make_probe(settings, env=lambda: read_env(layout.slot(slot) / "env"))
+    return partial(probe.ask, settings.web.address(slot), timeout_s=settings.readiness.max_latency_s)
+
+
+def keep_asking_slot(layout: Layout, settings: Settings, slot: Slot) -> Asking:
+    from celadon.drivers.probes.asking import ThreadAsking
+
+    return ThreadAsking(make_question(layout, settings, slot), interval_s=settings.observe.control_interval_s)
+
+
 def make_ports(
     layout: Layout, settings: Settings, *, journal: Journal, clock: Clock, control: Control, candidate: Slot
 ) -> Ports:
@@ -227,9 +243,7 @@ def make_ports(
         return read_env(layout.slot(candidate) / "env")
 
     def ask_on(slot: Slot, readiness: ReadinessSettings) -> Asking:
-        probe = make_probe(replace(settings, readiness=readiness), env=lambda: read_env(layout.slot(slot) / "env"))
-        ask = partial(probe.ask, settings.web.address(slot), timeout_s=readiness.max_latency_s)
-        return ThreadAsking(ask, interval_s=settings.observe.control_interval_s)
+        return keep_asking_slot(layout, replace(settings, readiness=readiness), slot)
 
     proxy = make_proxy(layout, settings)
     return Ports(

@@ -2,31 +2,27 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 
 from msgspec.structs import replace
 
-from celadon.app.compose import JUDGES, make_baselines, make_proxy, make_runner
+from celadon.app.compose import JUDGES, keep_asking_slot, make_baselines, make_proxy, make_question, make_runner
 from celadon.app.inforce import require_in_force
 from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.runner import Runner
 from celadon.contracts.traffic import Traffic
-from celadon.drivers.probes.asking import ThreadAsking
-from celadon.drivers.probes.table import make_probe
+from celadon.drivers.releases.store import ReleaseStore
 from celadon.events import WindowSampled
 from celadon.host.control import HostClock
-from celadon.host.environment import read_env
 from celadon.host.layout import Layout
 from celadon.host.memory import KernelHost
-from celadon.model.errors import UsageError
+from celadon.model.errors import StepError, UsageError
 from celadon.model.names import Slot
 from celadon.model.observed import Answer, SlotStatus
-from celadon.model.settings import Settings
+from celadon.model.settings import ObserveSettings, Settings
 from celadon.model.verdict import Verdict
 
 _TOLD_EVERY_S = 1.0
-_LOOK_EVERY_S = 0.25
 
 
 def judge_live_slot(layout: Layout, *, window_s: float | None, tell: Callable[[WindowSampled], None]) -> Verdict:
@@ -42,33 +38,36 @@ def judge_live_slot(layout: Layout, *, window_s: float | None, tell: Callable[[W
     learned = make_baselines(layout, settings, proxy).recall()
     if learned is not None:
         judge.take_baseline(learned.baseline, is_armed=learned.is_armed)
-    is_hot = runner.observe(slot.other).status is SlotStatus.RUNNING
-    with closing(_ask_on(layout, settings, slot.other) if is_hot else NoAsking()) as control:
-        trial = _Trial(judge, runner, slot, control, _make_question(layout, settings, slot))
-        with closing(proxy.traffic()) as traffic:
-            return trial.watch(traffic, settings.observe.window_s if window_s is None else window_s, tell)
+    with closing(_ask_hot_slot(layout, settings, runner, slot.other)) as control, closing(proxy.traffic()) as traffic:
+        trial = _Trial(judge, runner, slot, control=control, ask=make_question(layout, settings, slot))
+        return trial.watch(traffic, settings.observe, window_s or settings.observe.window_s, tell)
 
 
-def _make_question(layout: Layout, settings: Settings, slot: Slot) -> Callable[[], Answer]:
-    probe = make_probe(settings, env=lambda: read_env(layout.slot(slot) / "env"))
-    return partial(probe.ask, settings.web.address(slot), timeout_s=settings.readiness.max_latency_s)
-
-
-def _ask_on(layout: Layout, settings: Settings, slot: Slot) -> Asking:
-    return ThreadAsking(_make_question(layout, settings, slot), interval_s=settings.observe.control_interval_s)
+def _ask_hot_slot(layout: Layout, settings: Settings, runner: Runner, slot: Slot) -> Asking:
+    """By its own release's readiness, as a deploy does; nobody where none runs, or that release cannot be read."""
+    view = runner.observe(slot)
+    if view.status is not SlotStatus.RUNNING or view.release is None:
+        return NoAsking()
+    try:
+        readiness = ReleaseStore(layout, owner=settings.user).read(view.release).manifest.settings.readiness
+    except StepError:
+        return NoAsking()
+    return keep_asking_slot(layout, replace(settings, readiness=readiness), slot)
 
 
 class _Trial:
     """One window on one slot. What was restarted before it opened is none of its business."""
 
-    def __init__(self, judge: Judge, runner: Runner, slot: Slot, control: Asking, ask: Callable[[], Answer]) -> None:
+    def __init__(self, judge: Judge, runner: Runner, slot: Slot, *, control: Asking, ask: Callable[[], Answer]) -> None:
         self._judge, self._runner, self._slot = judge, runner, slot
         self._control, self._ask = control, ask
         self._host, self._clock = KernelHost(), HostClock()
         self._restarts_count = runner.observe(slot).restarts_count
         self._told_count = 0
 
-    def watch(self, traffic: Traffic, window_s: float, tell: Callable[[WindowSampled], None]) -> Verdict:
+    def watch(
+        self, traffic: Traffic, settings: ObserveSettings, window_s: float, tell: Callable[[WindowSampled], None]
+    ) -> Verdict:
         began_s = told_s = self._clock.now_s()
         while True:
             self._feed(traffic)
@@ -81,7 +80,7 @@ class _Trial:
             if now_s - told_s >= _TOLD_EVERY_S:
                 tell(self._sample(over_s=now_s - told_s))
                 told_s = now_s
-            self._clock.wait(max(0.0, min(_LOOK_EVERY_S, began_s + window_s - now_s)))
+            self._clock.wait(max(0.0, min(settings.interval_s, began_s + window_s - now_s)))
 
     def _sample(self, *, over_s: float) -> WindowSampled:
         evidence = self._judge.evidence()

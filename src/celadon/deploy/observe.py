@@ -17,6 +17,7 @@ from celadon.deploy.verify import ask_slot
 from celadon.events import VerdictReached, WindowExtended, WindowOpened
 from celadon.model.observed import WHOLE
 from celadon.model.plan import OperationKind, Request
+from celadon.model.release import Release
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
 from celadon.model.verdict import BY_EVIDENCE, Judgement, Verdict
 
@@ -41,7 +42,11 @@ def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
     `window_s`, or for as long as the settings let a window go on, unless something is decided earlier."""
     traffic = run.ports.proxy.traffic()
     try:
-        with closing(_ask_old_slot(run)) as control, closing(RunningJourneys(run, percent=percent)) as journeys:
+        old = find_old_release(run)
+        with (
+            closing(_ask_old_slot(run, old)) as control,
+            closing(RunningJourneys(run, old=old, percent=percent)) as journeys,
+        ):
             return _watch(run, traffic, control, journeys, window_s=window_s, percent=percent)
     finally:
         traffic.close()
@@ -87,9 +92,8 @@ def _watch(
         clock.wait(max(0.0, min(settings.interval_s, length.window_s - elapsed_s)))
 
 
-def _ask_old_slot(run: Run) -> Asking:
+def _ask_old_slot(run: Run, old: Release | None) -> Asking:
     """By its own release's readiness: the candidate's may ask for what only the candidate has."""
-    old = find_old_release(run)
     if old is None:
         return NoAsking()
     return run.ports.ask_on(run.plan.candidate.other, old.manifest.settings.readiness)

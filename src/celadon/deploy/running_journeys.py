@@ -29,10 +29,12 @@ _NOTED_LIMIT = 20
 
 
 class RunningJourneys:
-    def __init__(self, run: Run, *, percent: int) -> None:
-        own, old = _find_own(run, percent=percent), _find_old(run)
+    """`old` is what runs in the old slot, where that is a control."""
+
+    def __init__(self, run: Run, *, old: Release | None, percent: int) -> None:
+        own, control = _find_own(run, percent=percent), _find_old(run, old)
         self._candidate = [_Running(run, journey, place) for journey, place in own]
-        self._old = [_Running(run, journey, place, times=_CONTROL_TIMES) for journey, place in old]
+        self._old = [_Running(run, journey, place, times=_CONTROL_TIMES) for journey, place in control]
 
     @property
     def are_any(self) -> bool:
@@ -127,8 +129,7 @@ def _find_own(run: Run, *, percent: int) -> list[tuple[Journey, Place]]:
     ]
 
 
-def _find_old(run: Run) -> list[tuple[Journey, Place]]:
-    release = find_old_release(run)
+def _find_old(run: Run, release: Release | None) -> list[tuple[Journey, Place]]:
     if release is None:
         return []
     place = place_of(run, run.plan.candidate.other, release)
