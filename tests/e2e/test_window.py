@@ -63,6 +63,10 @@ def test_a_dry_run_judges_the_live_slot_and_does_nothing(site: Site) -> None:
     config = site.config.read_text().replace("[proxy]", '[proxy]\nlook_path = "/health"')
     site.config.write_text(config.replace(_BY_EVIDENCE, 'window = "1s"\nmax_window = "1s"'))
     assert site.deploy("v2", broken="errors").code == 20
+    with visitors(site):
+        beside_a_hot_slot = site.celadon("observe", "--dry-run", "--window", "6s", "--json")
+    assert json.loads(beside_a_hot_slot.output)["judgement"] == "breach"
+    assert json.loads(beside_a_hot_slot.output)["evidence"]["control_count"] > 0
     assert site.celadon("finalize").code == 0
     recorded = site.celadon("history").output
     with visitors(site):
