@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from celadon.cli.context import layout_for
-from celadon.cli.options import app_options, output_options
+from celadon.cli.options import app_options, output_options, read_window
 
 
 @click.command("observe")
@@ -18,14 +18,10 @@ def command(config: Path, app_name: str | None, as_json: bool, quiet: bool, dry_
     import msgspec
 
     from celadon.app.trying import judge_live_slot
-    from celadon.config.parse import duration
     from celadon.sinks.verdict import render_verdict
     from celadon.sinks.wording import describe_event
 
-    try:
-        window_s = duration(low_s=1.0).read(window) if window is not None else None
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--window") from error
+    window_s = read_window(window)
     is_told = not (as_json or quiet)
     verdict = judge_live_slot(
         layout_for(config, app_name),

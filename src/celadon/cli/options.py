@@ -24,3 +24,13 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def app_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return config_option(app_option(function))
+
+
+def read_window(text: str | None) -> float | None:
+    """Seconds of `--window`; None where it is not given."""
+    from celadon.config.parse import duration
+
+    try:
+        return None if text is None else duration(low_s=1.0).read(text)
+    except ValueError as error:
+        raise click.BadParameter(f'{error}; expected a duration as "10m"', param_hint="--window") from error

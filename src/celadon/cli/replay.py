@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from celadon.cli.context import load
-from celadon.cli.options import config_option, json_option
+from celadon.cli.options import config_option, json_option, read_window
 
 
 @click.command("replay")
@@ -27,16 +27,12 @@ def command(log: Path, log_format: str | None, window: str | None, config: Path,
     import msgspec
 
     from celadon.app.replay import replay_log
-    from celadon.config.parse import duration
     from celadon.model.settings import ObserveSettings
     from celadon.sinks.replay import render_replay
 
     loaded, layout = load(config) if config.exists() else (None, None)
     settings = loaded.settings.observe if loaded is not None else ObserveSettings(window_s=600.0)
-    try:
-        window_s = duration(low_s=1.0).read(window) if window is not None else settings.window_s
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--window") from error
+    window_s = read_window(window) or settings.window_s
     replayed = replay_log(log, log_format=log_format, settings=settings, window_s=window_s, layout=layout)
     click.echo(msgspec.json.encode(replayed).decode() if as_json else render_replay(replayed))
     return 0
