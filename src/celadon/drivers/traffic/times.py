@@ -122,10 +122,3 @@ def _read_iso(text: bytes) -> float | None:
         return datetime.fromisoformat(text.decode()).timestamp()
     except ValueError:
         return None
-
-
-_NGINX_TIMES: Final[tuple[tuple[str, bytes, Callable[[bytes], float | None]], ...]] = (
-    ("msec", _MSEC, float),
-    ("time_iso8601", _ISO, _read_iso),
-    ("time_local", _COMMON, _read_common),
-)
