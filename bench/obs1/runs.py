@@ -19,8 +19,7 @@ from celadon.observe.rstar import RStarJudge
 from celadon.observe.rule import Rule
 
 _BATCHES_A_CELL = 8
-HURRY_TIMES = 4
-"""As drivers/probes/asking.py does."""
+_JOURNEY = "shop"
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -93,13 +92,15 @@ def run_once(cell: Cell, seed: int, *, judge_name: str, lines: bool) -> Outcome:
         began_s = process_time()
         for answer in seen.control:
             judge.take_control(answer)
+        for answer in seen.old_journeys:
+            judge.take_control(answer, journey=_JOURNEY)
         for answer in seen.journeys:
-            judge.take_journey(answer)
+            judge.take_journey(answer, name=_JOURNEY)
         judge.take_traffic(seen.hits)
         verdict = judge.judge(elapsed_s=second, window_s=WINDOW_S)
         spent_s += process_time() - began_s
         if judge.needs_control():
-            visitors.control_a_second = HURRY_TIMES * cell.control_a_second
+            visitors.hurry()
         if verdict is not None:
             decided_s, visitors.hits_are_needed = second, False
     assert verdict is not None

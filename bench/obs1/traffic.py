@@ -25,6 +25,8 @@ _ROUTES_COUNT = 20
 _POOL_LIMIT = 20_000
 _CLUSTER_MEAN = 5
 _BOT_FROM_S, _BOT_FOR_S = 100, 60
+HURRY_TIMES = 4
+"""As drivers/probes/asking.py does."""
 
 OK = Answer(ok=True, latency_ms=2.0)
 NO = Answer(ok=False, latency_ms=2.0, reason="status 500")
@@ -38,6 +40,7 @@ class Second(Struct, kw_only=True):
     failed_count: int
     control: list[Answer]
     journeys: list[Answer]
+    old_journeys: list[Answer]
 
 
 def draw_poisson(random: Random, mean: float) -> int:
@@ -57,9 +60,11 @@ def draw_latency_ms(random: Random, *, stalls: float = 0.01) -> float:
 
 
 def draw_baseline(random: Random, cell: Cell) -> Baseline:
-    """An hour in minutes, or seven days in hours where an hour holds less than is asked for."""
+    """An hour in minutes, or seven days in hours where an hour holds less than is asked for; of a young site, all."""
     span = 60 if cell.rate * 3600 >= 1.2 * UNITS_ENOUGH else 7 * 24
-    width_s = 60 if span == 60 else 3600
+    width_s = 60.0 if span == 60 else 3600.0
+    if cell.baseline_s is not None:
+        span, width_s = 1, cell.baseline_s
     latency: dict[int, int] = {}
     for _ in range(SAMPLE_COUNT):
         bucket = find_bucket(draw_latency_ms(random))
@@ -69,7 +74,7 @@ def draw_baseline(random: Random, cell: Cell) -> Baseline:
         bad = draw_poisson(random, cell.rate * width_s * cell.p_b)
         good = draw_poisson(random, cell.rate * width_s * (1 - cell.p_b))
         routes = {"GET /": RouteCount(good + bad, bad)}
-        minutes.append(Minute(index * width_s // 60, routes, latency if index == span - 1 else {}))
+        minutes.append(Minute(int(index * width_s // 60), routes, latency if index == span - 1 else {}))
     return Baseline(minutes=tuple(minutes))
 
 
@@ -82,10 +87,17 @@ class Visitors:
         self._lines = lines
         self._clients_count = max(50, int(120 * cell.rate))
         self._pool = [self._draw_hit(bad=False) for _ in range(min(_POOL_LIMIT, max(200, int(cell.rate * 60))))]
+        self._next = 0
         self._later: dict[int, list[Hit]] = {}
         self._asked_count = 0
         self.hits_are_needed = True
         self.control_a_second = cell.control_a_second
+        self.old_journeys_a_second = cell.journeys_a_second
+
+    def hurry(self) -> None:
+        """The old slot is asked more often from now on."""
+        self.control_a_second = HURRY_TIMES * self._cell.control_a_second
+        self.old_journeys_a_second = HURRY_TIMES * self._cell.journeys_a_second
 
     def draw(self) -> Iterator[Second]:
         for second in range(1, WINDOW_S + 1):
@@ -105,9 +117,13 @@ class Visitors:
             hits=self._reparse(hits) if self._lines else hits,
             requests_count=good_count + len(bad_hits),
             failed_count=len(bad_hits),
-            control=[NO if self._random.random() < fails else OK for _ in range(self.control_a_second)],
-            journeys=[NO if self._random.random() < journey_fails else OK for _ in range(self._cell.journeys_a_second)],
+            control=self._ask(self.control_a_second, fails),
+            journeys=self._ask(self._cell.journeys_a_second, journey_fails),
+            old_journeys=self._ask(self.old_journeys_a_second, fails),
         )
+
+    def _ask(self, count: int, fails: float) -> list[Answer]:
+        return [NO if self._random.random() < fails else OK for _ in range(count)]
 
     def _count_second(self, second: int) -> Second:
         """For the rules that count only."""
@@ -115,7 +131,12 @@ class Visitors:
         failed_count = draw_poisson(self._random, self._cell.rate * bad_rate)
         good_count = draw_poisson(self._random, self._cell.rate * (1 - bad_rate))
         return Second(
-            hits=[], requests_count=good_count + failed_count, failed_count=failed_count, control=[], journeys=[]
+            hits=[],
+            requests_count=good_count + failed_count,
+            failed_count=failed_count,
+            control=[],
+            journeys=[],
+            old_journeys=[],
         )
 
     def _bad_rate(self, second: int) -> float:
@@ -158,11 +179,21 @@ class Visitors:
             at += self._random.randrange(3)
 
     def _mix(self, good_count: int, bad_hits: list[Hit]) -> list[Hit]:
-        hits = self._random.choices(self._pool, k=good_count)
+        hits = self._pick_good(good_count)
         if self._cell.cold and self._asked_count < self._cell.cold:
             hits = [self._chill(hit) for hit in hits]
         for hit in bad_hits:
             hits.insert(self._random.randrange(len(hits) + 1), hit)
+        return hits
+
+    def _pick_good(self, count: int) -> list[Hit]:
+        """One after the other: picked at random, those of ten seconds would be the same ones far more often than the
+        bad ones are, which are drawn anew, and a smaller share of them units."""
+        hits: list[Hit] = []
+        while len(hits) < count:
+            part = self._pool[self._next : self._next + count - len(hits)]
+            self._next = (self._next + len(part)) % len(self._pool)
+            hits += part
         return hits
 
     def _chill(self, hit: Hit) -> Hit:

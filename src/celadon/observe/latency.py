@@ -6,7 +6,7 @@ Mann–Whitney test), and on the share of requests above the old slot's 95th and
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import exp, log, log1p, sqrt
 from operator import mul
@@ -20,6 +20,7 @@ from celadon.observe.rule import RESTART_EVERY_S
 _LOWEST_MS: Final = 0.1
 _GROWTH: Final = log(1.05)
 _BUCKETS_COUNT: Final = 332
+_EDGES_MS: Final = tuple(_LOWEST_MS * exp(_GROWTH * bucket) for bucket in range(_BUCKETS_COUNT - 1))
 
 SKIPPED_COUNT: Final = 200
 SAMPLE_MIN: Final = 200
@@ -46,9 +47,7 @@ _LATE_STARTS_LIMIT: Final = 6
 
 def find_bucket(duration_ms: float) -> int:
     """Upper edges are in: bucket b ends at 0.1 ms × 1.05^b."""
-    if duration_ms <= _LOWEST_MS:
-        return 0
-    return min(int(log(duration_ms / _LOWEST_MS) / _GROWTH) + 1, _BUCKETS_COUNT - 1)
+    return bisect_left(_EDGES_MS, duration_ms)
 
 
 def find_percentile_ms(latency: Mapping[int, int], *, share: float) -> float | None:
@@ -143,15 +142,18 @@ class LatencyTest:
             slow.count(self._counts)
             slow.test.start(index)
 
-    def add(self, durations_ms: Iterable[float]) -> Iterator[None]:
+    def add(self, durations_ms: Sequence[float]) -> Iterator[None]:
         """Yields when it is time to ask for the value: after each of the first requests, later after each 16th, then
         after each 3 % more."""
-        counts = self._counts
-        for duration_ms in durations_ms:
-            counts[find_bucket(duration_ms)] += 1
-            self.count += 1
-            if self.count >= self._due_count:
-                self._due_count = self.count + (1 if self.count < 64 else max(16, self.count >> 5))
+        counts, begin = self._counts, 0
+        while begin < len(durations_ms):
+            part = durations_ms[begin : begin + self._due_count - self.count]
+            for duration_ms in part:
+                counts[bisect_left(_EDGES_MS, duration_ms)] += 1
+            begin += len(part)
+            self.count += len(part)
+            if self.count == self._due_count:
+                self._due_count += 1 if self.count < 64 else max(16, self.count >> 5)
                 yield
 
     def value(self) -> float:

@@ -60,15 +60,28 @@ class Thresholds:
 
     def add_latency(self, durations_ms: Iterable[float]) -> Iterator[None]:
         """Yields after each that was too slow for any."""
-        for duration_ms in durations_ms if self._slow else ():
-            slow = [limit for limit in self._slow if duration_ms > limit.limit_ms]
-            for limit in self._slow:
-                if limit in slow:
-                    limit.test.add_bad()
-                else:
-                    limit.test.n += 1
-            if slow:
-                yield
+        if not self._slow:
+            return
+        lowest_ms, good_count = min(limit.limit_ms for limit in self._slow), 0
+        for duration_ms in durations_ms:
+            if duration_ms <= lowest_ms:
+                good_count += 1
+                continue
+            self._add_durations(good_count, duration_ms)
+            good_count = 0
+            yield
+        self._add_durations(good_count)
+
+    def _add_durations(self, good_count: int, slow_ms: float | None = None) -> None:
+        """So many that were fast enough for every limit, and then one that was not."""
+        for limit in self._slow:
+            limit.test.n += good_count
+            if slow_ms is None:
+                continue
+            if slow_ms > limit.limit_ms:
+                limit.test.add_bad()
+            else:
+                limit.test.n += 1
 
     def find_broken_error(self) -> Limit | None:
         broken = self.error is not None and self.error.is_broken(self._min_count)
