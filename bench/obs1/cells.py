@@ -12,12 +12,16 @@ _YOUNG = (0.5, 5.0)
 
 class Ambient(Struct, frozen=True, kw_only=True):
     """A shared dependency fails so many requests of both slots. Probes ask other things than visitors do: `probes` is
-    their share."""
+    their share. While it lasts both slots are `slower`."""
 
     share: float = 0.1
     probes: float = 0.1
+    slower: float = 1.0
     from_s: int = 200
     for_s: int = 120
+
+    def lasts_at(self, second: int) -> bool:
+        return self.from_s < second <= self.from_s + self.for_s
 
 
 class Cell(Struct, frozen=True, kw_only=True):
@@ -98,6 +102,9 @@ def list_slow() -> list[Cell]:
         cells += [Cell(name=f"latency ×{slower:g}", rate=rate, slower=slower) for slower in (1.2, 1.5, 2.0, 3.0)]
         cells.append(Cell(name="5 % take 1 s more", rate=rate, stalls=0.05))
         cells.append(Cell(name="first 150 are cold", rate=rate, cold=150))
+        shared = Ambient(share=0.0, probes=0.0, slower=3.0)
+        cells.append(Cell(name="ambient, both ×3 slower", rate=rate, ambient=shared))
+        cells.append(Cell(name="late, ×3 slower", rate=rate, slower=3.0, from_s=LATE_S))
     return cells
 
 

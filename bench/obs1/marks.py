@@ -75,6 +75,7 @@ MARKS = (
     _false(0.01, "innocent, 1 % allowed"),
     _false(0.01, "innocent, a minute known"),
     _false(0.25, "ambient, half fails", "ambient, all fails"),
+    _false(0.25, "ambient, both ×3 slower"),
     _found(2, "outage", _FROM_5, where="≥ 5/s"),
     Mark(text="outage, 0.5/s: units", names=("outage",), rates=(0.5,), limit=3, measure=outage_units, unit=""),
     _found(5, "outage, 1 journey/s", where="any traffic"),

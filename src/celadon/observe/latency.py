@@ -5,12 +5,10 @@ Mann–Whitney test), and on the share of requests above the old slot's 95th and
 """
 
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import exp, log, log1p, sqrt
 from operator import mul
-from statistics import median
 from typing import Final
 
 from celadon.observe.evidence import EVIDENCE_MAX, ShareTest, count_starts, weigh_start, weigh_until
@@ -34,12 +32,6 @@ _FRACTIONS: Final = (0.25, 0.5, 0.75, 0.95)
 # Slow shares: twice what the sample may really have had above its own percentile.
 _SLOW_TOLERATED: Final = 2.0
 _PERCENTILES: Final = (0.95, 0.99)
-
-# The old slot's probes are slow now as well: then the candidate is not to blame.
-_CONTROL_FIRST_COUNT: Final = 50
-_CONTROL_RECENT_COUNT: Final = 5
-_CONTROL_SLOWER: Final = 1.5
-_CONTROL_SLACK_MS: Final = 2.0
 
 _RESTARTS_APART: Final = 4
 _LATE_STARTS_LIMIT: Final = 6
@@ -161,21 +153,3 @@ class LatencyTest:
             slow.count(self._counts)
         share = sum(slow.test.value() for slow in self._slow) / len(self._slow)
         return min((self._rank.value(self._counts) + share) / 2, EVIDENCE_MAX)
-
-
-class ControlLatency:
-    """Whether the old slot's probes got slower too, since the window's first ones."""
-
-    def __init__(self) -> None:
-        self._first: list[float] = []
-        self._recent: deque[float] = deque(maxlen=_CONTROL_RECENT_COUNT)
-
-    def add(self, latency_ms: float) -> None:
-        if len(self._first) < _CONTROL_FIRST_COUNT:
-            self._first.append(latency_ms)
-        self._recent.append(latency_ms)
-
-    def is_slow(self) -> bool:
-        if len(self._recent) < _CONTROL_RECENT_COUNT:
-            return False
-        return median(self._recent) > _CONTROL_SLOWER * median(self._first) + _CONTROL_SLACK_MS
