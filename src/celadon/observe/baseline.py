@@ -25,10 +25,12 @@ _HALVINGS: Final = 60
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What a baseline comes to. `rate_bound` is U_b, None where there is no baseline; `tolerated_rate` is p0."""
+    """What a baseline comes to. `rate_bound` is U_b, None where there is no baseline; `shown_bound` as much of it as
+    failures have shown, `tolerated_rate` is p0."""
 
     tolerated_rate: float
     rate_bound: float | None = None
+    shown_bound: float | None = None
     units_count: int = 0
     bad_units_count: int = 0
     span_s: float = 0.0
@@ -40,8 +42,8 @@ class Known(Struct, frozen=True, kw_only=True):
 
     @property
     def usual_rate(self) -> float:
-        """At most: U_b, and half of what is tolerated where there is none."""
-        return self.tolerated_rate / 2 if self.rate_bound is None else self.rate_bound
+        """At most; half of what is tolerated where there is no baseline."""
+        return self.tolerated_rate / 2 if self.shown_bound is None else self.shown_bound
 
     @property
     def units_a_month(self) -> float:
@@ -55,13 +57,14 @@ def know_baseline(baseline: Baseline, rule: Rule) -> Known:
     if not units_count:
         return Known(tolerated_rate=rule.floor)
     bad_units_count = sum(count.bad_units_count for count in counts)
-    bound = _bound_shown(bad_units_count, units_count)
+    shown_bound = find_shown_bound(bad_units_count, units_count)
     latency: Counter[int] = Counter()
     for minute in minutes:
         latency.update(minute.latency)
     return Known(
-        tolerated_rate=min(max(rule.floor, 2 * bound), 0.5),
-        rate_bound=bound,
+        tolerated_rate=min(max(rule.floor, 2 * shown_bound), 0.5),
+        rate_bound=find_rate_bound(bad_units_count, units_count),
+        shown_bound=shown_bound,
         units_count=units_count,
         bad_units_count=bad_units_count,
         span_s=60.0 * (minutes[-1].minute - minutes[0].minute + 1),
@@ -69,7 +72,7 @@ def know_baseline(baseline: Baseline, rule: Rule) -> Known:
     )
 
 
-def _bound_shown(k: int, n: int) -> float:
+def find_shown_bound(k: int, n: int) -> float:
     """U_b, as far as it comes from failures and not from there being few units: thirty good ones leave 20 % possible,
     and a release may not fail a third of its visitors because hardly anybody came before it."""
     return min(find_rate_bound(k, n), max(UNSHOWN_MAX, 2 * k / n))

@@ -70,6 +70,7 @@ def test_few_visitors_are_no_licence_to_fail(units_count: int, bad_units_count: 
     """What nobody has seen is tolerated up to what could still be blessed; what was seen, as ever."""
     known = know_baseline(Baseline(minutes=(minute(0, units_count, bad_units_count),)), Rule())
     assert known.tolerated_rate == pytest.approx(tolerated)
+    assert known.rate_bound == find_rate_bound(bad_units_count, units_count)
     assert known.usual_rate == pytest.approx(tolerated / 2)
 
 
