@@ -2,9 +2,10 @@
 
 Listens on 127.0.0.1:$PORT or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
 SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `search` one search in
-five, `books` shows the orders once and never again, `exit` does not start, `dies` ends three seconds after its first
-page, `slow` answers late, `sluggish` searches three times as long, `abrupt` drops what is in flight at SIGTERM. While
-there is a file `data/trouble`, every answer of every release fails, as when its database is down. `/bug` always fails.
+five, `books` shows the orders once and never again, `exit` does not start, `dies` ends after its first page (as many
+seconds as `data/dies_after_s` says, else three), `slow` answers late, `sluggish` searches three times as long, `abrupt`
+drops what is in flight at SIGTERM. While there is a file `data/trouble`, every answer of every release fails, as when
+its database is down. `/bug` always fails.
 """
 
 import base64
@@ -32,6 +33,7 @@ STREAM_CHUNKS_COUNT = 40
 STREAM_EVERY_S = 0.05
 SEARCH_S = 0.06 if BROKEN == "sluggish" else 0.02
 TROUBLE = HERE / "data" / "trouble"
+DIES_AFTER = HERE / "data" / "dies_after_s"
 
 in_flight = itertools.count()
 stopping = threading.Event()
@@ -145,7 +147,8 @@ def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, st
 
 @functools.cache
 def end_soon() -> None:
-    threading.Timer(3.0, os._exit, (1,)).start()
+    after_s = float(DIES_AFTER.read_text()) if DIES_AFTER.exists() else 3.0
+    threading.Timer(after_s, os._exit, (1,)).start()
 
 
 def reply(connection: socket.socket, status: int, text: str, *, keep: bool, kind: str = "text/plain") -> None:

@@ -1,11 +1,14 @@
 """Ending a real operation at a named point, under load, and what must hold afterwards."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -50,7 +53,8 @@ def has_died(site: Site) -> bool:
 def operate(
     site: Site, kind: OperationKind, *, strace: tuple[str, ...] = (), env: Mapping[str, str] | None = None
 ) -> int:
-    """The operation in the foreground, with nobody to follow and recover it; its exit code, negative for a signal."""
+    """The operation in the foreground, with nobody to follow and recover it; its exit code, negative for a signal.
+    `strace` is what follows that word, of one that traces it from its beginning."""
     settings = load_settings(site.app / "celadon.toml", root=site.state).settings
     deploys = kind is OperationKind.DEPLOY
     order = order_of(
@@ -62,16 +66,59 @@ def operate(
     )
     path = site.base / "order"
     write_order(order, path)
-    done = subprocess.run(
-        [*strace, sys.executable, "-m", "celadon.cli.operate", str(path)],
-        env=site.variables(env) | {"PYTHONDONTWRITEBYTECODE": "1"},
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode
+    return start_warm().operate(path, site.variables(env), strace=strace)
+
+
+class Warm:
+    """A process that forks operations: an interpreter's start is as long as what it is to be killed in."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.warm"],
+            cwd=REPOSITORY,
+            env=os.environ | {"PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def operate(self, order: Path, environment: Mapping[str, str], *, strace: tuple[str, ...]) -> int:
+        self._say(json.dumps({"order": str(order), "environment": environment}))
+        pid = self._hear()
+        with _traced(pid, strace):
+            self._say("begin")
+            return self._hear()
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def _hear(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+
+@cache
+def start_warm() -> Warm:
+    """One for all tests of this process; it ends when nobody can speak to it any more."""
+    return Warm()
+
+
+@contextlib.contextmanager
+def _traced(pid: int, strace: tuple[str, ...]) -> Iterator[None]:
+    if not strace:
+        yield
+        return
+    tracer = subprocess.Popen(["strace", "-qq", "-p", str(pid), *strace], stderr=subprocess.DEVNULL)
+    attached = f"TracerPid:\t{tracer.pid}\n"
+    until = time.monotonic() + 30
+    while attached not in Path(f"/proc/{pid}/status").read_text():
+        assert tracer.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    yield
+    tracer.wait(timeout=30)
 
 
 def assert_sound(site: Site, versions: Collection[str], *, where: str = "") -> str:
