@@ -177,6 +177,7 @@ class World:
     left_count: int = 0
     restarts_count: int = 0
     rss_bytes: int = 1 << 26
+    takes_ms: float = 1.0
     on_wait: Callable[["World"], None] | None = None
     on_journey: Callable[["World"], None] | None = None
 
@@ -247,6 +248,9 @@ class World:
         return True
 
     def _ask_on(self, slot: Slot, readiness: ReadinessSettings) -> "WorldAsking":
+        """A control is a slot that has no traffic; the live one is asked before a deploy begins."""
+        if self.route is slot:
+            return WorldAsking(self, slot, is_control=False)
         self.asked_on.append((slot, readiness))
         return WorldAsking(self, slot)
 
@@ -402,20 +406,21 @@ class WorldBaselines:
 class WorldAsking:
     """One question each time that answers are taken."""
 
-    def __init__(self, world: World, slot: Slot) -> None:
+    def __init__(self, world: World, slot: Slot, *, is_control: bool = True) -> None:
         self.world = world
         self.slot = slot
+        self.is_control = is_control
 
     def take(self) -> Sequence[Answer]:
         ok = self.world.runs(self.slot) and not self.world.shared_trouble
-        self.world.control_count += 1
-        return [Answer(ok=ok, latency_ms=1.0, reason="" if ok else "503")]
+        self.world.control_count += self.is_control
+        return [Answer(ok=ok, latency_ms=self.world.takes_ms, reason="" if ok else "503")]
 
     def hurry(self) -> None:
-        self.world.control_is_hurried = True
+        self.world.control_is_hurried |= self.is_control
 
     def close(self) -> None:
-        self.world.control_is_closed = True
+        self.world.control_is_closed |= self.is_control
 
 
 class WorldKeptAsking:
@@ -476,7 +481,14 @@ class WorldTraffic:
         split, slot = self.world.split, self.world.route
         slot = split.slot if split is not None and index % 2 else slot
         status = 500 if self.world.is_sick(slot, index) else 200
-        return Hit(slot=slot, status=status, upstream_status=status, duration_ms=1.0, client_key=str(index), route="/")
+        return Hit(
+            slot=slot,
+            status=status,
+            upstream_status=status,
+            duration_ms=self.world.takes_ms,
+            client_key=str(index),
+            route="/",
+        )
 
     def close(self) -> None:
         pass

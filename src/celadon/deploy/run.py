@@ -61,7 +61,8 @@ class Run:
     """`insistent`: the journal may fail without stopping the step (see RETREATS). `reason`, `code` and
     `next_command` are of the first failure: what led here, not what followed. `switch_is_intended` turns true
     when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
-    started again by then, `share_percent` what it was seen to get."""
+    started again by then, `share_percent` what it was seen to get. `pace_ms` is what the live slot's readiness took
+    before anything was done, None where nobody asked."""
 
     plan: Plan
     ports: Ports
@@ -71,6 +72,7 @@ class Run:
     restarts_count: int = 0
     share_percent: int = 0
     learned: Learned | None = None
+    pace_ms: float | None = None
     finalize_is_asked: bool = False
     reason: str = ""
     code: str = ""

@@ -68,16 +68,16 @@ class RStarJudge:
         self._journeys = Journeys()
         self._know(Known(tolerated_rate=rule.floor))
 
-    def _know(self, known: Known) -> None:
+    def _know(self, known: Known, *, pace_ms: float | None = None) -> None:
         self._known = known
         self._user = ShareTest(known.tolerated_rate)
         self._counted = CountedTest(self._candidate, max(known.tolerated_rate, self._rule.max_error_rate or 0.0))
         self._control = Control(known.usual_rate)
-        self._slowness = Slowness(self._rule, Sample(known.latency))
+        self._slowness = Slowness(self._rule, Sample(known.latency), pace_ms=pace_ms)
 
-    def take_baseline(self, baseline: Baseline, *, is_armed: bool = True) -> None:
+    def take_baseline(self, baseline: Baseline, *, is_armed: bool = True, pace_ms: float | None = None) -> None:
         self._is_armed = is_armed
-        self._know(know_baseline(baseline, self._rule))
+        self._know(know_baseline(baseline, self._rule), pace_ms=pace_ms)
 
     def take_share(self, percent: int) -> None:
         self._percent = percent
@@ -362,5 +362,5 @@ class RStarJudge:
             failing_routes=self._users.failing.pick_top(),
             stands_on=self._stand.on,
             memory=memory,
-            warnings=(*self._stand.list_warnings(), *list_warnings(memory)),
+            warnings=(*self._stand.list_warnings(), *self._slowness.list_warnings(), *list_warnings(memory)),
         )

@@ -31,6 +31,9 @@ _FIRST_COUNT: Final = 50
 _RECENT_COUNT: Final = 5
 _SLOWER: Final = 1.5
 _SLACK_MS: Final = 2.0
+# Five answers in a row, in a quarter of a second, were warmer than those of the window are.
+_SLOWER_THAN_BEFORE: Final = 2.0
+_SLACK_BEFORE_MS: Final = 5.0
 
 _P95_SHARE: Final = 0.05
 _P99_SHARE: Final = 0.01
@@ -43,9 +46,11 @@ LATENCY: Final = "latency"
 
 
 class _Pace:
-    """One question's answers: the latest against the window's first."""
+    """One question's answers: the latest against the window's first, and against `before_ms`, what it took before the
+    machine had anything to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, before_ms: float | None = None) -> None:
+        self._before_ms = inf if before_ms is None else before_ms
         self._first: list[float] = []
         self._recent: deque[float] = deque(maxlen=_RECENT_COUNT)
 
@@ -57,14 +62,16 @@ class _Pace:
     def is_slow(self) -> bool:
         if len(self._recent) < _RECENT_COUNT:
             return False
-        return median(self._recent) > _SLOWER * median(self._first) + _SLACK_MS
+        recent_ms = median(self._recent)
+        slower = recent_ms > _SLOWER * median(self._first) + _SLACK_MS
+        return slower or recent_ms > _SLOWER_THAN_BEFORE * self._before_ms + _SLACK_BEFORE_MS
 
 
 class _OldSlot:
     """Whether it is slow now, by any question that it is asked."""
 
-    def __init__(self) -> None:
-        self._paces: dict[str, _Pace] = {}
+    def __init__(self, pace_ms: float | None) -> None:
+        self._paces = {"": _Pace(pace_ms)}
         self.answers_count = 0
         self.is_slow = False
 
@@ -166,10 +173,11 @@ class _Seen:
 class Slowness:
     """Fed as it comes; `pass_time` says when that was."""
 
-    def __init__(self, rule: Rule, sample: Sample) -> None:
+    def __init__(self, rule: Rule, sample: Sample, *, pace_ms: float | None = None) -> None:
         self._own = _Seen(rule, sample)
         self._shared: _Seen | None = None
-        self._old_slot = _OldSlot()
+        self._put_aside_count = 0
+        self._old_slot = _OldSlot(pace_ms)
         self._waiting: deque[_Taken] = deque()
         self._waiting_count = 0
         self._elapsed_s = 0.0
@@ -219,6 +227,12 @@ class Slowness:
         found = (self._shared or self._own).find()
         return found[1] if found is not None else ""
 
+    def list_warnings(self) -> tuple[str, ...]:
+        if not self._put_aside_count:
+            return ()
+        count = self._put_aside_count
+        return (f"{count} requests came while the old slot was slow too: how long they took is not judged",)
+
     def _find_cleared(self) -> int:
         """Requests that came when the old slot had answered so often count now."""
         answers_count = self._old_slot.answers_count
@@ -232,6 +246,7 @@ class Slowness:
 
     def _put_aside(self, durations_ms: Sequence[float]) -> None:
         """From the first of them on there are two tales: of all requests, and of the candidate's own."""
+        self._put_aside_count += len(durations_ms)
         if durations_ms and self._shared is None:
             self._shared = deepcopy(self._own)
         if self._shared is not None:

@@ -350,6 +350,19 @@ def test_slowness_that_begins_late_and_is_the_candidates_own_is_found(rule: Rule
     assert judged(window.verdict) == (Judgement.BREACH, name)
 
 
+def test_a_machine_that_was_slow_before_the_window_opened_brings_no_release_down() -> None:
+    """The old slot is as slow from its first answer on; before the build it was not. The verdict says so."""
+    draw = random.Random(6)
+    known = baseline(durations_ms=[draw.uniform(50, 100) for _ in range(2_000)])
+    for pace_ms, judgement in ((2.0, Judgement.AMBIENT), (None, Judgement.BREACH)):
+        window = Window(known=known, pace_ms=pace_ms)
+        pass_slowly(window, 600, slower=3, rate=10, control=[SLOW] * 5)
+        assert window.verdict is not None
+        assert window.verdict.judgement is judgement
+        if pace_ms:
+            assert "came while the old slot was slow too" in window.verdict.reason
+
+
 def test_an_old_slot_that_is_never_asked_holds_nothing_back() -> None:
     draw = random.Random(6)
     window = Window(known=baseline(durations_ms=[draw.uniform(50, 100) for _ in range(2_000)]))
