@@ -1,5 +1,6 @@
 """How fast a bad answer is counted, and how fast the route is back after the verdict."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ _EVIDENCE = 'window = "60s"\nmax_error_rate = "5%"\n'
 
 
 def run(*, quick: bool, only: str = "") -> str:
-    count = 3 if quick else 20
+    count, began = 3 if quick else 20, os.getloadavg()[0]
     cases = [(proxy, NONE, False) for proxy in SITE_PROXIES]
     cases += [("nginx", trouble, False) for trouble in TROUBLES]
     cases += [("nginx", NONE, True)]
@@ -53,7 +54,8 @@ def run(*, quick: bool, only: str = "") -> str:
         note=(
             "Median / maximum. A verdict of the first bad answer, but for the row by evidence, which takes as many as "
             "the rule asks for at 20/s. Bare: that answer's line, to whoever asks for it each millisecond; the rename "
-            "with its fsync alone, on the same disk in the same trouble."
+            "with its fsync alone, on the same disk in the same trouble. The load average was "
+            f"{began:.1f} when it began and {os.getloadavg()[0]:.1f} when it ended."
         ),
     ).text()
 

@@ -204,3 +204,12 @@ def test_on_the_way_back_the_old_slot_is_asked_what_its_own_release_answers(worl
     settings = replace(settings, readiness=replace(settings.readiness, path="/new"))
     assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
     assert [(slot, readiness.path) for slot, readiness in world.asked_on] == [(Slot.BLUE, "/")]
+
+
+def test_the_log_is_read_many_times_between_two_looks_at_the_process(world: World) -> None:
+    """Five visitors in half a second show that it fails."""
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    settings = make_settings(window_s=30.0)
+    settings = replace(settings, observe=replace(settings.observe, interval_s=20.0))
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+    assert events_of(world, VerdictReached)[-1].evidence.elapsed_s < 1.0
