@@ -189,7 +189,8 @@ def test_between_a_breach_and_the_way_back_the_journal_is_written_to_once(world:
     world.natures[2] = Nature.SICK_UNDER_TRAFFIC
     world.passed.clear()
     assert world.deploy(2) is Outcome.ROLLED_BACK
-    began, moved = world.passed.index("verdict"), len(world.passed) - world.passed[::-1].index("before_pointer")
+    verdict, moved = world.passed.index("verdict"), len(world.passed) - world.passed[::-1].index("before_pointer")
+    began = verdict - world.passed[verdict::-1].index("mid_window")
     written = [name for name in world.passed[began:moved] if name.startswith("before_append_")]
     assert written == ["before_append_StepStarted"]
     bodies = [type(entry.body).__name__ for entry in world.entries]
