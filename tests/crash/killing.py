@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -66,7 +66,8 @@ def operate(
     )
     path = site.base / "order"
     write_order(order, path)
-    return start_warm().operate(path, site.variables(env), strace=strace)
+    [code] = start_warm().operate([path], site.variables(env), strace=strace)
+    return code
 
 
 class Warm:
@@ -82,10 +83,13 @@ class Warm:
             text=True,
         )
 
-    def operate(self, order: Path, environment: Mapping[str, str], *, strace: tuple[str, ...]) -> int:
-        self._say(json.dumps({"order": str(order), "environment": environment}))
-        pid = self._hear()
-        with _traced(pid, strace):
+    def operate(
+        self, orders: Sequence[Path], environment: Mapping[str, str], *, strace: tuple[str, ...] = ()
+    ) -> list[int]:
+        """Exit codes of operations that begin in the same instant. `strace` traces the first."""
+        self._say(json.dumps({"orders": [str(order) for order in orders], "environment": environment}))
+        pids = self._hear()
+        with _traced(pids[0], strace):
             self._say("begin")
             return self._hear()
 
@@ -94,9 +98,9 @@ class Warm:
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
-    def _hear(self) -> int:
+    def _hear(self) -> list[int]:
         assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
+        return list(json.loads(self._process.stdout.readline()))
 
 
 @cache
