@@ -11,8 +11,8 @@ from celadon.app.verbs import choose_source, order_of
 from celadon.config.load import load_settings
 from celadon.host.lock import AppLock
 from celadon.model.plan import OperationKind
-from tests.crash.killing import start_warm
-from tests.e2e.site import Site, open_site
+from tests.crash.killing import open_site_to_kill, start_warm
+from tests.e2e.site import Site
 from tests.e2e.site_proxies import NGINX
 
 pytestmark = [
@@ -38,9 +38,7 @@ def deploy_twice(site: Site) -> list[int]:
 
 def test_two_deploys_in_the_same_instant_a_hundred_times(tmp_path: Path) -> None:
     """One does it, the other is told that it is busy; nobody waits, nothing is half done, no number is used twice."""
-    with open_site(tmp_path) as site:
-        config = site.app / "celadon.toml"
-        config.write_text(config.read_text().replace('window = "400ms"', 'window = "50ms"'))
+    with open_site_to_kill(tmp_path) as site:
         ended: Counter[tuple[int, ...]] = Counter()
         for number in range(PAIRS_COUNT):
             site.write_version(f"v{number}")
