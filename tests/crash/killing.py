@@ -3,13 +3,15 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -24,7 +26,7 @@ from celadon.host.lock import AppLock
 from celadon.model.names import Slot
 from celadon.model.observed import SlotStatus
 from celadon.model.plan import OperationKind
-from tests.e2e.site import REPOSITORY, Done, Site
+from tests.e2e.site import REPOSITORY, Done, Site, open_site
 
 KILLED = -9
 RECOVERED = 14
@@ -66,7 +68,8 @@ def operate(
     )
     path = site.base / "order"
     write_order(order, path)
-    return start_warm().operate(path, site.variables(env), strace=strace)
+    [code] = start_warm().operate([path], site.variables(env), strace=strace)
+    return code
 
 
 class Warm:
@@ -82,10 +85,13 @@ class Warm:
             text=True,
         )
 
-    def operate(self, order: Path, environment: Mapping[str, str], *, strace: tuple[str, ...]) -> int:
-        self._say(json.dumps({"order": str(order), "environment": environment}))
-        pid = self._hear()
-        with _traced(pid, strace):
+    def operate(
+        self, orders: Sequence[Path], environment: Mapping[str, str], *, strace: tuple[str, ...] = ()
+    ) -> list[int]:
+        """Exit codes of operations that begin in the same instant. `strace` traces the first."""
+        self._say(json.dumps({"orders": [str(order) for order in orders], "environment": environment}))
+        pids = self._hear()
+        with _traced(pids[0], strace):
             self._say("begin")
             return self._hear()
 
@@ -94,9 +100,9 @@ class Warm:
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
-    def _hear(self) -> int:
+    def _hear(self) -> list[int]:
         assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
+        return list(json.loads(self._process.stdout.readline()))
 
 
 @cache
@@ -149,17 +155,32 @@ def list_litter(site: Site) -> list[Path]:
     return [path for path in found if path.parent != site.layout.releases]
 
 
+SHORT = "60ms"
+
+
+@contextlib.contextmanager
+def open_site_to_kill(base: Path, **knobs: Any) -> Iterator[Site]:
+    """Its windows are short: what nobody dies in is not waited for."""
+    with open_site(base, **knobs) as site:
+        write_window(site, SHORT)
+        yield site
+
+
 @contextlib.contextmanager
 def window(site: Site, length: str) -> Iterator[None]:
     """Of the deploys inside. One that dies in its window is given a long one: on a busy machine a short one is over
     before it is looked into."""
-    config = site.app / "celadon.toml"
-    usual = config.read_text()
-    config.write_text(usual.replace('window = "400ms"', f'window = "{length}"'))
+    write_window(site, length)
     try:
         yield
     finally:
-        config.write_text(usual)
+        write_window(site, SHORT)
+
+
+def write_window(site: Site, length: str) -> None:
+    site.config.write_text(
+        re.sub(r'^window = ".*"', f'window = "{length}"', site.config.read_text(), flags=re.MULTILINE)
+    )
 
 
 def take_back(site: Site, version: str, *, env: Mapping[str, str]) -> Done:

@@ -14,8 +14,8 @@ import pytest
 from bench.load.running import RunningLoad
 
 from celadon.model.plan import OperationKind
-from tests.crash.killing import KILLED, assert_sound, operate
-from tests.e2e.site import Site, open_site
+from tests.crash.killing import KILLED, assert_sound, open_site_to_kill, operate
+from tests.e2e.site import Site
 from tests.e2e.site_proxies import NGINX
 
 WHOLE = "CELADON_TEST_WHOLE_SWEEP" in os.environ
@@ -41,9 +41,7 @@ variable set nothing is left out, and the two sweeps take half an hour."""
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with open_site(tmp_path) as opened:
-        config = opened.app / "celadon.toml"
-        config.write_text(config.read_text().replace('window = "400ms"', 'window = "60ms"'))
+    with open_site_to_kill(tmp_path) as opened:
         yield opened
 
 
