@@ -1,13 +1,22 @@
 """What real proxies count of their own accord, beside what visitors got."""
 
 import json
+import os
+import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from celadon.drivers.proxies.caddy_admin import ask_admin
 from celadon.drivers.proxies.left_line import leave_line
+from celadon.drivers.proxies.look import wait_until
+from celadon.drivers.proxies.traefik_metrics import find_metrics, read_metrics
+from celadon.drivers.proxies.traefik_static import read_static
 from celadon.model.names import Slot
 from celadon.model.settings import SwitchWay
 from tests.contract.caddy_server import CADDIES, CaddyStage, JsonStage
@@ -113,6 +122,13 @@ class TestTraefik(SlotCounterPromises):
         visit(site.stage, 200)
         assert counters.read() is None
 
+    def test_what_is_cut_is_not_read_as_few_visitors(self, site: CountingSite) -> None:
+        target = find_metrics(read_static(Path(site.stage.settings.proxy.config)))
+        assert target is not None
+        whole = read_metrics(target)
+        with pytest.raises(ValueError, match=rf"200, {len(whole) // 2} bytes"):
+            read_metrics(target, limit_bytes=len(whole) // 2)
+
 
 @pytest.fixture
 def open_caddy(tmp_path: Path, stages: list[SlotStage]) -> Open:
@@ -163,3 +179,36 @@ class TestCaddy(CounterPromises):
         assert not counters.read()
         site.stage.visit()
         assert figures(read(counters), Slot.GREEN) == (1, 0, 0)
+
+    def test_an_admin_api_on_a_port_is_asked_too(self, tmp_path: Path) -> None:
+        """As whoever its owner lets in; what is cut, or not found, is an error."""
+        address, config = f"localhost:{free_port()}", tmp_path / "caddy.json"
+        config.write_text(json.dumps({"admin": {"listen": address, "enforce_origin": True}}))
+        home = {"XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+        with running(CADDIES["2.11"], config, env=home):
+            ask = partial(ask_admin, address, until_s=time.monotonic() + 20)
+            assert wait_until(lambda: answers(ask), timeout_s=20)
+            assert b"enforce_origin" in ask("/config/", limit_bytes=1024)
+            with pytest.raises(ValueError, match="200 for /config/, 10 bytes"):
+                ask("/config/", limit_bytes=10)
+            with pytest.raises(ValueError, match="404 for /none"):
+                ask("/none", limit_bytes=1024)
+
+
+@contextmanager
+def running(binary: str, config: Path, *, env: dict[str, str]) -> Iterator[None]:
+    process = subprocess.Popen(
+        [binary, "run", "--config", str(config)], env=os.environ | env, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def answers(ask: Callable[..., bytes]) -> bool:
+    try:
+        return bool(ask("/config/", limit_bytes=1024))
+    except OSError:
+        return False

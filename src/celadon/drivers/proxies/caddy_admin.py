@@ -27,16 +27,16 @@ _UNIX = "unix/"
 
 
 def ask_admin(address: str, path: str, *, until_s: float, limit_bytes: int) -> bytes:
-    """The body of one answer, read to its end or to the limit. `address` as Caddy's configuration writes it, not `off`.
-    Raises OSError, and ValueError for any answer but 200."""
+    """The body of one answer. `address` as Caddy's configuration writes it, not `off`. Raises OSError, and ValueError
+    for any answer but a 200 that is below the limit."""
     unix = address.startswith(_UNIX)
     name = "" if unix else address.removeprefix("tcp/")
     reply = _exchange(address, _render_get(path, name), until_s=until_s, limit_bytes=limit_bytes)
     if reply.status == _FORBIDDEN:
         asked = _render_get(path, name or "127.0.0.1", origin=f"http://{name or '127.0.0.1'}")
         reply = _exchange(address, asked, until_s=until_s, limit_bytes=limit_bytes)
-    if reply.status != _OK:
-        raise ValueError(f"{address} answered {reply.status} for {path}")
+    if reply.status != _OK or len(reply.body) >= limit_bytes:
+        raise ValueError(f"{address} answered {reply.status} for {path}, {len(reply.body)} bytes")
     return reply.body
 
 

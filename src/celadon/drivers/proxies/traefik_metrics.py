@@ -19,9 +19,9 @@ def find_metrics(static: StaticConfig) -> LookTarget | None:
     return LookTarget(address=address, tls=point.tls, host="localhost", path="/metrics")
 
 
-def read_metrics(target: LookTarget) -> str:
+def read_metrics(target: LookTarget, *, limit_bytes: int = _LIMIT_BYTES) -> str:
     """Raises OSError, and ValueError for an answer that is not the whole of it."""
-    reply = ask_reply(target, headers={}, timeout_s=_TIMEOUT_S, body_limit_bytes=_LIMIT_BYTES)
-    if reply.status != _OK or len(reply.body) >= _LIMIT_BYTES:
+    reply = ask_reply(target, headers={}, timeout_s=_TIMEOUT_S, body_limit_bytes=limit_bytes)
+    if reply.status != _OK or len(reply.body) >= limit_bytes:
         raise ValueError(f"{target.path} answered {reply.status}, {len(reply.body)} bytes")
     return reply.body.decode()
