@@ -30,7 +30,8 @@ CADDIES = {"2.11": CADDY, "2.6": "/usr/bin/caddy"}
 
 
 class CaddyStage(SlotStage):
-    """Implements ProxyStage. `user` is whom Caddy runs as, us by default; then we must be root."""
+    """Implements ProxyStage. `host` is the site's name where visitors do not say its port, `metrics` the option that
+    turns them on, with a newline. `user` is whom Caddy runs as, us by default; then we must be root."""
 
     sticky = True
     config = "Caddyfile"
@@ -47,17 +48,20 @@ class CaddyStage(SlotStage):
         steps: tuple[int, ...] = (100,),
         preview: bool = False,
         guarded: bool = True,
+        host: str = "",
+        metrics: str = "",
     ) -> None:
         self.base = base
         self.binary = CADDIES[caddy]
         self.steps = steps
         self.preview = preview
         self.guarded = guarded
+        self.metrics = metrics
         self.user = pwd.getpwnam(user) if user is not None else None
         # Its old server resets what the kernel has queued for it: 23 of 103,560 requests in 22 reloads.
         self.reloads = self.loses = way is not SwitchWay.POINTER
         self.port = free_port()
-        self.host = f"127.0.0.1:{self.port}"
+        self.host = host or f"127.0.0.1:{self.port}"
         self.conf = base / "conf"
         (self.conf / "celadon").mkdir(parents=True)
         self.main = self.conf / self.config
@@ -76,7 +80,7 @@ class CaddyStage(SlotStage):
         web = WebSettings(command="app", blue=self.slots[Slot.BLUE].address, green=self.slots[Slot.GREEN].address)
         proxy = ProxySettings(
             kind=ProxyKind.CADDY,
-            site=f"http://127.0.0.1:{self.port}",
+            site=f"http://{self.host}",
             listen=f"127.0.0.1:{self.port}",
             switch=way,
             directory=str(self.conf / "celadon"),
@@ -98,7 +102,7 @@ class CaddyStage(SlotStage):
         line = "\timport celadon/shop-one*.caddy\n" if imported else "\trespond nothing\n"
         guard = "origins http://127.0.0.1\n\t\tenforce_origin" if self.guarded else ""
         self.main.write_text(
-            f"{{\n\tadmin {self._admin} {{\n\t\t{guard}\n\t}}\n\tauto_https off\n}}\n\n"
+            f"{{\n\tadmin {self._admin} {{\n\t\t{guard}\n\t}}\n\tauto_https off\n{self.metrics}}}\n\n"
             f"http://127.0.0.1:{self.port} {{\n{line}}}\n{neighbour}"
         )
 
@@ -150,7 +154,7 @@ class JsonStage(CaddyStage):
         self.main.write_text(
             f"""{{
   "apps": {{
-    "http": {{
+    "http": {{{self.metrics}
       "servers": {{
         "shop": {{
           "routes": {routes},

@@ -29,8 +29,8 @@ http:
 
 
 class TraefikStage(SlotStage):
-    """Implements ProxyStage, ShareStage and PreviewStage. `json` is the access log's format; `user` is whom Traefik
-    runs as, us by default; then we must be root."""
+    """Implements ProxyStage, ShareStage and PreviewStage. `json` is the access log's format, `entry` and `more` as
+    `write_main` has them; `user` is whom Traefik runs as, us by default; then we must be root."""
 
     reloads = loses = False
     sticky = True
@@ -44,6 +44,8 @@ class TraefikStage(SlotStage):
         preview: bool = False,
         user: str | None = None,
         site: str = ROUTED,
+        entry: str = "",
+        more: str = "",
     ) -> None:
         self.base = base
         self.port = free_port()
@@ -63,7 +65,7 @@ class TraefikStage(SlotStage):
         self.settings = self.settings_for(steps=steps, preview=preview)
         self.proxy = TraefikProxy(self.layout, self.settings)
         self._write_certificate()
-        self.write_main(json=json)
+        self.write_main(json=json, entry=entry, more=more)
         self.start()
 
     def settings_for(
@@ -88,8 +90,10 @@ class TraefikStage(SlotStage):
             switch=SwitchSettings(steps=steps),
         )
 
-    def write_main(self, *, json: bool = True, access_log: bool = True, more: str = "", throttle: str = "10ms") -> None:
-        """`more` are further lines at the top level."""
+    def write_main(
+        self, *, json: bool = True, access_log: bool = True, entry: str = "", more: str = "", throttle: str = "10ms"
+    ) -> None:
+        """`entry` are further entry points, `more` further lines at the top level."""
         form = "\n  format: json" if json else ""
         log = f"accessLog:\n  filePath: {self.access_log}{form}\n" if access_log else ""
         self.main.write_text(
@@ -100,7 +104,7 @@ global:
 entryPoints:
   web:
     address: 127.0.0.1:{self.port}
-log:
+{entry}log:
   level: ERROR
   noColor: true
 providers:

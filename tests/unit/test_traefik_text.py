@@ -12,6 +12,7 @@ from celadon.drivers.proxies.headers import OURS, SLOT_HEADER
 from celadon.drivers.proxies.sealed import is_sealed, open_seal
 from celadon.drivers.proxies.traefik_dynamic import describe_router, find_users, read_dynamic
 from celadon.drivers.proxies.traefik_edit import Change, edit_address, edit_routers
+from celadon.drivers.proxies.traefik_metrics import find_metrics
 from celadon.drivers.proxies.traefik_sites import judge_service, parse_upstream
 from celadon.drivers.proxies.traefik_static import parse_duration, parse_flags, parse_static, read_static
 from celadon.drivers.proxies.traefik_text import (
@@ -109,7 +110,10 @@ def test_each_route_and_each_text_answers_with_a_generation_of_its_own() -> None
 def test_a_route_sends_to_its_slot_and_says_so() -> None:
     """One file, so that the one is never true without the other."""
     http = build_route(make_text(UserRouter(name="a", rule="Host(`a`)")), "green")["http"]
-    assert http["services"]["celadon-shop"]["loadBalancer"]["servers"] == [{"url": "http://127.0.0.1:9002"}]
+    assert http["services"]["celadon-shop"] == {
+        "weighted": {"services": [{"name": "celadon-shop_green", "weight": 100}]}
+    }
+    assert http["services"]["celadon-shop_green"]["loadBalancer"]["servers"] == [{"url": "http://127.0.0.1:9002"}]
     answer = http["middlewares"]["celadon-shop_look"]["headers"]["customResponseHeaders"][SLOT_HEADER]
     assert answer.startswith("green ")
     assert http["middlewares"]["celadon-shop"]["headers"]["customRequestHeaders"] == dict.fromkeys(OURS, "")
@@ -206,6 +210,27 @@ class TestStatic:
         found = parse_static({"accessLog": log}, origin="x").access_log
         assert found is not None
         assert found.path == ""
+
+    @pytest.mark.parametrize(
+        ("arguments", "address"),
+        [
+            (["--metrics.prometheus"], ("127.0.0.1", 8080)),
+            (["--metrics.prometheus", "--entryPoints.traefik.address=:9090"], ("127.0.0.1", 9090)),
+            (["--metrics.prometheus.entryPoint=m", "--entryPoints.m.address=[::1]:81/tcp"], ("::1", 81)),
+            (["--metrics.prometheus.entryPoint=gone"], None),
+            (["--metrics.prometheus.entryPoint=m", "--entryPoints.m.address=:named"], None),
+            (["--metrics.prometheus", "--metrics.prometheus.manualRouting"], None),
+            (["--metrics.prometheus", "--metrics.prometheus.addServicesLabels=false"], None),
+            (["--metrics.prometheus=false"], None),
+            (["--metrics.addInternals"], None),
+        ],
+    )
+    def test_where_services_are_counted_is_found_in_it(
+        self, arguments: list[str], address: tuple[str, int] | None
+    ) -> None:
+        """By the entry point that is named, or Traefik's own; nowhere where a router of the owner's says who may."""
+        found = find_metrics(parse_static(parse_flags(arguments), origin="x"))
+        assert (found and found.address) == address
 
     @settings(deadline=None)
     @given(some.lists(some.text(max_size=40) | some.sampled_from(["--a.b=c", "--a=1", "--a.b.c", "-x"])))

@@ -128,6 +128,35 @@ def _haproxy_counters(layout: Layout, settings: Settings) -> Counters:
     return make_haproxy_counters(ask, backend=backend_name(layout.app), servers=servers)
 
 
+def _caddy_counters(layout: Layout, settings: Settings) -> Counters:
+    from celadon.drivers.proxies.caddy_files import SnippetFiles
+    from celadon.drivers.proxies.caddy_metrics import find_metrics
+    from celadon.drivers.traffic.caddy_counters import make_caddy_counters
+
+    files = SnippetFiles(layout, settings)
+    metrics = find_metrics(layout, settings, files=files)
+    if metrics is None:
+        return NoCounters()
+    return make_caddy_counters(metrics.read_route, metrics.read, errors_coded=files.version.recent)
+
+
+def _traefik_counters(layout: Layout, settings: Settings) -> Counters:
+    from celadon.drivers.proxies.traefik_check import read_running_static
+    from celadon.drivers.proxies.traefik_metrics import find_metrics, read_metrics
+    from celadon.drivers.proxies.traefik_text import name_service
+    from celadon.drivers.traffic.traefik_counters import make_traefik_counters
+    from celadon.model.errors import StepError
+
+    try:
+        target = find_metrics(read_running_static(settings))
+    except StepError:
+        target = None
+    if target is None:
+        return NoCounters()
+    services = {f"{name_service(layout.app, slot)}@file": slot for slot in Slot}
+    return make_traefik_counters(partial(read_metrics, target), services=services)
+
+
 def _thresholds() -> MakeJudge:
     from celadon.observe.threshold import ThresholdJudge
 
@@ -178,9 +207,9 @@ RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProx
 COUNTERS: Mapping[ProxyKind, Callable[[Layout, Settings], Counters]] = MappingProxyType(
     {
         ProxyKind.NGINX: _no_counters,
-        ProxyKind.CADDY: _no_counters,
+        ProxyKind.CADDY: _caddy_counters,
         ProxyKind.HAPROXY: _haproxy_counters,
-        ProxyKind.TRAEFIK: _no_counters,
+        ProxyKind.TRAEFIK: _traefik_counters,
     }
 )
 JUDGES: Mapping[JudgeKind, Callable[[], MakeJudge]] = MappingProxyType(

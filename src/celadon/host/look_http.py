@@ -49,13 +49,19 @@ def ask_look(target: LookTarget, *, headers: dict[str, str], timeout_s: float) -
     return ask_reply(target, headers=headers, timeout_s=timeout_s).status
 
 
-def ask_reply(target: LookTarget, *, headers: dict[str, str], timeout_s: float) -> Reply:
-    """One answer, read to its end or to 1 MiB. Blocks at most `timeout_s`. Raises OSError (TimeoutError among them),
-    also for an answer that is not HTTP."""
+def ask_reply(
+    target: LookTarget,
+    *,
+    headers: dict[str, str],
+    timeout_s: float,
+    body_limit_bytes: int = _ANSWER_LIMIT_BYTES,
+) -> Reply:
+    """One answer, read to its end or to the limit, by default 1 MiB. Blocks at most `timeout_s`. Raises OSError
+    (TimeoutError among them), also for an answer that is not HTTP."""
     until_s = time.monotonic() + timeout_s
     with connect_target(target, timeout_s=timeout_s) as stream:
         request = _render_request(target, headers)
-        return exchange(stream, request, until_s=until_s, body_limit_bytes=_ANSWER_LIMIT_BYTES)
+        return exchange(stream, request, until_s=until_s, body_limit_bytes=body_limit_bytes)
 
 
 def connect_target(target: LookTarget, *, timeout_s: float) -> socket.socket:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from celadon.contracts.proxy import RenderedFile
 from celadon.drivers.proxies.caddy_command import last_words
-from celadon.drivers.proxies.caddy_config import CaddyConfig, read_config
+from celadon.drivers.proxies.caddy_config import CaddyConfig, find_admin, read_config
 from celadon.drivers.proxies.caddy_disk import read_text
 from celadon.drivers.proxies.caddy_files import SnippetFiles
-from celadon.drivers.proxies.caddy_json_check import DEFAULT_ADMIN, check_json, read_admin
+from celadon.drivers.proxies.caddy_json_check import check_json, read_admin
 from celadon.drivers.proxies.caddy_log import check_log
 from celadon.drivers.proxies.caddy_look import CaddyLooks
 from celadon.drivers.proxies.caddy_stage import judge_staged
@@ -64,7 +64,7 @@ def _check_config(
     config = read_config(files.main, instead=rendered)
     yield from _check_included(config, files=files, looks=looks)
     yield from _check_own_log(config, files)
-    yield from _check_admin(_read_admin(config), fix=f"{{\n\tadmin {_ADMIN}\n}}")
+    yield from _check_admin(find_admin(config), fix=f"{{\n\tadmin {_ADMIN}\n}}")
 
 
 def _check_running(settings: Settings) -> Iterator[Finding]:
@@ -138,12 +138,6 @@ def _check_logged(files: SnippetFiles, looks: CaddyLooks) -> Iterator[Finding]:
         yield problem(
             "access log", text, fix="celadon deploy  # loads the route; or set proxy.look_path to a path of it"
         )
-
-
-def _read_admin(config: CaddyConfig) -> str:
-    options = next((each for each in config.directives[config.main] if not each.words), None)
-    admin = next((each for each in (options.block if options else None) or () if each.name == "admin"), None)
-    return admin.args[0] if admin is not None and admin.args else DEFAULT_ADMIN
 
 
 def _check_admin(address: str, *, fix: str) -> Iterator[Finding]:

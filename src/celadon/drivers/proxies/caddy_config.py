@@ -10,6 +10,8 @@ from msgspec import Struct
 from celadon.drivers.proxies.caddy_disk import read_exactly
 from celadon.drivers.proxies.caddy_tokens import Directive, parse_caddyfile, walk
 
+DEFAULT_ADMIN = "localhost:2019"
+
 
 class CaddyConfig(Struct, frozen=True, kw_only=True):
     """By file: its text, and its directives from the top. `snippets`: by name, where their block stands."""
@@ -43,6 +45,13 @@ def read_config(main: Path, *, instead: Mapping[Path, str] | None = None) -> Cad
             if directive.name == "import" and directive.args and not is_snippet_import(directive, snippets):
                 waiting += _match(import_pattern(directive), given)
     return CaddyConfig(main=main, texts=texts, directives=found, snippets=dict(_find_snippets(found)))
+
+
+def find_admin(config: CaddyConfig) -> str:
+    """Where the admin API listens, or `off`."""
+    options = next((each for each in config.directives[config.main] if not each.words), None)
+    admin = next((each for each in (options.block if options else None) or () if each.name == "admin"), None)
+    return admin.args[0] if admin is not None and admin.args else DEFAULT_ADMIN
 
 
 def import_pattern(directive: Directive) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from celadon.drivers.proxies.caddy_config import DEFAULT_ADMIN
 from celadon.drivers.proxies.caddy_files import SnippetFiles
 from celadon.drivers.proxies.caddy_json_files import JsonFiles
 from celadon.drivers.proxies.caddy_json_place import find_log_reasons, find_marked
@@ -10,8 +11,6 @@ from celadon.drivers.proxies.caddy_json_text import parse_json, value_of
 from celadon.drivers.proxies.edited import SUBJECT
 from celadon.model.names import AppName
 from celadon.model.observed import Finding, problem
-
-DEFAULT_ADMIN = "localhost:2019"
 
 
 def check_json(json: JsonFiles, files: SnippetFiles, *, app: AppName) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from celadon.drivers.proxies.traefik_dynamic import (
 )
 from celadon.drivers.proxies.traefik_files import TraefikFiles
 from celadon.drivers.proxies.traefik_look import TraefikLooks
+from celadon.drivers.proxies.traefik_metrics import find_metrics
 from celadon.drivers.proxies.traefik_static import StaticConfig, read_static
 from celadon.drivers.proxies.traefik_text import name_service
 from celadon.drivers.traffic.traefik_lines import LOOKED, TraefikTraffic
@@ -212,7 +213,8 @@ def _check_log(
     log = static.access_log
     path = find_access_log(settings, listen=listen)
     if log is None or path is None:
-        text = f"{static.origin} writes no access log to a file: the window sees probes and processes, but no visitor"
+        seen = "visitors by Traefik's counters only" if find_metrics(static) else "probes and processes, but no visitor"
+        text = f"{static.origin} writes no access log to a file: the window sees {seen}"
         yield warning("access log", text, fix=lines)
         return
     if log.hidden:

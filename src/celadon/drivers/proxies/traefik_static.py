@@ -38,9 +38,14 @@ class EntryPoint(Struct, frozen=True, kw_only=True):
     default: bool = False
 
 
+_OWN_ENTRY_POINT = "traefik"
+_OWN_ADDRESS = EntryPoint(address=":8080")
+"""Traefik makes it where it is named and not defined."""
+
+
 class StaticConfig(Struct, frozen=True, kw_only=True):
     """`origin` is the file, or the words for the flags. `access_log` None:
-    there is none."""
+    there is none. `metrics` is where Traefik tells what it counts of each service, None where it does not."""
 
     origin: str
     entry_points: dict[str, EntryPoint] = field(default_factory=dict)
@@ -51,6 +56,7 @@ class StaticConfig(Struct, frozen=True, kw_only=True):
     api: bool = False
     api_insecure: bool = False
     access_log: AccessLog | None = None
+    metrics: EntryPoint | None = None
     rule_syntax: str = "v3"
 
 
@@ -98,11 +104,12 @@ def _enter(place: dict[str, Any], name: str) -> dict[str, Any]:
 
 def parse_static(document: Mapping[str, Any], *, origin: str) -> StaticConfig:
     root = _lower(document)
+    entry_points = {name: _parse_entry_point(_lower(body)) for name, body in _find_entry_points(document).items()}
     providers, file = _sub(root, "providers"), _sub(root, "providers", "file")
     api, core = root.get("api"), _sub(root, "core")
     return StaticConfig(
         origin=origin,
-        entry_points={name: _parse_entry_point(_lower(body)) for name, body in _find_entry_points(document).items()},
+        entry_points=entry_points,
         directory=str(file.get("directory", "")),
         filename=str(file.get("filename", "")),
         watch=_truth(file.get("watch", True)),
@@ -110,6 +117,7 @@ def parse_static(document: Mapping[str, Any], *, origin: str) -> StaticConfig:
         api=isinstance(api, dict) or _truth(api),
         api_insecure=_truth(_sub(root, "api").get("insecure", False)),
         access_log=_parse_access_log(root.get("accesslog")) if "accesslog" in root else None,
+        metrics=_find_metrics(_sub(root, "metrics").get("prometheus"), entry_points),
         rule_syntax=str(core.get("defaultrulesyntax", "v3")),
     )
 
@@ -162,6 +170,15 @@ def _parse_access_log(found: object) -> AccessLog | None:
         buffered_count=int(found.get("bufferingsize") or 0),
         hidden=hidden,
     )
+
+
+def _find_metrics(found: object, entry_points: Mapping[str, EntryPoint]) -> EntryPoint | None:
+    """None also where a router of the owner's says who may read them (`manualRouting`)."""
+    said = found if isinstance(found, dict) else {}
+    if not _truth(found) or _truth(said.get("manualrouting")) or not _truth(said.get("addserviceslabels", True)):
+        return None
+    name = str(said.get("entrypoint", _OWN_ENTRY_POINT))
+    return entry_points.get(name, _OWN_ADDRESS if name == _OWN_ENTRY_POINT else None)
 
 
 def _lower(found: Any) -> Any:

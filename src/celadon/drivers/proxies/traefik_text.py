@@ -4,6 +4,9 @@ Everything that makes the route stands in one file, because Traefik takes a file
 services, and the answer to a look that names them. Traefik runs each such file through Go's text/template before it
 reads it, so no value with `{{` or `}}` in it is ever rendered.
 
+Traefik counts by service (0022). So visitors reach a slot through the slot's own one, in a whole route as in a share,
+and looks the same way; previews through another.
+
 An underscore joins an app's name and a part, since an app may be called `shop-blue` but never `shop_blue`.
 """
 
@@ -86,6 +89,7 @@ def name_look(app: AppName) -> str:
 
 
 def name_preview(app: AppName) -> str:
+    """Of the service of previews; begins the names of their routers."""
     return f"celadon-{app}_preview"
 
 
@@ -156,6 +160,7 @@ def _build(text: RouteText, name: str, *, answer: str) -> dict[str, Any]:
             "services": {
                 main: _build_main(text, name),
                 **{name_service(text.app, slot): _build_service(text, text.address(slot)) for slot in Slot},
+                **dict(_build_aside(text, name)),
             },
             "middlewares": {
                 main: {"headers": {"customRequestHeaders": dict.fromkeys(OURS, "")}},
@@ -168,11 +173,20 @@ def _build(text: RouteText, name: str, *, answer: str) -> dict[str, Any]:
 
 def _build_main(text: RouteText, name: str) -> dict[str, Any]:
     slot, split = parse_route(name)
-    if split is not None:
-        weights = {split.slot.other: WHOLE - split.percent, split.slot: split.percent}
-        services = [{"name": name_service(text.app, each), "weight": weight} for each, weight in weights.items()]
-        return {"highestRandomWeight": {"services": services}}
-    return _build_service(text, None if slot is None else text.address(slot))
+    if slot is None:
+        return _build_service(text, None)
+    if split is None:
+        return {"weighted": {"services": [{"name": name_service(text.app, slot), "weight": WHOLE}]}}
+    weights = {split.slot.other: WHOLE - split.percent, split.slot: split.percent}
+    services = [{"name": name_service(text.app, each), "weight": weight} for each, weight in weights.items()]
+    return {"highestRandomWeight": {"services": services}}
+
+
+def _build_aside(text: RouteText, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The service of those who are no visitors."""
+    slot, _ = parse_route(name)
+    if text.routers and text.preview_secret and slot is not None:
+        yield name_preview(text.app), _build_service(text, text.address(slot.other))
 
 
 def _build_service(text: RouteText, address: TcpAddress | None) -> dict[str, Any]:
@@ -191,9 +205,11 @@ def _build_routers(text: RouteText, name: str) -> Iterator[tuple[str, dict[str, 
         yield f"{name_look(text.app)}{number}", _build_router(router, rule, service=looked_at, chain=chain)
         if text.preview_secret and slot is not None:
             rule = _render_preview_rule(text.preview_secret)
-            previewed = name_service(text.app, slot.other)
             chain = (main, *(each for each in router.middlewares if each.removesuffix("@file") != main))
-            yield f"{name_preview(text.app)}{number}", _build_router(router, rule, service=previewed, chain=chain)
+            yield (
+                f"{name_preview(text.app)}{number}",
+                _build_router(router, rule, service=name_preview(text.app), chain=chain),
+            )
 
 
 def _render_preview_rule(secret: str) -> str:

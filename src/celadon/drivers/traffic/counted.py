@@ -1,7 +1,7 @@
 """Totals that only ever rise, read again and again, as what came in between."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -15,6 +15,15 @@ class Totals(Struct, frozen=True):
     requests_count: int = 0
     failed_count: int = 0
     client_errors_count: int = 0
+
+
+def sum_codes(counts: Iterable[tuple[str, int]]) -> Totals:
+    """Of answers counted by their status. What has none, or was upgraded (1xx), is no request that ended."""
+    kinds = dict.fromkeys("2345", 0)
+    for code, count in counts:
+        if code[:1] in kinds:
+            kinds[code[:1]] += count
+    return Totals(sum(kinds.values()), kinds["5"], kinds["4"])
 
 
 class TotalsCounters:
