@@ -1,5 +1,6 @@
 """The right verdict on each release, whatever its trouble, with real proxies and visitors; and what it costs them."""
 
+import socket
 import threading
 import time
 from collections import Counter
@@ -77,13 +78,29 @@ def bad_answers(counts: Counter[int]) -> int:
 
 @_every_proxy
 def test_a_release_that_fails_a_fifth_of_one_route_is_taken_back(site: Site) -> None:
-    """A fifteenth of all that visitors ask for; the record names the route."""
+    """A fifteenth of all that visitors ask for; the record names the route, and a request that the proxy's log has by
+    the same id."""
     with visitors(site, paths=_PATHS) as counts:
         done = deploy(site, broken="search")
     assert judge(done)[:2] == (11, "breach"), done.output
     [verdict] = done.events("verdict_reached")
-    assert verdict["evidence"]["failing_routes"][0]["route"] == "GET /search"
+    worst = verdict["evidence"]["failing_routes"][0]
+    assert worst["route"] == "GET /search"
+    [line] = [line for line in read_log(site) if worst["sample_id"] and worst["sample_id"] in line]
+    assert "GET" in line
+    assert "/search" in line
+    assert "500" in line
+    assert worst["sample_id"] in site.celadon("why").output
     assert 0 < bad_answers(counts) < 300, counts
+
+
+def read_log(site: Site) -> list[str]:
+    if site.proxy != "haproxy":
+        return site.layout.access_log.read_text().splitlines()
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.connect(f"{site.state}/a.sock")
+        stream.sendall(b"show events celadon_shop\n")
+        return stream.makefile().read().splitlines()
 
 
 @_every_proxy
