@@ -2,6 +2,7 @@
 on bad answers is asserted, the count is printed (pytest -rP)."""
 
 import json
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -48,13 +49,29 @@ def shared(site: Site) -> Iterator[Path]:
 
 
 def test_a_release_that_fails_a_fifth_of_one_route_is_taken_back(site: Site) -> None:
-    """A fifteenth of all that visitors ask for; the record names the route."""
+    """A fifteenth of all that visitors ask for; the record names the route, and a request that the proxy's log has by
+    the same id."""
     with observing(site, window="10s", min_window="10s", max_window="10s"), visitors(site, paths=PATHS) as counts:
         done = deploy(site, broken="search")
     assert judge(done)[:2] == (11, "breach"), done.output
-    assert verdict_of(done)["evidence"]["failing_routes"][0]["route"] == "GET /search"
+    worst = verdict_of(done)["evidence"]["failing_routes"][0]
+    assert worst["route"] == "GET /search"
+    [line] = [line for line in read_log(site) if worst["sample_id"] and worst["sample_id"] in line]
+    assert "GET" in line
+    assert "/search" in line
+    assert "500" in line
+    assert worst["sample_id"] in site.celadon("why").output
     print(f"bad answers: {bad_answers(counts)}")
     assert 0 < bad_answers(counts) < 100, counts
+
+
+def read_log(site: Site) -> list[str]:
+    if site.proxy != "haproxy":
+        return site.layout.access_log.read_text().splitlines()
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.connect(f"{site.state}/a.sock")
+        stream.sendall(b"show events celadon_shop\n")
+        return stream.makefile().read().splitlines()
 
 
 def test_a_release_that_searches_three_times_as_long_is_taken_back(site: Site) -> None:
