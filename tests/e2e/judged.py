@@ -62,8 +62,8 @@ def open_site_by_evidence(base: Path, *, proxy: str) -> Iterator[Site]:
 def observing(site: Site, *, extra: str = "", **lengths: str) -> Iterator[None]:
     """`lengths` are settings of [observe], `extra` the end of celadon.toml."""
     usual = site.config.read_text()
-    chosen = "\n".join(f'{name} = "{length}"' for name, length in lengths.items())
-    site.config.write_text(re.sub(r'window = "400ms"', chosen, usual) + extra)
+    chosen = "\n".join(f'{name} = "{length}"' for name, length in ({"interval": "50ms"} | lengths).items())
+    site.config.write_text(re.sub(r'window = "400ms"\ninterval = "50ms"', chosen, usual) + extra)
     try:
         yield
     finally:

@@ -40,8 +40,9 @@ def settled(site: Site) -> Iterator[None]:
 
 
 def deploy_to_the_end(site: Site, *, in_the_window: Callable[[], None]) -> Done:
-    """Everybody who comes in the window has gone before it ends."""
-    with observing(site, window="6s", min_window="6s", max_window="6s"):
+    """Everybody who comes in the window has gone before it ends. At each rotation there are lines that nobody has read
+    yet, and between two of them the log is read."""
+    with observing(site, window="6s", min_window="6s", max_window="6s", interval="100ms"):
         return deploy(site, in_the_window=in_the_window)
 
 
