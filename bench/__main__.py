@@ -1,5 +1,6 @@
-"""`./run bench [commands|proxies|reading|obs1] [--quick]`: measure here, print tables. Needs root for nginx's `user`;
-obs1 measures no machine but the rule of the window, and only when it is asked for: an hour or two (`--full`: days)."""
+"""`./run bench [commands|proxies|reading|reaction|obs1] [--quick]`: measure here, print tables. Needs root for nginx's
+`user`; obs1 measures no machine but the rule of the window, and only when it is asked for: an hour or two (`--full`:
+days)."""
 
 import argparse
 import signal
@@ -10,18 +11,19 @@ from bench import commands
 from bench.obs1 import report as obs1
 from bench.obs1.variants import JUDGES
 from bench.proxies import report
+from bench.reaction import report as reaction
 from bench.reading import report as reading
 
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./run bench")
-    parser.add_argument("part", nargs="?", choices=["commands", "proxies", "reading", "obs1"])
+    parser.add_argument("part", nargs="?", choices=["commands", "proxies", "reading", "reaction", "obs1"])
     parser.add_argument("--quick", action="store_true", help="a tenth of the runs: shows the shape, not the figures")
     parser.add_argument(
         "--measure", action="append", choices=[*report.MEASURES], help="of proxies: this one; repeatable"
     )
     parser.add_argument(
-        "--only", default="", metavar="NAME", help="of proxies, of obs1's cells: those whose name has it"
+        "--only", default="", metavar="NAME", help="of proxies, of reaction, of obs1's cells: those whose name has it"
     )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="of proxies: put the tables into this page too")
     parser.add_argument("--full", action="store_true", help=f"of obs1: {obs1.FULL_RUNS} windows of each cell")
@@ -38,6 +40,8 @@ def main(words: list[str]) -> int:
         report.run(quick=options.quick, measures=options.measure or (), only=options.only, page=options.write)
     if options.part in {None, "reading"}:
         sys.stdout.write(reading.run(quick=options.quick) + "\n")
+    if options.part in {None, "reaction"}:
+        sys.stdout.write(reaction.run(quick=options.quick, only=options.only) + "\n")
     if options.part == "obs1":
         sys.stdout.write(obs1.run(pick_obs1(options)) + "\n")
     return 0

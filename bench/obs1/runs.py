@@ -12,15 +12,14 @@ from msgspec.structs import replace
 
 from bench.obs1.cells import WINDOW_S, Cell
 from bench.obs1.rules import make_rivals
-from bench.obs1.traffic import CANDIDATE, Visitors, draw_baseline
+from bench.obs1.traffic import CANDIDATE, Second, Visitors, draw_baseline
 from bench.obs1.variants import make_judge
 from celadon.model.verdict import Judgement
 from celadon.observe.rstar import RStarJudge
 from celadon.observe.rule import Rule
 
 _BATCHES_A_CELL = 8
-HURRY_TIMES = 4
-"""As drivers/probes/asking.py does."""
+_JOURNEY = "shop"
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -91,15 +90,11 @@ def run_once(cell: Cell, seed: int, *, judge_name: str, lines: bool) -> Outcome:
             continue
         hurt_count += seen.failed_count if second > cell.from_s else 0
         began_s = process_time()
-        for answer in seen.control:
-            judge.take_control(answer)
-        for answer in seen.journeys:
-            judge.take_journey(answer)
-        judge.take_traffic(seen.hits)
+        _feed(judge, seen)
         verdict = judge.judge(elapsed_s=second, window_s=WINDOW_S)
         spent_s += process_time() - began_s
         if judge.needs_control():
-            visitors.control_a_second = HURRY_TIMES * cell.control_a_second
+            visitors.hurry()
         if verdict is not None:
             decided_s, visitors.hits_are_needed = second, False
     assert verdict is not None
@@ -117,9 +112,18 @@ def run_once(cell: Cell, seed: int, *, judge_name: str, lines: bool) -> Outcome:
     )
 
 
+def _feed(judge: RStarJudge, seen: Second) -> None:
+    for answer in seen.control:
+        judge.take_control(answer)
+    for answer in seen.old_journeys:
+        judge.take_control(answer, journey=_JOURNEY)
+    for answer in seen.journeys:
+        judge.take_journey(answer, name=_JOURNEY)
+    judge.take_traffic(seen.hits)
+
+
 def count_latency(judge: RStarJudge) -> int:
-    latency = judge._latency  # noqa: SLF001 - how many requests after the skip it took
-    return 0 if latency is None else latency.count
+    return judge._slowness.count  # noqa: SLF001 - how many requests after the skip it took
 
 
 def run_batch(cell: Cell, seeds: Iterable[int], judge_name: str, lines: bool) -> list[Outcome]:  # noqa: FBT001 - sent to a process

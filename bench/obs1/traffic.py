@@ -10,6 +10,7 @@ from math import exp
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bench.obs1.cells import SAMPLE_COUNT, WINDOW_S, Cell
 from celadon.drivers.traffic.json_lines import parse_hit
@@ -25,6 +26,8 @@ _ROUTES_COUNT = 20
 _POOL_LIMIT = 20_000
 _CLUSTER_MEAN = 5
 _BOT_FROM_S, _BOT_FOR_S = 100, 60
+HURRY_TIMES = 4
+"""As drivers/probes/asking.py does."""
 
 OK = Answer(ok=True, latency_ms=2.0)
 NO = Answer(ok=False, latency_ms=2.0, reason="status 500")
@@ -38,6 +41,7 @@ class Second(Struct, kw_only=True):
     failed_count: int
     control: list[Answer]
     journeys: list[Answer]
+    old_journeys: list[Answer]
 
 
 def draw_poisson(random: Random, mean: float) -> int:
@@ -52,14 +56,20 @@ def draw_poisson(random: Random, mean: float) -> int:
     return count
 
 
+def slow_down(hit: Hit, times: float) -> Hit:
+    return replace(hit, duration_ms=times * hit.duration_ms)
+
+
 def draw_latency_ms(random: Random, *, stalls: float = 0.01) -> float:
     return 80 * exp(0.6 * random.gauss(0, 1)) + (1000 if random.random() < stalls else 0)
 
 
 def draw_baseline(random: Random, cell: Cell) -> Baseline:
-    """An hour in minutes, or seven days in hours where an hour holds less than is asked for."""
+    """An hour in minutes, or seven days in hours where an hour holds less than is asked for; of a young site, all."""
     span = 60 if cell.rate * 3600 >= 1.2 * UNITS_ENOUGH else 7 * 24
-    width_s = 60 if span == 60 else 3600
+    width_s = 60.0 if span == 60 else 3600.0
+    if cell.baseline_s is not None:
+        span, width_s = 1, cell.baseline_s
     latency: dict[int, int] = {}
     for _ in range(SAMPLE_COUNT):
         bucket = find_bucket(draw_latency_ms(random))
@@ -69,7 +79,7 @@ def draw_baseline(random: Random, cell: Cell) -> Baseline:
         bad = draw_poisson(random, cell.rate * width_s * cell.p_b)
         good = draw_poisson(random, cell.rate * width_s * (1 - cell.p_b))
         routes = {"GET /": RouteCount(good + bad, bad)}
-        minutes.append(Minute(index * width_s // 60, routes, latency if index == span - 1 else {}))
+        minutes.append(Minute(int(index * width_s // 60), routes, latency if index == span - 1 else {}))
     return Baseline(minutes=tuple(minutes))
 
 
@@ -81,11 +91,19 @@ class Visitors:
         self._cell = cell
         self._lines = lines
         self._clients_count = max(50, int(120 * cell.rate))
+        self._slower_from_the_first = 1.0 if cell.from_s else cell.slower
         self._pool = [self._draw_hit(bad=False) for _ in range(min(_POOL_LIMIT, max(200, int(cell.rate * 60))))]
+        self._next = 0
         self._later: dict[int, list[Hit]] = {}
         self._asked_count = 0
         self.hits_are_needed = True
         self.control_a_second = cell.control_a_second
+        self.old_journeys_a_second = cell.journeys_a_second
+
+    def hurry(self) -> None:
+        """The old slot is asked more often from now on."""
+        self.control_a_second = HURRY_TIMES * self._cell.control_a_second
+        self.old_journeys_a_second = HURRY_TIMES * self._cell.journeys_a_second
 
     def draw(self) -> Iterator[Second]:
         for second in range(1, WINDOW_S + 1):
@@ -96,7 +114,7 @@ class Visitors:
             return self._count_second(second)
         bad_hits = self._draw_bad(second)
         good_count = draw_poisson(self._random, self._cell.rate * (1 - self._bad_rate(second)))
-        hits = self._mix(good_count, bad_hits) if self.hits_are_needed else []
+        hits = self._mix(good_count, bad_hits, second) if self.hits_are_needed else []
         fails = self._cell.p_b + self._ambient(second, probes=True)
         journey_fails = (self._cell.p_g if second > self._cell.from_s else self._cell.p_b) + self._ambient(
             second, probes=True
@@ -105,9 +123,14 @@ class Visitors:
             hits=self._reparse(hits) if self._lines else hits,
             requests_count=good_count + len(bad_hits),
             failed_count=len(bad_hits),
-            control=[NO if self._random.random() < fails else OK for _ in range(self.control_a_second)],
-            journeys=[NO if self._random.random() < journey_fails else OK for _ in range(self._cell.journeys_a_second)],
+            control=self._ask(self.control_a_second, fails, slower=self._shared_slowness(second)),
+            journeys=self._ask(self._cell.journeys_a_second, journey_fails),
+            old_journeys=self._ask(self.old_journeys_a_second, fails),
         )
+
+    def _ask(self, count: int, fails: float, *, slower: float = 1.0) -> list[Answer]:
+        ok = OK if slower == 1 else Answer(ok=True, latency_ms=slower * OK.latency_ms)
+        return [NO if self._random.random() < fails else ok for _ in range(count)]
 
     def _count_second(self, second: int) -> Second:
         """For the rules that count only."""
@@ -115,7 +138,12 @@ class Visitors:
         failed_count = draw_poisson(self._random, self._cell.rate * bad_rate)
         good_count = draw_poisson(self._random, self._cell.rate * (1 - bad_rate))
         return Second(
-            hits=[], requests_count=good_count + failed_count, failed_count=failed_count, control=[], journeys=[]
+            hits=[],
+            requests_count=good_count + failed_count,
+            failed_count=failed_count,
+            control=[],
+            journeys=[],
+            old_journeys=[],
         )
 
     def _bad_rate(self, second: int) -> float:
@@ -126,9 +154,13 @@ class Visitors:
 
     def _ambient(self, second: int, *, probes: bool) -> float:
         ambient = self._cell.ambient
-        if ambient is None or not ambient.from_s < second <= ambient.from_s + ambient.for_s:
+        if ambient is None or not ambient.lasts_at(second):
             return 0.0
         return ambient.probes if probes else ambient.share
+
+    def _shared_slowness(self, second: int) -> float:
+        ambient = self._cell.ambient
+        return ambient.slower if ambient is not None and ambient.lasts_at(second) else 1.0
 
     def _draw_bad(self, second: int) -> list[Hit]:
         mean = self._cell.rate * self._bad_rate(second)
@@ -157,25 +189,30 @@ class Visitors:
                 return now
             at += self._random.randrange(3)
 
-    def _mix(self, good_count: int, bad_hits: list[Hit]) -> list[Hit]:
-        hits = self._random.choices(self._pool, k=good_count)
+    def _mix(self, good_count: int, bad_hits: list[Hit], second: int) -> list[Hit]:
+        hits = self._pick_good(good_count)
         if self._cell.cold and self._asked_count < self._cell.cold:
             hits = [self._chill(hit) for hit in hits]
+        slower = self._shared_slowness(second) * (self._cell.slower if 0 < self._cell.from_s < second else 1)
+        if slower != 1:
+            hits = [slow_down(hit, slower) for hit in hits]
         for hit in bad_hits:
             hits.insert(self._random.randrange(len(hits) + 1), hit)
         return hits
 
+    def _pick_good(self, count: int) -> list[Hit]:
+        """One after the other: picked at random, those of ten seconds would be the same ones far more often than the
+        bad ones are, which are drawn anew, and a smaller share of them units."""
+        hits: list[Hit] = []
+        while len(hits) < count:
+            part = self._pool[self._next : self._next + count - len(hits)]
+            self._next = (self._next + len(part)) % len(self._pool)
+            hits += part
+        return hits
+
     def _chill(self, hit: Hit) -> Hit:
         self._asked_count += 1
-        slower = 3 if self._asked_count <= self._cell.cold else 1
-        return Hit(
-            slot=hit.slot,
-            status=hit.status,
-            upstream_status=hit.upstream_status,
-            duration_ms=hit.duration_ms * slower,
-            client_key=hit.client_key,
-            route=hit.route,
-        )
+        return slow_down(hit, 3) if self._asked_count <= self._cell.cold else hit
 
     def _draw_client(self) -> str:
         number = self._random.randrange(self._clients_count)
@@ -190,7 +227,7 @@ class Visitors:
             slot=CANDIDATE,
             status=status,
             upstream_status=status,
-            duration_ms=draw_latency_ms(self._random, stalls=self._cell.stalls) * self._cell.slower,
+            duration_ms=draw_latency_ms(self._random, stalls=self._cell.stalls) * self._slower_from_the_first,
             client_key=client,
             route=f"GET /part-{route}/{self._random.randrange(1000)}",
         )

@@ -56,8 +56,8 @@ class WilsonControl:
 
 
 class WilsonJudge(RStarJudge):
-    def _know(self, known: Known) -> None:
-        super()._know(known)
+    def _know(self, known: Known, *, pace_ms: float | None = None) -> None:
+        super()._know(known, pace_ms=pace_ms)
         self._control.excess = WilsonControl()  # type: ignore[assignment]
 
 

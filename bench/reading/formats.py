@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from celadon.contracts.traffic import Traffic
-from celadon.drivers.traffic.caddy_lines import make_hit_parser
+from celadon.drivers.traffic.caddy_lines import CaddyLineParser
 from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
 from celadon.drivers.traffic.haproxy_log import FileTraffic
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
@@ -45,7 +45,8 @@ def _open_combined(path: Path) -> Traffic:
 
 
 def _open_caddy(path: Path) -> Traffic:
-    return JsonLinesTraffic(path, mark="secret", parse=make_hit_parser({_BLUE: Slot.BLUE}))
+    parser = CaddyLineParser({_BLUE: Slot.BLUE})
+    return JsonLinesTraffic(path, mark="secret", parse=parser.parse, parse_block=parser.parse_block)
 
 
 def _open_haproxy(path: Path) -> Traffic:

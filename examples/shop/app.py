@@ -2,9 +2,11 @@
 
 Listens on 127.0.0.1:$PORT or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
 SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `search` one search in
-five, `books` shows the orders once and never again, `exit` does not start, `dies` ends three seconds after its first
-page, `slow` answers late, `sluggish` searches three times as long, `abrupt` drops what is in flight at SIGTERM. While
-there is a file `data/trouble`, every answer of every release fails, as when its database is down. `/bug` always fails.
+five, `books` shows the orders once and never again, `exit` does not start, `dies` ends after its first page (as many
+seconds as `data/dies_after_s` says, else three), `slow` answers late, `sluggish` searches three times as long, `abrupt`
+drops what is in flight at SIGTERM, `later` fails every page once there is a file `data/later`, `hangs` does so too and
+leaves `/health` unanswered from then on. While there is a file `data/trouble`, every answer of every release fails, as
+when its database is down. `/bug` always fails.
 """
 
 import base64
@@ -32,6 +34,10 @@ STREAM_CHUNKS_COUNT = 40
 STREAM_EVERY_S = 0.05
 SEARCH_S = 0.06 if BROKEN == "sluggish" else 0.02
 TROUBLE = HERE / "data" / "trouble"
+DIES_AFTER = HERE / "data" / "dies_after_s"
+LATER = HERE / "data" / "later"
+HANGS_S = 60.0
+BEGIN_WELL = {"later", "hangs"}
 
 in_flight = itertools.count()
 stopping = threading.Event()
@@ -110,11 +116,9 @@ def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, st
         return keep
     match method, path.partition("?")[0]:
         case "GET", "/health":
-            database.execute("SELECT count(*) FROM orders").fetchone()
-            healthy = BROKEN != "health"
-            reply(connection, 200 if healthy else 503, "ok\n" if healthy else "the shop is closed\n", keep=keep)
+            answer_health(connection, database, keep=keep)
         case "GET", "/":
-            failing = BROKEN == "errors" and next(in_flight) % 3 == 0
+            failing = (BROKEN == "errors" and next(in_flight) % 3 == 0) or (BROKEN in BEGIN_WELL and LATER.exists())
             reply(connection, 500 if failing else 200, f"<h1>Shop {VERSION}</h1>\n", keep=keep, kind="text/html")
             if BROKEN == "dies":
                 end_soon()
@@ -143,9 +147,18 @@ def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, st
     return keep
 
 
+def answer_health(connection: socket.socket, database: sqlite3.Connection, *, keep: bool) -> None:
+    if BROKEN == "hangs" and LATER.exists():
+        stopping.wait(HANGS_S)
+    database.execute("SELECT count(*) FROM orders").fetchone()
+    healthy = BROKEN != "health"
+    reply(connection, 200 if healthy else 503, "ok\n" if healthy else "the shop is closed\n", keep=keep)
+
+
 @functools.cache
 def end_soon() -> None:
-    threading.Timer(3.0, os._exit, (1,)).start()
+    after_s = float(DIES_AFTER.read_text()) if DIES_AFTER.exists() else 3.0
+    threading.Timer(after_s, os._exit, (1,)).start()
 
 
 def reply(connection: socket.socket, status: int, text: str, *, keep: bool, kind: str = "text/plain") -> None:

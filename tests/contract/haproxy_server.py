@@ -10,7 +10,7 @@ from pathlib import Path
 
 from celadon.drivers.proxies.haproxy import HaproxyProxy
 from celadon.drivers.proxies.haproxy_process import HaproxyProcess
-from celadon.drivers.proxies.haproxy_text import render_address
+from celadon.drivers.proxies.haproxy_text import NAMES_REQUESTS, render_address
 from celadon.host.children import read_children
 from celadon.host.layout import Layout
 from celadon.model.names import AppName, Slot
@@ -87,7 +87,7 @@ class HaproxyStage(SlotStage):
 
     def write_main(self, *, neighbour: str = "", routed: bool = True, log: str = "") -> None:
         """`neighbour` are other sections; `log` stands in the frontend instead of ours."""
-        lines = log or "option httplog\n    log ring@celadon_shop-one local0"
+        lines = log or "\n    ".join([*NAMES_REQUESTS, "log ring@celadon_shop-one local0"])
         site = f"{lines}\n    default_backend celadon_shop-one" if routed else "http-request return status 404"
         self.main.write_text(
             f"global\n    stats socket {self.admin} mode 600 level admin\n\n"

@@ -129,8 +129,8 @@ class ProxyPromises:
         assert "x-celadon-look" not in stage.app_headers()
 
     def test_traffic_names_the_slot_that_answered(self, stage: ProxyStage) -> None:
-        """A reader starts at the present end and gives each request once; what was before it is there to be looked up,
-        with its time."""
+        """A reader starts at the present end and gives each request once, with an id of its own; what was before it is
+        there to be looked up, with its time."""
         began_s = time.time()
         stage.proxy.install()
         stage.proxy.switch(Slot.GREEN, reached=ignore)
@@ -146,6 +146,9 @@ class ProxyPromises:
         assert traffic.unreadable_count == 0
         past = [timed for part in traffic.past(since_s=began_s - 60, is_over=lambda: False) for timed in part]
         assert [(hit.slot, hit.status) for _, hit in past if not hit.look] == [(Slot.GREEN, 200)] * 2
+        first, second = (hit.request_id for _, hit in past if not hit.look)
+        assert second == hits[0].request_id
+        assert first not in {"", second}
         assert all(began_s - 1 <= at_s <= time.time() for at_s, _ in past)
         assert list(traffic.past(since_s=began_s - 60, is_over=lambda: True)) == []
         traffic.close()

@@ -7,10 +7,11 @@ import pytest
 
 from celadon.contracts.adoption import FoundSite
 from celadon.drivers.proxies.haproxy_adopt import HaproxyAdoption
-from celadon.drivers.proxies.haproxy_config import list_files, parse_config, split_lines
+from celadon.drivers.proxies.haproxy_config import list_files, parse_config, split_lines, split_words
 from celadon.drivers.proxies.haproxy_files import HaproxyFiles, last_words
 from celadon.drivers.proxies.haproxy_route import prepare_route
-from celadon.drivers.proxies.haproxy_sites import HaproxySites, find_sites
+from celadon.drivers.proxies.haproxy_sites import HaproxySites, find_sites, has_format
+from celadon.drivers.proxies.haproxy_text import NAMES_REQUESTS
 from celadon.host.layout import Layout
 from celadon.host.look_mark import ensure_secret
 from celadon.model.address import Address, SocketAddress, TcpAddress
@@ -198,3 +199,30 @@ def test_an_adopted_site_is_not_offered_again(base: Path) -> None:
     assert edit.after is not None
     (again,) = find_sites(parse_config(list(split_lines(main, edit.after))))
     assert "4 servers" in again.reason
+
+
+@pytest.mark.parametrize(
+    ("own", "added"),
+    [
+        ("", NAMES_REQUESTS),
+        ("    unique-id-format %[req.hdr(X-Request-Id)]\n", ("option httplog",)),
+        ("    option httplog\n", ()),
+    ],
+)
+def test_a_frontend_whose_lines_we_make_names_requests(own: str, added: tuple[str, ...], base: Path) -> None:
+    """A format of the owner's stays as it is, and so does an id, which may be a visitor's word."""
+    main = put("routing.cfg", base)
+    main.write_text(main.read_text().replace("frontend main\n", f"frontend main\n{own}"))
+    found = HaproxySites(main, HAPROXY).find_sites()[0]
+    layout, settings = make_settings(main, base, blue=TcpAddress(port=3001))
+    (edit,) = HaproxyAdoption(layout, settings).propose([found])
+    assert edit.after is not None
+    sections = parse_config(list(split_lines(main, edit.after)))
+    (frontend,) = [each for each in sections if (each.kind, each.name) == ("frontend", "main")]
+    before = parse_config(list(split_lines(main, main.read_text())))
+    known = {line.words for section in before for line in section.lines}
+    assert [line.words for line in frontend.lines if line.words not in known] == [
+        *(split_words(line) for line in added),
+        ("log", "ring@celadon_shop", "local0"),
+    ]
+    assert has_format(frontend)

@@ -1,12 +1,17 @@
 """Ending a real operation at a named point, under load, and what must hold afterwards."""
 
 import contextlib
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -21,7 +26,7 @@ from celadon.host.lock import AppLock
 from celadon.model.names import Slot
 from celadon.model.observed import SlotStatus
 from celadon.model.plan import OperationKind
-from tests.e2e.site import REPOSITORY, Done, Site
+from tests.e2e.site import REPOSITORY, Done, Site, open_site
 
 KILLED = -9
 RECOVERED = 14
@@ -50,7 +55,8 @@ def has_died(site: Site) -> bool:
 def operate(
     site: Site, kind: OperationKind, *, strace: tuple[str, ...] = (), env: Mapping[str, str] | None = None
 ) -> int:
-    """The operation in the foreground, with nobody to follow and recover it; its exit code, negative for a signal."""
+    """The operation in the foreground, with nobody to follow and recover it; its exit code, negative for a signal.
+    `strace` is what follows that word, of one that traces it from its beginning."""
     settings = load_settings(site.app / "celadon.toml", root=site.state).settings
     deploys = kind is OperationKind.DEPLOY
     order = order_of(
@@ -62,16 +68,63 @@ def operate(
     )
     path = site.base / "order"
     write_order(order, path)
-    done = subprocess.run(
-        [*strace, sys.executable, "-m", "celadon.cli.operate", str(path)],
-        env=site.variables(env) | {"PYTHONDONTWRITEBYTECODE": "1"},
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode
+    [code] = start_warm().operate([path], site.variables(env), strace=strace)
+    return code
+
+
+class Warm:
+    """A process that forks operations: an interpreter's start is as long as what it is to be killed in."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.warm"],
+            cwd=REPOSITORY,
+            env=os.environ | {"PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def operate(
+        self, orders: Sequence[Path], environment: Mapping[str, str], *, strace: tuple[str, ...] = ()
+    ) -> list[int]:
+        """Exit codes of operations that begin in the same instant. `strace` traces the first."""
+        self._say(json.dumps({"orders": [str(order) for order in orders], "environment": environment}))
+        pids = self._hear()
+        with _traced(pids[0], strace):
+            self._say("begin")
+            return self._hear()
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def _hear(self) -> list[int]:
+        assert self._process.stdout is not None
+        return list(json.loads(self._process.stdout.readline()))
+
+
+@cache
+def start_warm() -> Warm:
+    """One for all tests of this process; it ends when nobody can speak to it any more."""
+    return Warm()
+
+
+@contextlib.contextmanager
+def _traced(pid: int, strace: tuple[str, ...]) -> Iterator[None]:
+    if not strace:
+        yield
+        return
+    tracer = subprocess.Popen(["strace", "-qq", "-p", str(pid), *strace], stderr=subprocess.DEVNULL)
+    attached = f"TracerPid:\t{tracer.pid}\n"
+    until = time.monotonic() + 30
+    while attached not in Path(f"/proc/{pid}/status").read_text():
+        assert tracer.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    yield
+    tracer.wait(timeout=30)
 
 
 def assert_sound(site: Site, versions: Collection[str], *, where: str = "") -> str:
@@ -102,17 +155,32 @@ def list_litter(site: Site) -> list[Path]:
     return [path for path in found if path.parent != site.layout.releases]
 
 
+SHORT = "60ms"
+
+
+@contextlib.contextmanager
+def open_site_to_kill(base: Path, **knobs: Any) -> Iterator[Site]:
+    """Its windows are short: what nobody dies in is not waited for."""
+    with open_site(base, **knobs) as site:
+        write_window(site, SHORT)
+        yield site
+
+
 @contextlib.contextmanager
 def window(site: Site, length: str) -> Iterator[None]:
     """Of the deploys inside. One that dies in its window is given a long one: on a busy machine a short one is over
     before it is looked into."""
-    config = site.app / "celadon.toml"
-    usual = config.read_text()
-    config.write_text(usual.replace('window = "400ms"', f'window = "{length}"'))
+    write_window(site, length)
     try:
         yield
     finally:
-        config.write_text(usual)
+        write_window(site, SHORT)
+
+
+def write_window(site: Site, length: str) -> None:
+    site.config.write_text(
+        re.sub(r'^window = ".*"', f'window = "{length}"', site.config.read_text(), flags=re.MULTILINE)
+    )
 
 
 def take_back(site: Site, version: str, *, env: Mapping[str, str]) -> Done:

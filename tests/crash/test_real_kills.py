@@ -19,16 +19,18 @@ from tests.crash.killing import (
     HOOKED,
     KILLED,
     RECOVERED,
+    SHORT,
     arm,
     assert_sound,
     has_died,
+    open_site_to_kill,
     operate,
     read_record,
     record,
     take_back,
     window,
 )
-from tests.e2e.site import Site, open_site
+from tests.e2e.site import Site
 from tests.e2e.site_proxies import NGINX
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
@@ -65,7 +67,7 @@ IN_A_RECOVERY = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with open_site(tmp_path_factory.mktemp("kills"), extra=HOOKED) as opened:
+    with open_site_to_kill(tmp_path_factory.mktemp("kills"), extra=HOOKED) as opened:
         yield opened
 
 
@@ -85,7 +87,7 @@ def load(site: Site) -> Iterator[RunningLoad]:
 def test_a_death_before_the_bless_leaves_the_old_release_serving(site: Site, load: RunningLoad, point: str) -> None:
     """The command that followed it recovers and exits 14."""
     _, old = site.visit()
-    with window(site, "400ms" if point == "verdict" else "60s"):
+    with window(site, SHORT if point == "verdict" else "60s"):
         done = site.deploy(f"dead-{point}", env=arm(point))
     assert done.code == RECOVERED, done.output
     assert_sound(site, {old})
@@ -206,7 +208,8 @@ def test_no_point_is_forgotten(site: Site, load: RunningLoad) -> None:
     """What deploys pass that end well, rejected and rolled back is in the lists above, and each recovery passes the
     points of its own."""
     log = site.base / "passed"
-    assert site.deploy("last", env=record(log)).code == 0
+    with window(site, "1s"):
+        assert site.deploy("last", env=record(log)).code == 0
     assert site.deploy("unready", broken="exit", env=record(log)).code == 10
     assert take_back(site, "aborted", env=record(log)).code == 11
     assert read_record(log) == {*BEFORE_THE_BLESS, *AFTER_THE_BLESS, *ON_THE_WAY_BACK, "ended"}

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 from bench.load.running import RunningLoad
 
+from tests.crash.killing import open_site_to_kill
 from tests.crash.test_real_kills_ways import BY_POINTER, assert_dies_well, start_light_load, stop_load
-from tests.e2e.site import Site, open_site
+from tests.e2e.site import Site
 
 pytestmark = pytest.mark.root
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.root
 @pytest.fixture(scope="module", params=["caddy", "haproxy", "traefik"])
 def pointed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One that is told by its pointer."""
-    with open_site(tmp_path_factory.mktemp("kills"), proxy=request.param) as opened:
+    with open_site_to_kill(tmp_path_factory.mktemp("kills"), proxy=request.param) as opened:
         yield opened
 
 

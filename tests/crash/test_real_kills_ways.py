@@ -14,9 +14,20 @@ from bench.load.running import RunningLoad
 
 from celadon.host.commands import run_command
 from celadon.model.plan import OperationKind
-from tests.crash.killing import KILLED, RECOVERED, arm, assert_sound, operate, read_record, record, window
+from tests.crash.killing import (
+    KILLED,
+    RECOVERED,
+    SHORT,
+    arm,
+    assert_sound,
+    open_site_to_kill,
+    operate,
+    read_record,
+    record,
+    window,
+)
 from tests.crash.test_real_kills import AFTER_THE_BLESS, BEFORE_THE_BLESS
-from tests.e2e.site import Site, open_site
+from tests.e2e.site import Site
 from tests.e2e.site_proxies import NGINX
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
@@ -32,7 +43,7 @@ BY_RELOAD = ("validated", "before_reload", "after_reload")
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One that reloads."""
     proxy, way = request.param.split("-")
-    with open_site(tmp_path_factory.mktemp("kills"), proxy=proxy, way=way) as opened:
+    with open_site_to_kill(tmp_path_factory.mktemp("kills"), proxy=proxy, way=way) as opened:
         yield opened
 
 
@@ -61,7 +72,7 @@ def assert_dies_well(site: Site, point: str) -> None:
     _, old = site.visit()
     version = f"dead-{point}"
     site.write_version(version)
-    with window(site, "400ms" if point in AFTER_THE_BLESS else "60s"):
+    with window(site, SHORT if point in AFTER_THE_BLESS else "60s"):
         assert operate(site, OperationKind.DEPLOY, env=arm(point)) == KILLED
     assert_serving(site, {old, version})
     assert operate(site, OperationKind.RECOVER) == RECOVERED
@@ -115,6 +126,7 @@ def test_a_disk_that_is_full_in_a_switch_by_reload_is_a_failed_step(site: Site, 
 def test_no_point_of_a_reload_is_forgotten(site: Site, load: RunningLoad) -> None:
     """What a deploy passes is swept here or in test_real_kills.py; then nothing is left to recover (I9)."""
     log = site.base / "passed"
-    assert site.deploy("last", env=record(log)).code == 0
+    with window(site, "1s"):
+        assert site.deploy("last", env=record(log)).code == 0
     assert read_record(log) == {*BEFORE_THE_BLESS, *AFTER_THE_BLESS, *BY_RELOAD, "ended"}
     assert_sound(site, {"last"})

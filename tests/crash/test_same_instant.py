@@ -1,8 +1,5 @@
 """Two deploys in the same instant, a hundred times."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +11,8 @@ from celadon.app.verbs import choose_source, order_of
 from celadon.config.load import load_settings
 from celadon.host.lock import AppLock
 from celadon.model.plan import OperationKind
-from tests.e2e.site import REPOSITORY, Site, open_site
+from tests.crash.killing import open_site_to_kill, start_warm
+from tests.e2e.site import Site
 from tests.e2e.site_proxies import NGINX
 
 pytestmark = [
@@ -27,50 +25,24 @@ PAIRS_COUNT = 100
 BUSY = 12
 
 
-def start_pair(site: Site) -> list["subprocess.Popen[bytes]"]:
-    """Both wait at one pipe, so that they leave in the same instant, not one interpreter's start apart."""
+def deploy_twice(site: Site) -> list[int]:
+    """Exit codes of two that leave in the same instant, not one interpreter's start apart."""
     settings = load_settings(site.app / "celadon.toml", root=site.state).settings
     source = choose_source(settings, None)
-    gate_read, gate_write = os.pipe()
-    script = (
-        "import os, sys; from pathlib import Path; from celadon.cli.operate import main; print(flush=True); "
-        "os.read(int(sys.argv[2]), 1); sys.exit(main(Path(sys.argv[1])))"
-    )
-    pair = []
-    for number in range(2):
-        path = site.base / f"order-{number}"
+    paths = [site.base / f"order-{number}" for number in range(2)]
+    for number, path in enumerate(paths):
         order = order_of(site.layout, OperationKind.DEPLOY, lead=f"lead{number}", settings=settings, source=source)
         write_order(order, path)
-        pair.append(
-            subprocess.Popen(
-                [sys.executable, "-c", script, str(path), str(gate_read)],
-                env=site.variables(),
-                cwd=REPOSITORY,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[gate_read],
-            )
-        )
-    for each in pair:
-        assert each.stdout is not None
-        each.stdout.readline()
-    os.close(gate_read)
-    os.close(gate_write)
-    return pair
+    return start_warm().operate(paths, site.variables())
 
 
 def test_two_deploys_in_the_same_instant_a_hundred_times(tmp_path: Path) -> None:
     """One does it, the other is told that it is busy; nobody waits, nothing is half done, no number is used twice."""
-    with open_site(tmp_path) as site:
-        config = site.app / "celadon.toml"
-        config.write_text(config.read_text().replace('window = "400ms"', 'window = "50ms"'))
+    with open_site_to_kill(tmp_path) as site:
         ended: Counter[tuple[int, ...]] = Counter()
         for number in range(PAIRS_COUNT):
             site.write_version(f"v{number}")
-            pair = start_pair(site)
-            for each in pair:
-                each.communicate(timeout=60)
-            ended[tuple(sorted(each.returncode for each in pair))] += 1
+            ended[tuple(sorted(deploy_twice(site)))] += 1
             assert site.visit() == (200, f"v{number}")
             assert AppLock(site.layout.lock).holder() is None
         assert ended == {(0, BUSY): PAIRS_COUNT}

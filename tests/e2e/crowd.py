@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from bench.load.oneshot import make_clients
@@ -17,19 +17,28 @@ _THREADS_COUNT = 4
 
 @contextmanager
 def visitors(
-    site: Site, *, paths: Sequence[str] = ("/",), clients_count: int = _CLIENTS_COUNT
+    site: Site,
+    *,
+    paths: Sequence[str] = ("/",),
+    headers: Mapping[str, str] | None = None,
+    clients_count: int = _CLIENTS_COUNT,
+    threads_count: int = _THREADS_COUNT,
 ) -> Iterator[Counter[int]]:
     """Each request comes from the next address and asks for the next path. Statuses, counted; 0 is no answer."""
     counts: Counter[int] = Counter()
     over = threading.Event()
     turns = zip(itertools.cycle(make_clients(clients_count)), itertools.cycle(paths))
+    taking_turns = threading.Lock()
 
     def come() -> None:
         while not over.wait(0.01):
-            client, path = next(turns)
-            counts[_ask(site.port, client, path)] += 1
+            with taking_turns:
+                client, path = next(turns)
+            status = _ask(site.port, client, path, headers)
+            with taking_turns:
+                counts[status] += 1
 
-    threads = [threading.Thread(target=come) for _ in range(_THREADS_COUNT)]
+    threads = [threading.Thread(target=come) for _ in range(threads_count)]
     for thread in threads:
         thread.start()
     try:
@@ -40,8 +49,8 @@ def visitors(
             thread.join()
 
 
-def _ask(port: int, client: str, path: str) -> int:
+def _ask(port: int, client: str, path: str, headers: Mapping[str, str] | None) -> int:
     try:
-        return visit_as(port, client=client, path=path)[0]
+        return visit_as(port, client=client, path=path, headers=dict(headers or {}))[0]
     except (OSError, IndexError):
         return 0

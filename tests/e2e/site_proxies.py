@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+from celadon.drivers.proxies.haproxy_text import NAMES_REQUESTS
+
 NGINX = "/usr/sbin/nginx"
 CADDY = str(Path(sys.executable).parent / "caddy")
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "haproxy"
@@ -143,7 +145,8 @@ class HaproxyOfSite:
         self._write("http-request return status 404")
 
     def write_routed(self) -> None:
-        self._write("option httplog\n    log ring@celadon_shop local0\n    default_backend celadon_shop")
+        lines = [*NAMES_REQUESTS, "log ring@celadon_shop local0", "default_backend celadon_shop"]
+        self._write("\n    ".join(lines))
 
     def write_plain(self, upstream: int) -> None:
         self._write(f"default_backend app\n\nbackend app\n    server app 127.0.0.1:{upstream}")

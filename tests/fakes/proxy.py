@@ -113,5 +113,7 @@ class FakeProxy:
                 duration_ms=duration_ms,
                 client_key="203.0.113.7",
                 route=route,
+                request_id=str(len(self.log) + each),
             )
-        ] * count
+            for each in range(count)
+        ]

@@ -165,6 +165,7 @@ class World:
     journeys_asked: list[tuple[str, Slot, bool]] = field(default_factory=list)
     open_askings_count: int = 0
     control_count: int = 0
+    silent_until_s: float = 0.0
     asked_on: list[tuple[Slot, ReadinessSettings]] = field(default_factory=list)
     control_is_hurried: bool = False
     control_is_closed: bool = False
@@ -177,6 +178,7 @@ class World:
     left_count: int = 0
     restarts_count: int = 0
     rss_bytes: int = 1 << 26
+    takes_ms: float = 1.0
     on_wait: Callable[["World"], None] | None = None
     on_journey: Callable[["World"], None] | None = None
 
@@ -220,6 +222,7 @@ class World:
             proxy=WorldProxy(self),
             runner=WorldRunner(self),
             probe=WorldProbe(self),
+            make_probe=self._make_probe,
             journeys=WorldJourneys(self),
             sockets=WorldSockets(self),
             host=WorldHost(self),
@@ -246,7 +249,14 @@ class World:
         self.left_count += 1
         return True
 
+    def _make_probe(self, slot: Slot, readiness: ReadinessSettings) -> "WorldProbe":
+        self.asked_on.append((slot, readiness))
+        return WorldProbe(self)
+
     def _ask_on(self, slot: Slot, readiness: ReadinessSettings) -> "WorldAsking":
+        """A control is a slot that has no traffic; the live one is asked before a deploy begins."""
+        if self.route is slot:
+            return WorldAsking(self, slot, is_control=False)
         self.asked_on.append((slot, readiness))
         return WorldAsking(self, slot)
 
@@ -402,20 +412,21 @@ class WorldBaselines:
 class WorldAsking:
     """One question each time that answers are taken."""
 
-    def __init__(self, world: World, slot: Slot) -> None:
+    def __init__(self, world: World, slot: Slot, *, is_control: bool = True) -> None:
         self.world = world
         self.slot = slot
+        self.is_control = is_control
 
     def take(self) -> Sequence[Answer]:
         ok = self.world.runs(self.slot) and not self.world.shared_trouble
-        self.world.control_count += 1
-        return [Answer(ok=ok, latency_ms=1.0, reason="" if ok else "503")]
+        self.world.control_count += self.is_control
+        return [Answer(ok=ok, latency_ms=self.world.takes_ms, reason="" if ok else "503")]
 
     def hurry(self) -> None:
-        self.world.control_is_hurried = True
+        self.world.control_is_hurried |= self.is_control
 
     def close(self) -> None:
-        self.world.control_is_closed = True
+        self.world.control_is_closed |= self.is_control
 
 
 class WorldKeptAsking:
@@ -429,7 +440,9 @@ class WorldKeptAsking:
         world.open_askings_count += 1
 
     def take(self) -> Sequence[Answer]:
-        answers = []
+        answers: list[Answer] = []
+        if self.world.now_s < self.world.silent_until_s:
+            return answers
         while self.due_s <= self.world.now_s:
             answers.append(self.ask())
             self.due_s += self.interval_s
@@ -476,7 +489,14 @@ class WorldTraffic:
         split, slot = self.world.split, self.world.route
         slot = split.slot if split is not None and index % 2 else slot
         status = 500 if self.world.is_sick(slot, index) else 200
-        return Hit(slot=slot, status=status, upstream_status=status, duration_ms=1.0, client_key=str(index), route="/")
+        return Hit(
+            slot=slot,
+            status=status,
+            upstream_status=status,
+            duration_ms=self.world.takes_ms,
+            client_key=str(index),
+            route="/",
+        )
 
     def close(self) -> None:
         pass
@@ -603,6 +623,9 @@ class WorldSockets:
             return frozenset({1})
         return frozenset({process.pid}) if process is not None else frozenset()
 
+    def is_held(self, address: Address, *, by: Collection[int]) -> bool:
+        return bool((self.listening_pids(address) or frozenset()) & set(by))
+
     def connections_count(self, address: Address) -> int:
         """One download, open on the slot that the route has left until `downloads_end_at_s`."""
         slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
@@ -672,21 +695,23 @@ class WorldJournal:
         self.world = world
         self.operation = operation
 
-    def append(self, event: Event) -> Entry:
-        name = type(event).__name__
+    def append(self, *events: Event) -> Entry:
+        name = type(events[-1]).__name__
         self.world.pass_point(f"before_append_{name}")
         if self.world.journal_is_full:
             raise JournalError("no space left on device", code="journal_full", next_command="df -h")
-        entry = Entry(
-            sequence=len(self.world.entries) + 1,
-            operation=self.operation,
-            app=APP,
-            at=self.world.now_s,
-            body=event,
-        )
-        self.world.entries.append(entry)
+        for event in events:
+            self.world.entries.append(
+                Entry(
+                    sequence=len(self.world.entries) + 1,
+                    operation=self.operation,
+                    app=APP,
+                    at=self.world.now_s,
+                    body=event,
+                )
+            )
         self.world.pass_point(f"after_append_{name}")
-        return entry
+        return self.world.entries[-1]
 
     def read(self, *, after: int = 0, operation: OperationId | None = None) -> Sequence[Entry]:
         return [

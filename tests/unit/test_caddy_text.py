@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from celadon.drivers.proxies.caddy_config import read_config
 from celadon.drivers.proxies.caddy_text import SnippetText, render_log, render_route
 from celadon.drivers.proxies.caddy_tokens import CaddyfileError, parse_caddyfile, walk
-from celadon.drivers.traffic.caddy_lines import make_hit_parser
+from celadon.drivers.traffic.caddy_lines import CaddyLineParser
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import PREVIEWED
@@ -97,7 +97,7 @@ def test_imports_are_followed_as_caddy_follows_them(tmp_path: Path) -> None:
     assert {path.name for path in config.texts} == {"Caddyfile", "b", "more"}
 
 
-PARSE = make_hit_parser({"127.0.0.1:1": Slot.BLUE})
+PARSE = CaddyLineParser({"127.0.0.1:1": Slot.BLUE}).parse
 REQUEST = '"request":{"remote_ip":"192.0.2.1","method":"GET","uri":"/a?b","headers":{"X-Celadon-Look":["%s"]}}'
 
 
@@ -124,3 +124,10 @@ def test_a_line_that_is_not_the_routes_names_no_slot(line: str) -> None:
     hit = PARSE(f'{{{REQUEST % PREVIEWED},"status":200,{line}}}'.encode())
     assert hit is not None
     assert (hit.slot, hit.look) == (None, "")
+
+
+def test_a_request_that_no_slot_was_asked_for_has_none() -> None:
+    """Caddy 2.11 appends null for what a request does not have."""
+    hit = PARSE(f'{{{REQUEST % ""},"status":204,"celadon_look":null,"celadon_upstream":null}}'.encode())
+    assert hit is not None
+    assert (hit.slot, hit.status, hit.look, hit.request_id) == (None, 204, "", "")

@@ -257,6 +257,7 @@ def test_intent_comes_before_effect() -> None:
     assert index_of(world, SwitchIntended) < index_of(world, SwitchSeen)
     steps = [body.step.value for body in events_of(world, StepStarted)]
     assert steps == ["prepare", "verify", "switch", "observe", "finalize"]
+    assert [body.step.value for body in events_of(world, StepEnded)] == steps
 
 
 def test_no_traffic_is_judged_by_probes_and_recorded_as_such() -> None:

@@ -10,6 +10,7 @@ from celadon.model.names import Slot
 from celadon.model.plan import OperationKind, Outcome
 from celadon.model.settings import OnUndecided
 from celadon.model.verdict import Judgement
+from celadon.observe.latency import find_bucket
 from tests.fakes.world import Nature, World, by_evidence, events_of
 
 USUAL = Baseline(minutes=(Minute(0, {"GET /": RouteCount(10_000, 200)}, {}),))
@@ -47,6 +48,20 @@ def test_the_judge_tolerates_what_the_live_slot_did(world: World) -> None:
     evidence = events_of(world, VerdictReached)[-1].evidence
     assert evidence.baseline_rate == pytest.approx(0.0247, abs=0.002)
     assert evidence.tolerated_rate == pytest.approx(2 * (evidence.baseline_rate or 0))
+
+
+def test_a_machine_that_gets_slow_before_the_window_is_told_from_a_slow_release(world: World) -> None:
+    """What the live slot's readiness took was measured before a build or a start could slow it down."""
+    latency = {find_bucket(1.0): 2_000}
+    world.learned = replace(KNOWN, baseline=Baseline(minutes=(Minute(0, {"GET /": RouteCount(10_000, 0)}, latency),)))
+    world.requests_per_s = 100
+
+    def slow_down(world: World) -> None:
+        world.takes_ms = 50.0 if events_of(world, CandidateStarting)[-1].release == 2 else 1.0
+
+    world.on_wait = slow_down
+    assert world.deploy(2, settings=by_evidence()) is Outcome.UNBLESSED
+    assert events_of(world, VerdictReached)[-1].judgement is Judgement.AMBIENT
 
 
 def test_whoever_goes_back_does_not_wait_for_a_log_to_be_read(world: World) -> None:

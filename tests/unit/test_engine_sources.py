@@ -69,7 +69,7 @@ def test_a_release_that_fails_is_taken_back_on_counters_alone(world: World, judg
     assert world.deploy(2, settings=watched(judge)) is Outcome.ROLLED_BACK
     verdict = verdict_of(world)
     assert verdict.evidence.stands_on is StandsOn.COUNTERS
-    assert verdict.evidence.elapsed_s <= 30
+    assert verdict.evidence.elapsed_s <= 32
     assert world.route is Slot.BLUE
 
 

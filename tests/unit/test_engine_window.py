@@ -8,7 +8,7 @@ from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
 from celadon.model.settings import OnUndecided
 from celadon.model.verdict import Judgement
-from tests.fakes.world import Nature, World, by_evidence, events_of
+from tests.fakes.world import Nature, World, by_evidence, events_of, make_settings
 
 
 @pytest.fixture
@@ -151,3 +151,66 @@ def test_memory_that_is_about_to_end_keeps_the_old_slot_hot(world: World) -> Non
     assert verdict.judgement is Judgement.UNDECIDED
     assert "grows 6000.0 MiB a minute" in verdict.reason
     assert world.runs(Slot.BLUE)
+
+
+def test_nothing_is_blessed_before_the_candidate_has_answered_once(world: World) -> None:
+    """It answered before the switch; what it does with visitors is another matter."""
+    world.silent_until_s = world.now_s + 1.5
+    assert world.deploy(2, settings=make_settings(window_s=0.5)) is Outcome.DONE
+    evidence = events_of(world, VerdictReached)[-1].evidence
+    assert evidence.probes_count > 0
+    assert evidence.elapsed_s >= 0.9
+
+
+def test_nothing_is_blessed_while_its_answer_is_overdue(world: World) -> None:
+    world.on_wait = fall_silent
+    assert world.deploy(2, settings=make_settings(window_s=4.0)) is Outcome.DONE
+    assert events_of(world, VerdictReached)[-1].evidence.elapsed_s == pytest.approx(5.0, abs=0.3)
+
+
+def fall_silent(world: World) -> None:
+    """From the second second of the window to its fifth."""
+    opened = events_of(world, SwitchSeen)[1:]
+    began_s = next((entry.at for entry in world.entries if entry.body in opened), world.now_s)
+    if 2.0 <= world.now_s - began_s < 4.9:
+        world.silent_until_s = began_s + 5.0
+
+
+def test_a_question_that_nobody_answers_any_more_does_not_hold_a_window_open_for_ever(world: World) -> None:
+    """The longest that an answer may take, and a second."""
+    world.silent_until_s = float("inf")
+    world.requests_per_s = 1
+    assert world.deploy(2, settings=make_settings(window_s=0.5)) is Outcome.UNBLESSED
+    assert events_of(world, VerdictReached)[-1].evidence.elapsed_s < 4.0
+
+
+def test_between_a_breach_and_the_way_back_the_journal_is_written_to_once(world: World) -> None:
+    """Each write waits for the disk, and visitors with it."""
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    world.passed.clear()
+    assert world.deploy(2) is Outcome.ROLLED_BACK
+    verdict, moved = world.passed.index("verdict"), len(world.passed) - world.passed[::-1].index("before_pointer")
+    began = verdict - world.passed[verdict::-1].index("mid_window")
+    written = [name for name in world.passed[began:moved] if name.startswith("before_append_")]
+    assert written == ["before_append_StepStarted"]
+    bodies = [type(entry.body).__name__ for entry in world.entries]
+    at = bodies.index("VerdictReached", bodies.index("VerdictReached") + 1)
+    assert bodies[at : at + 3] == ["VerdictReached", "StepEnded", "StepStarted"]
+
+
+def test_on_the_way_back_the_old_slot_is_asked_what_its_own_release_answers(world: World) -> None:
+    """As all through the window: it would be left where it is for a path that only the candidate has."""
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    settings = make_settings()
+    settings = replace(settings, readiness=replace(settings.readiness, path="/new"))
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+    assert [(slot, readiness.path) for slot, readiness in world.asked_on] == [(Slot.BLUE, "/")]
+
+
+def test_the_log_is_read_many_times_between_two_looks_at_the_process(world: World) -> None:
+    """Five visitors in half a second show that it fails."""
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    settings = make_settings(window_s=30.0)
+    settings = replace(settings, observe=replace(settings.observe, interval_s=20.0))
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+    assert events_of(world, VerdictReached)[-1].evidence.elapsed_s < 1.0

@@ -16,6 +16,7 @@ from celadon.drivers.proxies.haproxy_regions import (
     restore_regions,
 )
 from celadon.drivers.proxies.haproxy_text import (
+    NAMES_REQUESTS,
     RouteText,
     make_text,
     parse_told,
@@ -157,3 +158,9 @@ frontend b from base
         ("mode", "http"),
     ]
     assert sections[-1].find("acl")[0].words == ("acl", "spaced", "path_beg", "/a b")
+
+
+def test_the_page_for_owners_has_the_lines_that_are_read() -> None:
+    """A frontend that is written by hand names its requests as an adopted one does."""
+    page = Path(__file__).parents[2].joinpath("docs", "how-to", "haproxy.md").read_text()
+    assert all(f"    {line}\n" in page for line in NAMES_REQUESTS)

@@ -32,6 +32,16 @@ def test_what_was_appended_is_read_back_in_order(tmp_path: Path) -> None:
     assert [entry.sequence for entry in entries] == sorted({entry.sequence for entry in entries})
 
 
+def test_what_is_appended_together_is_one_write_in_its_order(tmp_path: Path) -> None:
+    """The entry of the last is given back."""
+    path = tmp_path / "journal.db"
+    last = open_at(path).append(*[StepStarted(step=step) for step in Step])
+    entries = read_entries(path, app=APP)
+    assert [entry.body for entry in entries] == [StepStarted(step=step) for step in Step]
+    assert entries[-1] == last
+    assert len({entry.at for entry in entries}) == 1
+
+
 def test_a_follower_reads_on_from_a_sequence(tmp_path: Path) -> None:
     """And sees one operation only, when it asks for one."""
     path = tmp_path / "journal.db"

@@ -43,9 +43,14 @@ def test_the_lines_are_filled_in_from_what_was_usual(layout: Layout) -> None:
 
 
 def test_they_are_twice_of_it_and_round() -> None:
-    lines = suggest_thresholds(Learned(rate_bound=0.0134, p95_ms=184.0))
+    lines = suggest_thresholds(Learned(units_count=20_000, bad_units_count=200, rate_bound=0.0126, p95_ms=184.0))
     assert 'max_error_rate = "3%"' in lines
     assert 'max_p95 = "400ms"' in lines
+
+
+def test_few_visitors_are_no_reason_to_allow_much() -> None:
+    """Thirty good ones leave 20 % possible."""
+    assert 'max_error_rate = "5%"' in suggest_thresholds(Learned(units_count=30, rate_bound=0.2057))
 
 
 @pytest.mark.parametrize("said", [{"max_error_rate": 0.01}, {"max_p95_s": 1.0}, {"max_p99_s": 1.0}, {"slo": 0.999}])

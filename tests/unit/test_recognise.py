@@ -115,3 +115,30 @@ def test_a_line_of_another_format_is_unreadable() -> None:
     assert parse(TIMED, write(COMBINED)) is None
     assert parse(JSON, b'{"status":"200"}', escape="json") is None
     assert parse(COMBINED, b"\xff\x00") is None
+
+
+@pytest.mark.parametrize(
+    ("more", "sent", "named"),
+    [
+        (' "$http_x_request_id" $request_id', "the client's", "0f" * 16),
+        (' $request_id "$http_x_request_id"', "the client's", "0f" * 16),
+        (' "$http_x_request_id"', "the client's", "the client's"),
+        (' "$http_x_request_id"', "-", ""),
+        (' "$http_x_request_id"', "x" * 5000, "x" * 128),
+        ("", "the client's", ""),
+    ],
+)
+def test_a_requests_own_id_is_told_before_the_clients(more: str, sent: str, named: str) -> None:
+    """The one that came with a request only where nginx writes none of its own."""
+    log_format = TIMED + more
+    hit = parse(log_format, write(log_format, http_x_request_id=sent, request_id="0f" * 16))
+    assert hit is not None
+    assert hit.request_id == named
+
+
+def test_an_id_in_json_is_read_too() -> None:
+    """A client's quotes end no field."""
+    log_format = JSON.replace('"up"', '"id":"$http_x_request_id","up"')
+    hit = parse(log_format, write(log_format, escape="json", http_x_request_id='x","code":500,"'), escape="json")
+    assert hit is not None
+    assert (hit.status, hit.request_id) == (200, 'x","code":500,"')

@@ -72,3 +72,12 @@ def test_a_neighbouring_port_is_not_taken_for_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert SOCKETS.listening_pids(TcpAddress(port=port % 1000)) != frozenset({os.getpid()})
+
+
+def test_a_listener_is_known_to_be_held_by_one_of_a_few_processes() -> None:
+    """And not by others."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = TcpAddress(port=listener.getsockname()[1])
+        assert SOCKETS.is_held(address, by=[1, os.getpid()])
+        assert not SOCKETS.is_held(address, by=[1])
+    assert not SOCKETS.is_held(address, by=[os.getpid()])

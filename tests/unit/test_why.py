@@ -20,10 +20,11 @@ from celadon.events import (
     decode_event,
     encode_event,
 )
+from celadon.model.baseline import Learned
 from celadon.model.errors import UsageError
 from celadon.model.names import OperationId, ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
-from celadon.model.report import Why
+from celadon.model.report import Usual, Why
 from celadon.model.settings import BlessMode, SwitchSettings
 from celadon.model.verdict import Evidence, FailingRoute, Judgement
 from celadon.sinks.why import WIDTH, render_why
@@ -241,6 +242,7 @@ def test_a_deploy_that_runs_is_told_as_far_as_it_is(world: World) -> None:
     [
         (0.0005, 0.002, "0.20% bad, the least; the old release's own rate is at most 0.05%"),
         (0.0026, 0.0052, "0.52% bad, twice the old release's own rate of at most 0.26%"),
+        (0.2057, 0.05, "5.00% bad, the most where few came before; the old release's own rate"),
     ],
 )
 def test_where_the_tolerated_rate_comes_from_is_told(world: World, usual: float, tolerated: float, told: str) -> None:
@@ -249,6 +251,29 @@ def test_where_the_tolerated_rate_comes_from_is_told(world: World, usual: float,
     assert found.evidence is not None
     evidence = replace(found.evidence, baseline_rate=usual, tolerated_rate=tolerated)
     assert f"tolerated {told}" in render_why(replace(found, evidence=evidence)).splitlines()
+
+
+def test_what_the_rule_would_have_done_before_is_told(world: World) -> None:
+    """The A/A line; and why the old release's log was not read, where it was not."""
+    trial = "in 0 of 31 earlier windows the rule would have gone back: automatic rollback stays armed"
+    world.learned = Learned(units_count=900, rate_bound=0.0077, trial=trial, cut_short=True, problem="it was locked")
+    world.deploy(2, settings=by_evidence())
+    assert holds(page(world), ["earlier   it was locked", "only the newest part", "in 0 of 31 earlier windows"])
+    assert why(world).usual == Usual(
+        units_count=900, bad_units_count=0, cut_short=True, trial=trial, problem="it was locked"
+    )
+
+
+def test_a_warning_is_told_before_there_is_a_verdict(world: World) -> None:
+    """And not twice when there is one, whose reason has it."""
+    world.deploy(2, settings=by_evidence())
+    found = why(world)
+    assert found.evidence is not None
+    assert found.verdict is not None
+    warned = replace(found, evidence=replace(found.evidence, warnings=("the machine swaps",)))
+    assert "warning   the machine swaps" in render_why(replace(warned, verdict=None)).splitlines()
+    told = replace(found.verdict, reason="0 of 60 failed; the machine swaps")
+    assert "warning" not in render_why(replace(warned, verdict=told))
 
 
 def test_what_a_person_decided_later_is_part_of_the_page(world: World) -> None:

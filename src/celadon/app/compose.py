@@ -14,6 +14,7 @@ from celadon.contracts.control import Clock, Control
 from celadon.contracts.counters import Counters, NoCounters
 from celadon.contracts.journal import Journal
 from celadon.contracts.judge import Judge, MakeJudge
+from celadon.contracts.probe import Probe
 from celadon.contracts.proxy import Proxy
 from celadon.contracts.runner import Runner
 from celadon.deploy.run import Ports
@@ -268,8 +269,8 @@ def make_ports(
     from celadon.host.memory import KernelHost
     from celadon.host.sockets import KernelSockets
 
-    def read_candidate_env() -> Mapping[str, str]:
-        return read_env(layout.slot(candidate) / "env")
+    def make_probe_on(slot: Slot, readiness: ReadinessSettings) -> Probe:
+        return make_probe(replace(settings, readiness=readiness), env=lambda: read_env(layout.slot(slot) / "env"))
 
     def ask_on(slot: Slot, readiness: ReadinessSettings) -> Asking:
         return keep_asking_slot(layout, replace(settings, readiness=readiness), slot)
@@ -278,7 +279,8 @@ def make_ports(
     return Ports(
         proxy=proxy,
         runner=make_runner(layout, settings),
-        probe=make_probe(settings, env=read_candidate_env),
+        probe=make_probe_on(candidate, settings.readiness),
+        make_probe=make_probe_on,
         journeys=JourneysByKind(settings, new_look=lambda: {LOOK_HEADER: new_look(read_secret(layout.look_mark))}),
         sockets=KernelSockets(),
         host=KernelHost(),

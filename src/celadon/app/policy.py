@@ -24,10 +24,13 @@ def check_policy(layout: Layout, settings: Settings) -> Sequence[Finding]:
 
 def suggest_thresholds(learned: Learned) -> str:
     """Lines for celadon.toml: twice of what was usual, where that is known."""
-    rate_bound, p95_ms = learned.rate_bound or 0.0, learned.p95_ms
-    rate = max(_LEAST_RATE, _TIMES_THE_USUAL * rate_bound)
+    from celadon.observe.baseline import find_shown_bound
+
+    rate_bound, p95_ms = learned.rate_bound, learned.p95_ms
+    shown_bound = find_shown_bound(learned.bad_units_count, learned.units_count) if learned.units_count else 0.0
+    rate = max(_LEAST_RATE, _TIMES_THE_USUAL * shown_bound)
     limit_ms = 1000 if p95_ms is None else _STEP_MS * ceil(_TIMES_THE_USUAL * p95_ms / _STEP_MS)
-    was_rate = f", usual here: under {rate_bound:.2%}" if learned.rate_bound is not None else ""
+    was_rate = f", usual here: under {rate_bound:.2%}" if rate_bound is not None else ""
     was_p95 = f", usual here: {p95_ms:.0f} ms" if p95_ms is not None else ""
     return (
         "[observe]\n"

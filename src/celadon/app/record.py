@@ -201,9 +201,10 @@ class RecordedJournal:
         self._journal = journal
         self._record = record
 
-    def append(self, event: Event) -> Entry:
-        entry = self._journal.append(event)
-        self._record.take(event)
+    def append(self, *events: Event) -> Entry:
+        entry = self._journal.append(*events)
+        for event in events:
+            self._record.take(event)
         return entry
 
     def read(self, *, after: int = 0, operation: OperationId | None = None) -> Sequence[Entry]:

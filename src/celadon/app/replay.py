@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
-from celadon.drivers.traffic.caddy_lines import make_hit_parser
+from celadon.drivers.traffic.caddy_lines import CaddyLineParser
 from celadon.drivers.traffic.haproxy_lines import HaproxyLineParser
 from celadon.drivers.traffic.haproxy_log import FileTraffic
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
@@ -50,7 +50,7 @@ def _open_nginx(path: Path, layout: Layout | None) -> TailedTraffic:
 
 
 def _open_caddy(path: Path, layout: Layout | None) -> TailedTraffic:
-    parse = make_hit_parser(_AnySlot())
+    parse = CaddyLineParser(_AnySlot()).parse
     return JsonLinesTraffic(path, mark=_read_mark(layout), parse=parse, read_time=read_caddy_time)
 
 

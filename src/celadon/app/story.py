@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from celadon.events import (
+    BaselineGathered,
     BuildStepEnded,
     CandidateStarting,
     CandidateUnready,
@@ -22,7 +23,7 @@ from celadon.events import (
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import WHOLE, Served
 from celadon.model.plan import OperationKind
-from celadon.model.report import Ended, FailedJourney, Judged, Moment, Moved, Rejection, SlotSummary, make_moment
+from celadon.model.report import Ended, FailedJourney, Judged, Moment, Moved, Rejection, SlotSummary, Usual, make_moment
 from celadon.model.verdict import Evidence
 
 MOMENTS_LIMIT: Final = 120
@@ -69,6 +70,21 @@ def tell_apart(entries: Iterable[Entry]) -> list[Story]:
         for each in by_operation.values()
         if (started := [entry.body for entry in each if isinstance(entry.body, OperationStarted)])
     ]
+
+
+def find_usual(story: Story) -> Usual | None:
+    found = story.last(BaselineGathered)
+    if found is None:
+        return None
+    return Usual(
+        units_count=found.units_count,
+        bad_units_count=found.bad_units_count,
+        p95_ms=found.p95_ms,
+        cut_short=found.cut_short,
+        trial=found.trial,
+        is_armed=found.is_armed,
+        problem=found.problem,
+    )
 
 
 def find_verdict(story: Story) -> Judged | None:

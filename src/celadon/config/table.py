@@ -119,7 +119,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("observe.max_p95", kind.duration(0.001, 600.0), None, "With `evidence`: more than 5% of the requests slower than this are a breach."),
     _setting("observe.max_p99", kind.duration(0.001, 600.0), None, "With `evidence`: more than 1% of the requests slower than this are a breach."),
     _setting("observe.control_interval", kind.duration(0.05, 60.0), _OBSERVE.control_interval_s, "With `evidence`: between two questions to the old slot, which is asked all through the window."),
-    _setting("observe.interval", kind.duration(0.05, 60.0), _OBSERVE.interval_s, "Between looks at process, readiness and log."),
+    _setting("observe.interval", kind.duration(0.05, 60.0), _OBSERVE.interval_s, "Between looks at process and readiness. The log is read ten times a second, or as often where this is less."),
     _setting("observe.max_error_rate", kind.RATE, None, "A larger share of 5xx is a breach."),
     _setting("observe.require_thresholds", kind.TRUTH, True, "Refuse a deploy for which none of `max_error_rate`, `max_p95`, `max_p99` and `slo` is set."),
     _setting("observe.min_requests", kind.whole(1, 1_000_000), _OBSERVE.min_requests_count, "The share is judged from this many requests on."),

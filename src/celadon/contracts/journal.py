@@ -8,8 +8,8 @@ from celadon.model.names import OperationId
 
 
 class Journal(Protocol):
-    def append(self, event: Event) -> Entry:
-        """Durable when it returns (fsynced). Raises JournalError."""
+    def append(self, *events: Event) -> Entry:
+        """All of them or none, durable when it returns (fsynced): the last one's entry. Raises JournalError."""
         ...
 
     def read(self, *, after: int = 0, operation: OperationId | None = None) -> Sequence[Entry]:

@@ -1,5 +1,6 @@
 """What the kernel knows of a slot's address."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from celadon.model.address import Address
@@ -9,6 +10,10 @@ class Sockets(Protocol):
     def listening_pids(self, address: Address) -> frozenset[int] | None:
         """Processes that hold a listening socket on `address`; empty when nobody listens, None when somebody
         does whom we may not see (another user's process)."""
+        ...
+
+    def is_held(self, address: Address, *, by: Collection[int]) -> bool:
+        """Whether one of these processes holds a listening socket on `address`: no other one is looked at."""
         ...
 
     def connections_count(self, address: Address) -> int:

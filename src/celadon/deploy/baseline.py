@@ -18,7 +18,7 @@ def tell_judge(run: Run, judge: Judge) -> None:
     if run.learned is None and run.plan.live is not None:
         _take(run, run.ports.baselines.recall())
     if run.learned is not None:
-        judge.take_baseline(run.learned.baseline, is_armed=run.learned.is_armed)
+        judge.take_baseline(run.learned.baseline, is_armed=run.learned.is_armed, pace_ms=run.pace_ms)
 
 
 def _take(run: Run, learned: Learned | None) -> None:

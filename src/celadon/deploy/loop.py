@@ -33,6 +33,7 @@ def drive(run: Run, *, start: Step = Step.PREPARE) -> Outcome:
     step: Step | Outcome = start
     while isinstance(step, Step):
         step = ARROWS[step, _take(run, step)]
+    run.release_held()
     return step
 
 
@@ -45,7 +46,7 @@ def _take(run: Run, step: Step) -> Result:
     except (CeladonError, OSError) as error:
         result = _result_of(run, step, error)
     run.insistent = run.insistent or result is not Result.OK
-    run.note(
+    run.hold(
         StepEnded(
             step=step,
             result=result.value,

@@ -1,19 +1,18 @@
 """Step 4: the window. Real traffic, the candidate's process and its readiness, until a verdict. Traffic: candidate."""
 
 from contextlib import closing
-
-from msgspec.structs import replace
+from typing import Final
 
 from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.baseline import tell_judge
+from celadon.deploy.looking import Looking
 from celadon.deploy.run import Run
 from celadon.deploy.running_journeys import RunningJourneys, find_old_release
 from celadon.deploy.sampling import Sampler
 from celadon.deploy.sources import Sources
 from celadon.deploy.states import Result
-from celadon.deploy.verify import ask_slot
 from celadon.events import VerdictReached, WindowExtended, WindowOpened
 from celadon.model.observed import WHOLE
 from celadon.model.plan import OperationKind, Request
@@ -21,6 +20,8 @@ from celadon.model.release import Release
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
 from celadon.model.verdict import BY_EVIDENCE, Judgement, Verdict
 
+_READ_EVERY_S: Final = 0.1
+"""A bad answer is to be in the judgement 250 ms after the proxy wrote it. A round costs half a millisecond of CPU."""
 _FIRST_TIMES = 2
 """A first deploy has nothing to compare with: its window is so many times as long."""
 _ASK = "celadon finalize  # or: celadon rollback; the grounds: celadon why"
@@ -46,14 +47,22 @@ def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
         with (
             closing(_ask_old_slot(run, old)) as control,
             closing(RunningJourneys(run, old=old, percent=percent)) as journeys,
+            closing(Looking(run)) as looking,
         ):
-            return _watch(run, traffic, control, journeys, window_s=window_s, percent=percent)
+            return _watch(run, traffic, control, journeys, looking, window_s=window_s, percent=percent)
     finally:
         traffic.close()
 
 
 def _watch(
-    run: Run, traffic: Traffic, control: Asking, journeys: RunningJourneys, *, window_s: float, percent: int
+    run: Run,
+    traffic: Traffic,
+    control: Asking,
+    journeys: RunningJourneys,
+    looking: Looking,
+    *,
+    window_s: float,
+    percent: int,
 ) -> Result:
     settings, clock = run.plan.settings.observe, run.ports.clock
     judge = run.ports.make_judge(settings, run.plan.candidate, journeys=journeys.are_any)
@@ -72,24 +81,29 @@ def _watch(
     run.ports.reached("window_recorded")
     sampler, sources = Sampler(run, began_s=clock.now_s()), Sources(run, judge, traffic)
     while True:
+        round_began_s = clock.now_s()
         if run.asked(Request.ABORT):
             return Result.ABORTED
         if run.asked(Request.FINALIZE):
             run.finalize_is_asked = True
             return Result.OK
         journeys.feed(judge)
+        looking.feed(judge, sampler, is_last=round_began_s - sampler.began_s >= length.window_s)
         _feed(run, judge, sources, control, sampler)
         elapsed_s = clock.now_s() - sampler.began_s
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
         if judge.needs_control():
             control.hurry()
             journeys.hurry_control()
-        if verdict is not None and not length.extend(verdict, elapsed_s=elapsed_s):
+        is_held = verdict is not None and verdict.judgement is not Judgement.BREACH and looking.is_awaited()
+        if verdict is not None and not is_held and not length.extend(verdict, elapsed_s=elapsed_s):
             return _conclude(run, verdict, sampler, whole=whole)
         if sampler.is_due(elapsed_s=elapsed_s):
             sampler.sample(judge.evidence(), elapsed_s=elapsed_s, window_s=length.window_s)
         run.ports.reached("mid_window")
-        clock.wait(max(0.0, min(settings.interval_s, length.window_s - elapsed_s)))
+        left_s = max(0.0, length.window_s - elapsed_s) or _READ_EVERY_S
+        next_s = round_began_s + min(_READ_EVERY_S, settings.interval_s, left_s)
+        clock.wait(max(0.0, next_s - clock.now_s()))
 
 
 def _ask_old_slot(run: Run, old: Release | None) -> Asking:
@@ -119,32 +133,26 @@ class _Length:
 
 
 def _feed(run: Run, judge: Judge, sources: Sources, control: Asking, sampler: Sampler) -> None:
-    answer, view = ask_slot(run, run.plan.candidate)
     for asked in control.take():
         judge.take_control(asked)
         sampler.take_answer(run.plan.candidate.other, asked)
-    judge.take_process(replace(view, restarts_count=max(0, view.restarts_count - run.restarts_count)))
-    judge.take_host(run.ports.host.observe())
-    judge.take_probe(answer)
-    sampler.take_answer(run.plan.candidate, answer)
     hits, counts = sources.feed()
     sampler.take_traffic(hits)
     sampler.take_counts(counts)
 
 
 def _conclude(run: Run, verdict: Verdict, sampler: Sampler, *, whole: bool) -> Result:
-    """A share that ends undecided is no reason for anything."""
+    """A share that ends undecided is no reason for anything. A breach is recorded with the way back that it begins."""
     new, old = sampler.tell()
-    run.note(
-        VerdictReached(
-            judgement=verdict.judgement,
-            rule=verdict.rule,
-            reason=verdict.reason,
-            candidate=new,
-            old=old,
-            evidence=verdict.evidence,
-        )
+    reached = VerdictReached(
+        judgement=verdict.judgement,
+        rule=verdict.rule,
+        reason=verdict.reason,
+        candidate=new,
+        old=old,
+        evidence=verdict.evidence,
     )
+    (run.hold if verdict.judgement is Judgement.BREACH else run.note)(reached)
     run.ports.reached("verdict")
     match verdict.judgement:
         case Judgement.UNDECIDED if verdict.rule in BY_EVIDENCE and whole:

@@ -2,6 +2,7 @@
 
 from celadon.deploy.baseline import gather_baseline
 from celadon.deploy.hooks import pass_hook
+from celadon.deploy.pace import measure_pace
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.events import CandidateStarted, CandidateStarting, ReleaseChosen
@@ -14,6 +15,7 @@ from celadon.model.release import Release
 def prepare(run: Run) -> Result:
     if run.asked(Request.ABORT):
         return Result.ABORTED
+    measure_pace(run)
     run.release = _obtain_release(run)
     run.ports.reached("prepared")
     if run.asked(Request.ABORT):

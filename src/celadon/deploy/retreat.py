@@ -15,6 +15,7 @@ from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import Effect, SlotStatus
 from celadon.model.release import Fate
+from celadon.model.settings import ReadinessSettings
 
 
 def reject(run: Run) -> Result:
@@ -67,21 +68,32 @@ def return_(run: Run) -> Result:
 def ensure_ready(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> bool:
     """A hot slot answers at once, and one yes is enough to go back to what was serving before. One that does
     not run (the machine was restarted) is started with `release` and asked until the readiness deadline."""
-    answer, view = ask_slot(run, slot)
+    readiness = _read_readiness(run, release)
+    answer, view = ask_slot(run, slot, readiness=readiness)
     if answer.ok or view.status is SlotStatus.RUNNING:
-        return answer.ok or _await_ready(run, slot)
+        return answer.ok or _await_ready(run, slot, readiness)
     if release is None:
         return False
     run.ports.runner.start(slot, run.ports.releases.read(release))
     enable_boot(run, slot)
-    return _await_ready(run, slot)
+    return _await_ready(run, slot, readiness)
 
 
-def _await_ready(run: Run, slot: Slot) -> bool:
-    settings, clock = run.plan.settings.readiness, run.ports.clock
+def _read_readiness(run: Run, release: ReleaseNumber | None) -> ReadinessSettings:
+    """Its own: the candidate's may ask for what only the candidate has. A release that cannot be read is asked that
+    all the same."""
+    try:
+        settings = run.ports.releases.read(release).manifest.settings if release is not None else run.plan.settings
+    except (StepError, OSError):
+        settings = run.plan.settings
+    return settings.readiness
+
+
+def _await_ready(run: Run, slot: Slot, settings: ReadinessSettings) -> bool:
+    clock = run.ports.clock
     until_s = clock.now_s() + settings.deadline_s
     while clock.now_s() < until_s:
-        answer, view = ask_slot(run, slot)
+        answer, view = ask_slot(run, slot, readiness=settings)
         if answer.ok:
             return True
         if view.status is SlotStatus.EXITED:

@@ -31,13 +31,15 @@ from celadon.model.settings import ReadinessSettings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Everything outside the engine. `reached` is told every named point that is passed; a test may end
-    the process there. `ask_on` goes on asking a slot the readiness question until it is closed. `leave_line`
-    sends one request of ours through the proxy and says whether its line must be in the log. `find_edited` names
-    files that we wrote for the proxy and that were edited by hand since."""
+    the process there. `probe` asks the candidate's readiness question, `make_probe` another one of a slot; `ask_on`
+    goes on asking a slot until it is closed. `leave_line` sends one request of ours through the proxy and says whether
+    its line must be in the log. `find_edited` names files that we wrote for the proxy and that were edited by hand
+    since."""
 
     proxy: Proxy
     runner: Runner
     probe: Probe
+    make_probe: Callable[[Slot, ReadinessSettings], Probe]
     journeys: Journeys
     sockets: Sockets
     host: Host
@@ -61,7 +63,8 @@ class Run:
     """`insistent`: the journal may fail without stopping the step (see RETREATS). `reason`, `code` and
     `next_command` are of the first failure: what led here, not what followed. `switch_is_intended` turns true
     when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
-    started again by then, `share_percent` what it was seen to get."""
+    started again by then, `share_percent` what it was seen to get. `pace_ms` is what the live slot's readiness took
+    before anything was done, None where nobody asked."""
 
     plan: Plan
     ports: Ports
@@ -71,20 +74,36 @@ class Run:
     restarts_count: int = 0
     share_percent: int = 0
     learned: Learned | None = None
+    pace_ms: float | None = None
     finalize_is_asked: bool = False
     reason: str = ""
     code: str = ""
     next_command: str | None = None
+    held: list[Event] = field(default_factory=list)
     unwritten: list[Event] = field(default_factory=list)
 
     def note(self, event: Event) -> None:
-        """Append to the journal. Raises JournalError unless the run is insistent."""
+        """Append to the journal, with what is held. Raises JournalError unless the run is insistent."""
+        self._append(*self.held, event)
+
+    def hold(self, event: Event) -> None:
+        """Append it with the next event that is noted: each write of its own costs a few milliseconds, on a busy disk
+        some tens. For what no effect follows before that event."""
+        self.held.append(event)
+
+    def release_held(self) -> None:
+        """Nothing more is noted here. Raises as `note` does."""
+        if self.held:
+            self._append(*self.held)
+
+    def _append(self, *events: Event) -> None:
         try:
-            self.ports.journal.append(event)
+            self.ports.journal.append(*events)
         except JournalError:
             if not self.insistent:
                 raise
-            self.unwritten.append(event)
+            self.unwritten += events
+        self.held.clear()
 
     def blame(self, reason: str, *, code: str, next_command: str) -> None:
         """Keep the first reason."""

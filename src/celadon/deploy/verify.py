@@ -9,6 +9,7 @@ from celadon.events import CandidateReady, CandidateUnready, ReadinessAsked
 from celadon.model.names import Slot
 from celadon.model.observed import Answer, SlotStatus, SlotView
 from celadon.model.plan import Request
+from celadon.model.settings import ReadinessSettings
 
 LOG_LINES_COUNT = 20
 
@@ -23,20 +24,22 @@ def verify(run: Run) -> Result:
     return Result.OK if pass_hook(run, "pre_switch") else Result.FAILED
 
 
-def ask_slot(run: Run, slot: Slot) -> tuple[Answer, SlotView]:
-    """One readiness question, with identity: a yes counts only when the listening socket belongs to the
-    slot's own processes. Order matters: the process is observed after the answer, so that a process that
-    died while answering is not believed."""
-    settings = run.plan.settings.readiness
-    answer = run.ports.probe.ask(run.address(slot), timeout_s=settings.max_latency_s)
+def ask_slot(run: Run, slot: Slot, *, readiness: ReadinessSettings | None = None) -> tuple[Answer, SlotView]:
+    """One readiness question, the candidate's or `readiness`, with identity: a yes counts only when the listening
+    socket belongs to the slot's own processes. Order matters: the process is observed after the answer, so that a
+    process that died while answering is not believed."""
+    probe = run.ports.probe if readiness is None else run.ports.make_probe(slot, readiness)
+    limit_s = (readiness or run.plan.settings.readiness).max_latency_s
+    answer = probe.ask(run.address(slot), timeout_s=limit_s)
     view = run.ports.runner.observe(slot)
-    return (_check_identity(run, slot, answer, view) if answer.ok else answer), view
+    return check_identity(run, slot, answer, view), view
 
 
-def _check_identity(run: Run, slot: Slot, answer: Answer, view: SlotView) -> Answer:
-    listeners = run.ports.sockets.listening_pids(run.address(slot))
-    if listeners is not None and listeners & set(view.pids):
+def check_identity(run: Run, slot: Slot, answer: Answer, view: SlotView) -> Answer:
+    """A yes as it is, or as a no with its reason. `view` was observed after the answer."""
+    if not answer.ok or run.ports.sockets.is_held(run.address(slot), by=view.pids):
         return answer
+    listeners = run.ports.sockets.listening_pids(run.address(slot))
     who = "a process we may not see" if listeners is None else f"pid {', '.join(map(str, sorted(listeners))) or 'none'}"
     return Answer(
         ok=False,

@@ -1,7 +1,7 @@
 """What the kernel says about an address: who listens, how many connections are open. Without `ss`."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from celadon.host.tcp_sockets import TcpState, list_tcp
@@ -19,8 +19,11 @@ class KernelSockets:
         inodes = frozenset(_listening_inodes(address))
         if not inodes:
             return frozenset()
-        holders = frozenset(_holders(inodes))
+        holders = frozenset(_holders(inodes, among=filter(str.isdigit, os.listdir("/proc"))))
         return holders or None
+
+    def is_held(self, address: Address, *, by: Collection[int]) -> bool:
+        return any(_holders(frozenset(_listening_inodes(address)), among=map(str, by)))
 
     def listening_uids(self, address: TcpAddress) -> frozenset[int]:
         """Users who have opened the listening sockets on the port, those of other users' processes too. A socket that
@@ -58,12 +61,10 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _holders(inodes: frozenset[str]) -> Iterator[int]:
-    """Processes that hold one of the sockets open, as far as we may look."""
+def _holders(inodes: frozenset[str], *, among: Iterable[str]) -> Iterator[int]:
+    """Those of `among` that hold one of the sockets open, as far as we may look."""
     wanted = {f"socket:[{inode}]" for inode in inodes}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and _holds_one(entry, wanted):
-            yield int(entry)
+    return (int(pid) for pid in among if _holds_one(pid, wanted))
 
 
 def _holds_one(pid: str, wanted: set[str]) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from celadon.host.tail_position import FilePosition, TailPosition
 
-_CHUNK_BYTES = 256 * 1024
+_CHUNK_BYTES = 64 * 1024
 _LINE_LIMIT_BYTES = 64 * 1024
 _MARK_BYTES = 64
 _BATCH_BYTES = 8 * 1024 * 1024
@@ -42,7 +42,7 @@ class _Open:
     def is_truncated(self) -> bool:
         return os.fstat(self.descriptor).st_size < self.position or self._read_mark() != self.mark
 
-    def read_pieces(self, limit_bytes: int) -> Iterator[Sequence[bytes]]:
+    def read_blocks(self, limit_bytes: int) -> Iterator[bytes]:
         end = min(os.fstat(self.descriptor).st_size, self.position + limit_bytes)
         try:
             while self.position < end:
@@ -50,7 +50,7 @@ class _Open:
                 if not chunk:
                     break
                 self.position += len(chunk)
-                yield self._split(chunk)
+                yield self._cut(chunk)
         finally:
             self.mark = self._read_mark()
             self._told = self._locate()
@@ -75,23 +75,28 @@ class _Open:
         mark = _read_before(self.descriptor, offset_bytes)
         return FilePosition(inode=self.inode, offset_bytes=offset_bytes, mark=mark, skipping=self.skipping)
 
-    def _split(self, chunk: bytes) -> Sequence[bytes]:
+    def _cut(self, chunk: bytes) -> bytes:
         # A program that does not append leaves a hole of NUL bytes after a truncation; it may be as long as
         # the old log, so it must not count as the beginning of a line.
         text = self.rest + chunk if self.rest or self.skipping else chunk.lstrip(b"\0")
-        whole = text.split(b"\n")
-        self.rest = whole.pop()
+        end = text.rfind(b"\n") + 1
+        whole, self.rest = text[:end], text[end:]
         if whole and self.skipping:
-            del whole[0]
+            whole = whole[whole.index(b"\n") + 1 :]
             self.skipping = False
         if _has_overlong(text):
-            self.overlong_count += sum(len(line) > _LINE_LIMIT_BYTES for line in whole)
-            whole = [line for line in whole if len(line) <= _LINE_LIMIT_BYTES]
+            whole = self._drop_overlong(whole)
         if len(self.rest) > _LINE_LIMIT_BYTES or self.skipping:
             self.overlong_count += not self.skipping
             self.skipping = True
             self.rest = b""
         return whole
+
+    def _drop_overlong(self, block: bytes) -> bytes:
+        lines = split_block(block)
+        kept = [line for line in lines if len(line) <= _LINE_LIMIT_BYTES]
+        self.overlong_count += len(lines) - len(kept)
+        return b"".join(line + b"\n" for line in kept)
 
     def _read_mark(self) -> bytes:
         return _read_before(self.descriptor, self.position)
@@ -117,17 +122,17 @@ class LineTail:
 
     def read_lines(self) -> Sequence[bytes]:
         """Never blocks. A file that is not there has no lines yet. At most 8 MiB of log a call; the next goes on."""
-        return [*chain.from_iterable(self.read_pieces())]
+        return [*chain.from_iterable(map(split_block, self.read_blocks()))]
 
-    def read_pieces(self) -> Iterator[Sequence[bytes]]:
-        """What read_lines gives, as it comes: lines that are gone through a piece at a time are never all in memory.
-        To be gone through to its end."""
+    def read_blocks(self) -> Iterator[bytes]:
+        """What read_lines gives, as it comes, many lines at a time, each with its end: lines that are gone through a
+        block at a time are never all in memory. To be gone through to its end."""
         self._follow_rotation()
         self._follow_truncation()
         left_bytes = _BATCH_BYTES
         for file in self._files:
             before = file.position
-            yield from file.read_pieces(left_bytes)
+            yield from file.read_blocks(left_bytes)
             left_bytes -= file.position - before
             if left_bytes <= 0:
                 break
@@ -220,6 +225,12 @@ class LineTail:
         self._closed_overlong_count += file.overlong_count
         self._files.remove(file)
         file.close()
+
+
+def split_block(block: bytes) -> Sequence[bytes]:
+    """Its lines, without their ends."""
+    *lines, _ = block.split(b"\n")
+    return lines
 
 
 def _read_before(descriptor: int, offset_bytes: int) -> bytes:

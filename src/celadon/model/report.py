@@ -199,6 +199,19 @@ class Later(Struct, frozen=True, kw_only=True):
     stops: tuple[Ended, ...] = ()
 
 
+class Usual(Struct, frozen=True, kw_only=True):
+    """How the old release did before the switch. `trial` is what the rule would have done to it in earlier windows;
+    `is_armed` False: too often, so that evidence alone led nowhere. `problem` is why its log was not read or kept."""
+
+    units_count: int
+    bad_units_count: int
+    p95_ms: float | None = None
+    cut_short: bool = False
+    trial: str = ""
+    is_armed: bool = True
+    problem: str = ""
+
+
 class Why(Struct, frozen=True, kw_only=True):
     """What became of a deploy, and on what grounds. `outcome` None: it runs (`is_running`), or it died. `verdict` None:
     nothing was judged, `evidence` is then the last that was known, if there was a window. `traffic` is where the
@@ -223,6 +236,7 @@ class Why(Struct, frozen=True, kw_only=True):
     holds: tuple[Judged, ...] = ()
     extended_count: int = 0
     max_error_rate: float | None = None
+    usual: Usual | None = None
     evidence: Evidence | None = None
     curve: tuple[Moment, ...] = ()
     slots: tuple[SlotSummary, ...] = ()

@@ -13,7 +13,7 @@ from celadon.model.baseline import Baseline, Minute
 from celadon.observe.baseline import MINUTES_MAX, know_baseline
 from celadon.observe.evidence import ShareTest
 from celadon.observe.rule import ALPHA_ERR, Rule
-from celadon.observe.thresholds import Thresholds
+from celadon.observe.thresholds import ErrorLimit
 
 FIRED_SHARE_MAX: Final = 0.02
 
@@ -54,18 +54,18 @@ def _cut(minutes: Sequence[Minute], length: int) -> Iterable[list[Minute]]:
 
 def _fires(window: Sequence[Minute], rule: Rule, *, p0: float, length: int) -> bool:
     """A minute's good units are taken before its bad ones, whose order is not known."""
-    user, thresholds = ShareTest(p0), Thresholds(rule)
+    user, limit = ShareTest(p0), ErrorLimit(rule)
     for minute in window:
         elapsed_s = 60.0 * (minute.minute % length)
         user.pass_time(elapsed_s)
-        thresholds.pass_time(elapsed_s)
+        limit.pass_time(elapsed_s)
         bad_count = sum(count.bad_units_count for count in minute.routes.values())
         good_count = sum(count.units_count for count in minute.routes.values()) - bad_count
         user.n += good_count
-        thresholds.add_good(good_count)
+        limit.add_good(good_count)
         for _ in range(bad_count):
             user.add_bad()
-            thresholds.add_bad([])
-        if user.value() >= 1 / ALPHA_ERR or thresholds.find_broken_error() is not None:
+            limit.add_bad([])
+        if user.value() >= 1 / ALPHA_ERR or limit.find_broken() is not None:
             return True
     return False

@@ -18,15 +18,19 @@ MINUTES_MIN: Final = 60
 # With 5,000 the bound of a true 1 % is 1.5 %, with 20,000 1.26 %: what is tolerated follows it twice.
 UNITS_ENOUGH: Final = 20_000
 MINUTES_MAX: Final = 7 * 24 * 60
+# Twice this is 5 %, and no release that fails more than that is ever blessed (Rule.healthy_below).
+UNSHOWN_MAX: Final = 0.025
 
 _HALVINGS: Final = 60
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What a baseline comes to. `rate_bound` is U_b, None where there is no baseline; `tolerated_rate` is p0."""
+    """What a baseline comes to. `rate_bound` is U_b, None where there is no baseline; `shown_bound` as much of it as
+    failures have shown, `tolerated_rate` is p0."""
 
     tolerated_rate: float
     rate_bound: float | None = None
+    shown_bound: float | None = None
     units_count: int = 0
     bad_units_count: int = 0
     span_s: float = 0.0
@@ -38,8 +42,8 @@ class Known(Struct, frozen=True, kw_only=True):
 
     @property
     def usual_rate(self) -> float:
-        """At most: U_b, and half of what is tolerated where there is none."""
-        return self.tolerated_rate / 2 if self.rate_bound is None else self.rate_bound
+        """At most; half of what is tolerated where there is no baseline."""
+        return self.tolerated_rate / 2 if self.shown_bound is None else self.shown_bound
 
     @property
     def units_a_month(self) -> float:
@@ -53,18 +57,25 @@ def know_baseline(baseline: Baseline, rule: Rule) -> Known:
     if not units_count:
         return Known(tolerated_rate=rule.floor)
     bad_units_count = sum(count.bad_units_count for count in counts)
-    bound = find_rate_bound(bad_units_count, units_count)
+    shown_bound = find_shown_bound(bad_units_count, units_count)
     latency: Counter[int] = Counter()
     for minute in minutes:
         latency.update(minute.latency)
     return Known(
-        tolerated_rate=min(max(rule.floor, 2 * bound), 0.5),
-        rate_bound=bound,
+        tolerated_rate=min(max(rule.floor, 2 * shown_bound), 0.5),
+        rate_bound=find_rate_bound(bad_units_count, units_count),
+        shown_bound=shown_bound,
         units_count=units_count,
         bad_units_count=bad_units_count,
         span_s=60.0 * (minutes[-1].minute - minutes[0].minute + 1),
         latency=dict(latency),
     )
+
+
+def find_shown_bound(k: int, n: int) -> float:
+    """U_b, as far as it comes from failures and not from there being few units: thirty good ones leave 20 % possible,
+    and a release may not fail a third of its visitors because hardly anybody came before it."""
+    return min(find_rate_bound(k, n), max(UNSHOWN_MAX, 2 * k / n))
 
 
 def pick_recent(minutes: Sequence[Minute]) -> Sequence[Minute]:
@@ -99,11 +110,6 @@ def diverge(p: float, q: float) -> float:
         return 0.0 if p >= 1 else float("inf")
     good = (1 - p) * log((1 - p) / (1 - q)) if p < 1 else 0.0
     return good + (p * log(p / q) if p > 0 else 0.0)
-
-
-def double_window(window_s: float, baseline: Baseline | None) -> float:
-    """Without a baseline more is to be seen: the window is twice as long."""
-    return window_s if baseline is not None and baseline.minutes else 2 * window_s
 
 
 class MinuteCounter:

@@ -133,11 +133,23 @@ class ShareTest:
             del self._starts[1]
 
     def add_bad(self, starts: Sequence[int] = ()) -> None:
-        """`starts`: when this client's bad ones came (units.BadClients); empty where there are no clients."""
+        """`starts`: when this client's bad ones came (units.BadClients), this one the last; empty where there are no
+        clients."""
         self.n += 1
         self.k += 1
+        if len(starts) == 1:
+            self._add_first()
+            return
         for start in self._starts if starts else ():
             start.add_client(starts)
+
+    def _add_first(self) -> None:
+        """A client's first one is one to every bet: news only to those that have seen no client, which are the
+        latest."""
+        for start in reversed(self._starts):
+            if start.worst_count:
+                return
+            start.worst_count = 1
 
     def value(self) -> float:
         """Leaving bad ones out only ever lowers a value, so that it stays an e-value."""

@@ -5,12 +5,10 @@ Mann–Whitney test), and on the share of requests above the old slot's 95th and
 """
 
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import exp, log, log1p, sqrt
 from operator import mul
-from statistics import median
 from typing import Final
 
 from celadon.observe.evidence import EVIDENCE_MAX, ShareTest, count_starts, weigh_start, weigh_until
@@ -20,6 +18,7 @@ from celadon.observe.rule import RESTART_EVERY_S
 _LOWEST_MS: Final = 0.1
 _GROWTH: Final = log(1.05)
 _BUCKETS_COUNT: Final = 332
+_EDGES_MS: Final = tuple(_LOWEST_MS * exp(_GROWTH * bucket) for bucket in range(_BUCKETS_COUNT - 1))
 
 SKIPPED_COUNT: Final = 200
 SAMPLE_MIN: Final = 200
@@ -34,21 +33,13 @@ _FRACTIONS: Final = (0.25, 0.5, 0.75, 0.95)
 _SLOW_TOLERATED: Final = 2.0
 _PERCENTILES: Final = (0.95, 0.99)
 
-# The old slot's probes are slow now as well: then the candidate is not to blame.
-_CONTROL_FIRST_COUNT: Final = 50
-_CONTROL_RECENT_COUNT: Final = 5
-_CONTROL_SLOWER: Final = 1.5
-_CONTROL_SLACK_MS: Final = 2.0
-
 _RESTARTS_APART: Final = 4
 _LATE_STARTS_LIMIT: Final = 6
 
 
 def find_bucket(duration_ms: float) -> int:
     """Upper edges are in: bucket b ends at 0.1 ms × 1.05^b."""
-    if duration_ms <= _LOWEST_MS:
-        return 0
-    return min(int(log(duration_ms / _LOWEST_MS) / _GROWTH) + 1, _BUCKETS_COUNT - 1)
+    return bisect_left(_EDGES_MS, duration_ms)
 
 
 def find_percentile_ms(latency: Mapping[int, int], *, share: float) -> float | None:
@@ -143,15 +134,18 @@ class LatencyTest:
             slow.count(self._counts)
             slow.test.start(index)
 
-    def add(self, durations_ms: Iterable[float]) -> Iterator[None]:
+    def add(self, durations_ms: Sequence[float]) -> Iterator[None]:
         """Yields when it is time to ask for the value: after each of the first requests, later after each 16th, then
         after each 3 % more."""
-        counts = self._counts
-        for duration_ms in durations_ms:
-            counts[find_bucket(duration_ms)] += 1
-            self.count += 1
-            if self.count >= self._due_count:
-                self._due_count = self.count + (1 if self.count < 64 else max(16, self.count >> 5))
+        counts, begin = self._counts, 0
+        while begin < len(durations_ms):
+            part = durations_ms[begin : begin + self._due_count - self.count]
+            for duration_ms in part:
+                counts[bisect_left(_EDGES_MS, duration_ms)] += 1
+            begin += len(part)
+            self.count += len(part)
+            if self.count == self._due_count:
+                self._due_count += 1 if self.count < 64 else max(16, self.count >> 5)
                 yield
 
     def value(self) -> float:
@@ -159,21 +153,3 @@ class LatencyTest:
             slow.count(self._counts)
         share = sum(slow.test.value() for slow in self._slow) / len(self._slow)
         return min((self._rank.value(self._counts) + share) / 2, EVIDENCE_MAX)
-
-
-class ControlLatency:
-    """Whether the old slot's probes got slower too, since the window's first ones."""
-
-    def __init__(self) -> None:
-        self._first: list[float] = []
-        self._recent: deque[float] = deque(maxlen=_CONTROL_RECENT_COUNT)
-
-    def add(self, latency_ms: float) -> None:
-        if len(self._first) < _CONTROL_FIRST_COUNT:
-            self._first.append(latency_ms)
-        self._recent.append(latency_ms)
-
-    def is_slow(self) -> bool:
-        if len(self._recent) < _CONTROL_RECENT_COUNT:
-            return False
-        return median(self._recent) > _CONTROL_SLOWER * median(self._first) + _CONTROL_SLACK_MS

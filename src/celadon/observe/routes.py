@@ -1,7 +1,7 @@
 """Which route a request belongs to: its path with the parts that name one thing replaced by what they are."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -45,6 +45,20 @@ def _name_segment(name: str) -> str:
     return "{token}" if len(name) > SEGMENT_LENGTH_LIMIT else name
 
 
+class _Remembered(dict[str, str]):
+    """A path that was asked before costs a lookup, no call: each request of a window passes here."""
+
+    def __init__(self, make: Callable[[str], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, route: str) -> str:
+        if len(self) >= _REMEMBERED_LIMIT:
+            self.clear()
+        found = self[route] = self._make(route)
+        return found
+
+
 class Routes:
     """Templates of the first `limit` routes that were answered, those in `known` before them; whoever asks for more
     makes no new ones: theirs are one route a method, `GET {other}`."""
@@ -52,17 +66,9 @@ class Routes:
     def __init__(self, known: Iterable[str] = (), *, limit: int = TEMPLATES_LIMIT) -> None:
         self._limit = limit
         self._templates = set(known)
-        self._remembered: dict[str, str] = {}
-
-    def find(self, route: str) -> str:
-        """Remembered: a quarter of a microsecond for a path that was asked before."""
-        found = self._remembered.get(route)
-        if found is not None:
-            return found
-        if len(self._remembered) >= _REMEMBERED_LIMIT:
-            self._remembered.clear()
-        found = self._remembered[route] = self._admit(parse_template(route))
-        return found
+        self._remembered = _Remembered(lambda route: self._admit(parse_template(route)))
+        self.find: Callable[[str], str] = self._remembered.__getitem__
+        """A route's template."""
 
     def _admit(self, template: str) -> str:
         if template not in self._templates:

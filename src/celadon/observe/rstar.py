@@ -22,7 +22,7 @@ from celadon.observe.fast import Fast
 from celadon.observe.feed import Feed
 from celadon.observe.healthy import find_upper
 from celadon.observe.journeys import Journeys
-from celadon.observe.latency import SAMPLE_MIN, ControlLatency, LatencyTest, Sample
+from celadon.observe.latency import Sample
 from celadon.observe.memory import Memory, list_warnings
 from celadon.observe.rule import (
     ALPHA_CONTROL,
@@ -31,8 +31,9 @@ from celadon.observe.rule import (
     BUDGET_EVIDENCE,
     Rule,
 )
+from celadon.observe.slowness import LATENCY, Slowness
 from celadon.observe.stand import Stand
-from celadon.observe.thresholds import Limit, Thresholds
+from celadon.observe.thresholds import ErrorLimit, Limit
 from celadon.observe.users import Users
 
 # What journeys weigh where they are set, and where they are not but come all the same.
@@ -42,8 +43,6 @@ _JOURNEYS_WEIGHT_UNSET = 0.1
 # Up to so many bad units the value is computed after each, then after each sixteenth.
 _EACH_UNTIL = 256
 _EACH = 16
-
-_SLOWER = "requests take longer than the old slot's did"
 
 
 class RStarJudge:
@@ -63,23 +62,22 @@ class RStarJudge:
         self._feed = Feed()
         self._users, self._old_users = Users(candidate), Users(candidate.other)
         self._fast = Fast(rule.readiness_failures_count)
-        self._thresholds = Thresholds(rule)
+        self._error_limit = ErrorLimit(rule)
         self._memory, self._stand = Memory(), Stand()
-        self._recent, self._control_latency = Recent(), ControlLatency()
+        self._recent = Recent()
         self._journeys = Journeys()
         self._know(Known(tolerated_rate=rule.floor))
 
-    def _know(self, known: Known) -> None:
+    def _know(self, known: Known, *, pace_ms: float | None = None) -> None:
         self._known = known
         self._user = ShareTest(known.tolerated_rate)
         self._counted = CountedTest(self._candidate, max(known.tolerated_rate, self._rule.max_error_rate or 0.0))
         self._control = Control(known.usual_rate)
-        sample = Sample(known.latency)
-        self._latency = LatencyTest(sample) if sample.count >= SAMPLE_MIN else None
+        self._slowness = Slowness(self._rule, Sample(known.latency), pace_ms=pace_ms)
 
-    def take_baseline(self, baseline: Baseline, *, is_armed: bool = True) -> None:
+    def take_baseline(self, baseline: Baseline, *, is_armed: bool = True, pace_ms: float | None = None) -> None:
         self._is_armed = is_armed
-        self._know(know_baseline(baseline, self._rule))
+        self._know(know_baseline(baseline, self._rule), pace_ms=pace_ms)
 
     def take_share(self, percent: int) -> None:
         self._percent = percent
@@ -133,9 +131,8 @@ class RStarJudge:
         return conclude(evidence, self._rule, trouble=self._find_trouble(), probe_is_ok=self._fast.probe_is_ok)
 
     def _pass_time(self, elapsed_s: float) -> None:
-        for test in (self._user, self._journeys, self._control, self._thresholds, self._latency):
-            if test is not None:
-                test.pass_time(elapsed_s)
+        for test in (self._user, self._journeys, self._control, self._error_limit, self._slowness):
+            test.pass_time(elapsed_s)
 
     def _weigh(self, feed: Feed) -> None:
         """The old slot first: what it answered by now is known before the candidate is blamed."""
@@ -158,6 +155,8 @@ class RStarJudge:
             self._weigh_users(hits)
             if self._found is not None:
                 return
+        if self._find_slowness():
+            return
         for counts in feed.counts:
             if self._counted.take(counts) and self._find_counted():
                 return
@@ -173,10 +172,9 @@ class RStarJudge:
 
     def _weigh_control(self, answer: Answer, journey: str) -> None:
         self._fast.take_control(answer)
+        self._slowness.take_control(answer.latency_ms, question=journey)
         if journey:
             self._journeys.difference.add_control(bad=not answer.ok)
-        else:
-            self._control_latency.add(answer.latency_ms)
         if journey or not self._journeys.are_control:
             self._add_control(bad=not answer.ok)
 
@@ -193,35 +191,26 @@ class RStarJudge:
         return self._find_errors()
 
     def _weigh_users(self, hits: Sequence[Hit]) -> None:
-        self._users.take(
+        durations_ms = self._users.take(
             hits,
             now_s=self._elapsed_s,
             start=self._user.latest_start,
             take_good=self._weigh_good,
             take_bad=self._weigh_bad,
         )
+        self._slowness.take(durations_ms)
 
-    def _weigh_good(self, count: int, durations: list[float]) -> bool:
+    def _weigh_good(self, count: int) -> None:
         if count:
             self._user.n += count
             self._control.add_good(count)
-            self._thresholds.add_good(count)
+            self._error_limit.add_good(count)
             self._fast.take_unit(bad=False)
-        return self._weigh_latency(durations) if durations else False
-
-    def _weigh_latency(self, durations: list[float]) -> bool:
-        for _ in self._thresholds.add_latency(durations):
-            limit = self._thresholds.find_broken_latency()
-            if limit is not None and self._breach_slow(limit.name, limit.describe()):
-                return True
-        if self._latency is None:
-            return False
-        return any(self._find_slowness(self._latency.value()) for _ in self._latency.add(durations))
 
     def _weigh_bad(self, starts: list[int]) -> bool:
         self._user.add_bad(starts)
         self._control.add_bad()
-        self._thresholds.add_bad(starts)
+        self._error_limit.add_bad(starts)
         self._fast.take_unit(bad=True)
         outage = self._fast.find_outage()
         return self._breach(*outage) if outage else self._find_errors()
@@ -232,10 +221,9 @@ class RStarJudge:
             hits, now_s=self._elapsed_s, start=0, take_good=self._take_old_good, take_bad=self._take_old_bad
         )
 
-    def _take_old_good(self, count: int, _durations: list[float]) -> bool:
+    def _take_old_good(self, count: int) -> None:
         for _ in range(count):
             self._add_control(bad=False)
-        return False
 
     def _take_old_bad(self, _starts: list[int]) -> bool:
         self._add_control(bad=True)
@@ -259,7 +247,7 @@ class RStarJudge:
         return self._breach_by_evidence("errors", f"{self._describe_errors()} {proof}")
 
     def _find_broken_error(self) -> bool:
-        limit = self._thresholds.find_broken_error()
+        limit = self._error_limit.find_broken()
         if limit is None or self._old_slot_breaks(limit):
             return False
         return self._breach(limit.name, limit.describe())
@@ -290,14 +278,11 @@ class RStarJudge:
             return False
         return self._breach_by_evidence("error_budget", spent)
 
-    def _find_slowness(self, evidence: float) -> bool:
-        if evidence < 1 / ALPHA_LAT:
+    def _find_slowness(self) -> bool:
+        slow = self._slowness.find_breach()
+        if slow is None:
             return False
-        reason = f"{_SLOWER} (evidence {evidence:.3g} : 1)"
-        return not self._control_latency.is_slow() and self._breach_by_evidence("latency", reason)
-
-    def _breach_slow(self, rule: str, reason: str) -> bool:
-        return not self._control_latency.is_slow() and self._breach(rule, reason)
+        return self._breach_by_evidence(*slow) if slow[0] == LATENCY else self._breach(*slow)
 
     def _breach_by_evidence(self, rule: str, reason: str) -> bool:
         if self._is_armed:
@@ -327,12 +312,8 @@ class RStarJudge:
             return self._describe_errors()
         if self._counted.value() >= 1 / ALPHA_ERR:
             return self._counted.describe()
-        limit = self._thresholds.find_broken_error() or self._thresholds.find_broken_latency()
-        if limit is not None:
-            return limit.describe()
-        if self._latency is not None and self._latency.value() >= 1 / ALPHA_LAT:
-            return _SLOWER
-        return ""
+        limit = self._error_limit.find_broken()
+        return limit.describe() if limit is not None else self._slowness.find_trouble()
 
     def _describe_errors(self) -> str:
         k, n = self._count()
@@ -370,7 +351,7 @@ class RStarJudge:
             baseline_rate=self._known.rate_bound,
             user_evidence=self._user.value(),
             journey_evidence=self._journeys.test.value(),
-            latency_evidence=1.0 if self._latency is None else self._latency.value(),
+            latency_evidence=self._slowness.evidence,
             control_evidence=self._control_evidence(),
             error_evidence=self._error_evidence(),
             error_evidence_asked=1 / ALPHA_ERR,
@@ -381,5 +362,5 @@ class RStarJudge:
             failing_routes=self._users.failing.pick_top(),
             stands_on=self._stand.on,
             memory=memory,
-            warnings=(*self._stand.list_warnings(), *list_warnings(memory)),
+            warnings=(*self._stand.list_warnings(), *self._slowness.list_warnings(), *list_warnings(memory)),
         )

@@ -3,14 +3,8 @@
 "The true rate is above it", not "the counted rate is above it": looked at every second, a count crosses a limit that
 the truth stays under. Each is an e-process at ALPHA_THRESHOLD, judged from `min_requests_count` units on."""
 
-from collections.abc import Iterable, Iterator
-from typing import Final
-
 from celadon.observe.evidence import ShareTest
 from celadon.observe.rule import ALPHA_THRESHOLD, Rule
-
-_P95_SHARE: Final = 0.05
-_P99_SHARE: Final = 0.01
 
 
 class Limit:
@@ -31,53 +25,27 @@ class Limit:
         return f"{counted} failed ({self.test.k / self.test.n:.1%}), allowed are {self.test.p0:.1%}"
 
 
-class Thresholds:
+class ErrorLimit:
+    """`max_error_rate`, where one is set."""
+
     def __init__(self, rule: Rule) -> None:
         self._min_count = rule.min_requests_count
         limit = rule.max_error_rate
-        self.error = Limit("max_error_rate", share=limit) if limit and limit < 1 else None
-        self._slow = [
-            Limit(name, share=share, limit_ms=limit_ms)
-            for name, share, limit_ms in (
-                ("max_p95", _P95_SHARE, rule.max_p95_ms),
-                ("max_p99", _P99_SHARE, rule.max_p99_ms),
-            )
-            if limit_ms is not None
-        ]
+        self._limit = Limit("max_error_rate", share=limit) if limit and limit < 1 else None
 
     def pass_time(self, elapsed_s: float) -> None:
-        for limit in self._limits():
-            limit.test.pass_time(elapsed_s)
+        if self._limit is not None:
+            self._limit.test.pass_time(elapsed_s)
 
     def add_good(self, count: int) -> None:
-        if self.error is not None:
-            self.error.test.n += count
+        if self._limit is not None:
+            self._limit.test.n += count
 
     def add_bad(self, starts: list[int]) -> None:
         """`starts`: of its client's bad units."""
-        if self.error is not None:
-            self.error.test.add_bad(starts)
+        if self._limit is not None:
+            self._limit.test.add_bad(starts)
 
-    def add_latency(self, durations_ms: Iterable[float]) -> Iterator[None]:
-        """Yields after each that was too slow for any."""
-        for duration_ms in durations_ms if self._slow else ():
-            slow = [limit for limit in self._slow if duration_ms > limit.limit_ms]
-            for limit in self._slow:
-                if limit in slow:
-                    limit.test.add_bad()
-                else:
-                    limit.test.n += 1
-            if slow:
-                yield
-
-    def find_broken_error(self) -> Limit | None:
-        broken = self.error is not None and self.error.is_broken(self._min_count)
-        return self.error if broken else None
-
-    def find_broken_latency(self) -> Limit | None:
-        return next((limit for limit in self._slow if limit.is_broken(self._min_count)), None)
-
-    def _limits(self) -> Iterator[Limit]:
-        if self.error is not None:
-            yield self.error
-        yield from self._slow
+    def find_broken(self) -> Limit | None:
+        broken = self._limit is not None and self._limit.is_broken(self._min_count)
+        return self._limit if broken else None

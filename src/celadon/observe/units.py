@@ -28,19 +28,16 @@ class Units:
     def __init__(self) -> None:
         self._young: dict[UnitKey, float] = {}
         self._old: dict[UnitKey, float] = {}
-        self._turned_s = 0.0
+        self._turns_s = UNIT_S
 
     def is_first(self, key: UnitKey, now_s: float) -> bool:
+        if now_s >= self._turns_s:
+            self._turn(now_s)
         young = self._young
         seen_s = young.get(key)
         if seen_s is None:
             seen_s = self._old.get(key)
-        if seen_s is not None and now_s - seen_s < UNIT_S:
-            return False
-        if now_s - self._turned_s >= UNIT_S:
-            self._turn(now_s)
-            young = self._young
-        if len(young) >= REMEMBERED_LIMIT:
+        if (seen_s is not None and now_s - seen_s < UNIT_S) or len(young) >= REMEMBERED_LIMIT:
             return False
         young[key] = now_s
         return True
@@ -50,9 +47,9 @@ class Units:
         return any(key[0] == client_key and key[2] < SERVER_ERROR for keys in (self._young, self._old) for key in keys)
 
     def _turn(self, now_s: float) -> None:
-        self._old = self._young if now_s - self._turned_s < 2 * UNIT_S else {}
+        self._old = self._young if now_s < self._turns_s + UNIT_S else {}
         self._young = {}
-        self._turned_s = now_s
+        self._turns_s = now_s + UNIT_S
 
 
 class BadClients:

@@ -28,14 +28,15 @@ class Users:
         *,
         now_s: float,
         start: int,
-        take_good: Callable[[int, list[float]], bool],
+        take_good: Callable[[int], None],
         take_bad: Callable[[list[int]], bool],
-    ) -> None:
-        """`take_good` gets how many good units came since the last bad one, and the durations (ms) of those that are
-        not the first SKIPPED_COUNT requests; `take_bad` the starts of the client's bad units. Either says whether all
-        is decided, which ends it."""
+    ) -> list[float]:
+        """`take_good` gets how many good units came since the last bad one; `take_bad` the starts of the client's bad
+        units, and says whether all is decided, which ends it. The durations (ms) of the good units, without those of
+        the first SKIPPED_COUNT requests."""
         slot, find_route, is_first = self._slot, self._routes.find, self._units.is_first
-        good_count, durations = 0, []
+        good_count = 0
+        durations: list[float] = []
         for hit in hits:
             if hit.slot is not slot or hit.look:
                 continue
@@ -59,10 +60,12 @@ class Users:
             starts = self._clients.admit(hit.client_key, start=start)
             if starts is None:
                 continue
-            if take_good(good_count, durations) or take_bad(starts):
-                return
-            good_count, durations = 0, []
-        take_good(good_count, durations)
+            take_good(good_count)
+            good_count = 0
+            if take_bad(starts):
+                return durations
+        take_good(good_count)
+        return durations
 
     def count_lone_failures(self) -> int:
         """Failed requests of the worst client, when it gets nothing but failures: a broken script, not a crowd behind

@@ -108,6 +108,8 @@ def _describe_numbers(why: Why) -> list[str]:
         ("readiness", _count_failed(evidence.probes_count, evidence.probes_failed_count)),
         ("restarts", f"{evidence.restarts_count}"),
         ("old slot", _describe_control(why, evidence)),
+        *_name_first("earlier", _describe_earlier(why)),
+        *_name_first("warning", _list_warnings(why, evidence)),
     )
 
 
@@ -121,6 +123,21 @@ def _describe_control(why: Why, evidence: Evidence) -> str:
     if why.live is None:
         return "there was none to compare with"
     return f"meanwhile {_count_failed(evidence.control_count, evidence.control_failed_count)}"
+
+
+def _describe_earlier(why: Why) -> list[str]:
+    """What the rule would have done to the old release, which nothing was wrong with."""
+    usual = why.usual
+    if usual is None:
+        return []
+    cut = ["only the newest part of the access log was read: it is long"] if usual.cut_short else []
+    return [text for text in (usual.problem, *cut, usual.trial) if text]
+
+
+def _list_warnings(why: Why, evidence: Evidence) -> list[str]:
+    """A verdict's reason has them."""
+    told = why.verdict.reason if why.verdict is not None else ""
+    return [warning for warning in evidence.warnings if warning not in told]
 
 
 def _describe_limit(why: Why) -> list[_Entry]:
@@ -147,6 +164,8 @@ def _describe_tolerated(evidence: Evidence) -> str:
         return f"{tolerated:.2%} bad, the least; how often the old release failed was not known"
     if tolerated > 2 * usual:
         return f"{tolerated:.2%} bad, the least; the old release's own rate is at most {usual:.2%}"
+    if tolerated < 2 * usual:
+        return f"{tolerated:.2%} bad, the most where few came before; the old release's own rate is at most {usual:.2%}"
     return f"{tolerated:.2%} bad, twice the old release's own rate of at most {usual:.2%}"
 
 

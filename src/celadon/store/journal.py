@@ -22,6 +22,8 @@ RESERVED_PAGES_COUNT = 128
 LOWEST_PAGES_COUNT = 64
 _PAGE_BYTES = 4096
 _BUSY_TIMEOUT_S = 10.0
+_APPEND = "INSERT INTO entries (operation, app, at, body) VALUES (?, ?, ?, ?)"
+_ONE_MORE = ", (?, ?, ?, ?)"
 _READ = "SELECT sequence, operation, app, at, body FROM entries WHERE app = ? AND sequence > ?"
 
 
@@ -36,15 +38,13 @@ class SqliteJournal:
         self._operation = operation
         self.set_aside = set_aside
 
-    def append(self, event: Event) -> Entry:
+    def append(self, *events: Event) -> Entry:
+        """One statement, and so one transaction."""
         at = time.time()
-        body = encode_event(event).decode()
+        values = [word for event in events for word in (self._operation, self._app, at, encode_event(event).decode())]
         with _translated("append to the journal"):
-            cursor = self._connection.execute(
-                "INSERT INTO entries (operation, app, at, body) VALUES (?, ?, ?, ?)",
-                (self._operation, self._app, at, body),
-            )
-        return Entry(sequence=cursor.lastrowid or 0, operation=self._operation, app=self._app, at=at, body=event)
+            cursor = self._connection.execute(_APPEND + _ONE_MORE * (len(events) - 1), values)
+        return Entry(sequence=cursor.lastrowid or 0, operation=self._operation, app=self._app, at=at, body=events[-1])
 
     def read(self, *, after: int = 0, operation: OperationId | None = None) -> Sequence[Entry]:
         with _translated("read the journal"):

@@ -36,9 +36,16 @@ def baseline(units_count: int = 6_000, bad_units_count: int = 0, *, durations_ms
 class Window:
     """A window of one-second feedings; `clients` are new in every second."""
 
-    def __init__(self, rule: Rule | None = None, *, known: Baseline | None = None, percent: int = 100) -> None:
+    def __init__(
+        self,
+        rule: Rule | None = None,
+        *,
+        known: Baseline | None = None,
+        percent: int = 100,
+        pace_ms: float | None = None,
+    ) -> None:
         self.judge = RStarJudge(rule or Rule(), Slot.GREEN)
-        self.judge.take_baseline(known or baseline())
+        self.judge.take_baseline(known or baseline(), pace_ms=pace_ms)
         self.judge.take_share(percent)
         self.elapsed_s = 0
         self.verdict: Verdict | None = None

@@ -9,7 +9,6 @@ from celadon.observe.baseline import (
     MINUTES_MAX,
     UNITS_ENOUGH,
     MinuteCounter,
-    double_window,
     find_rate_bound,
     know_baseline,
     pick_recent,
@@ -57,12 +56,22 @@ def test_twice_the_bound_is_tolerated() -> None:
     assert perfect.tolerated_rate == 0.002
 
 
-def test_without_a_baseline_the_floor_holds_and_the_window_doubles() -> None:
+def test_without_a_baseline_the_floor_holds() -> None:
     """A first deploy."""
     known = know_baseline(Baseline(), Rule())
     assert (known.tolerated_rate, known.rate_bound) == (0.002, None)
-    assert double_window(600.0, None) == double_window(600.0, Baseline()) == 1_200.0
-    assert double_window(600.0, Baseline(minutes=(minute(0, 1),))) == 600.0
+
+
+@pytest.mark.parametrize(
+    ("units_count", "bad_units_count", "tolerated"),
+    [(1, 0, 0.05), (30, 0, 0.05), (200, 0, 0.05), (1_000, 0, 2 * find_rate_bound(0, 1_000)), (100, 10, 0.4)],
+)
+def test_few_visitors_are_no_licence_to_fail(units_count: int, bad_units_count: int, tolerated: float) -> None:
+    """What nobody has seen is tolerated up to what could still be blessed; what was seen, as ever."""
+    known = know_baseline(Baseline(minutes=(minute(0, units_count, bad_units_count),)), Rule())
+    assert known.tolerated_rate == pytest.approx(tolerated)
+    assert known.rate_bound == find_rate_bound(bad_units_count, units_count)
+    assert known.usual_rate == pytest.approx(tolerated / 2)
 
 
 def test_traffic_becomes_minutes() -> None:

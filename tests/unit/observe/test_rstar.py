@@ -1,6 +1,7 @@
 """The rule of the window, as a person meets it: what rolls back, what is blessed, and what neither."""
 
 import random
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -302,6 +303,72 @@ def test_slowness_of_both_slots_is_ambient() -> None:
         extra = [hit(f"{second}-{number}", ms=draw.choice(usual) * 3) for number in range(5)]
         window.pass_seconds(1, extra=extra, control=[slow] * 5)
     assert judged(window.verdict) == (Judgement.AMBIENT, "control")
+
+
+def pass_slowly(
+    window: Window, seconds: int, *, slower: float, rate: int, control: Sequence[Answer], question: str = ""
+) -> int:
+    """Until a verdict: the requests that it took. Those of a second come before the old slot's answers to it."""
+    draw = random.Random(window.elapsed_s)
+    for second in range(seconds):
+        if question:
+            for answer in control:
+                window.judge.take_control(answer, journey=question)
+        extra = [hit(f"{window.elapsed_s}-{number}", ms=draw.uniform(50, 100) * slower) for number in range(rate)]
+        if window.pass_seconds(1, extra=extra, control=() if question else control) is not None:
+            return (second + 1) * rate
+    return seconds * rate
+
+
+SLOW = Answer(ok=True, latency_ms=50.0)
+
+
+@pytest.mark.parametrize("rule", [Rule(), Rule(max_p95_ms=120.0)])
+@pytest.mark.parametrize("question", ["", "checkout"])
+def test_slowness_that_both_slots_had_is_not_held_against_the_candidate_when_it_is_over(
+    rule: Rule, question: str
+) -> None:
+    """Nor when it begins, on a busy site: a hundred visitors come between two answers of the old slot."""
+    draw = random.Random(6)
+    window = Window(rule, known=baseline(durations_ms=[draw.uniform(50, 100) for _ in range(2_000)]))
+    pass_slowly(window, 100, slower=1, rate=100, control=[YES] * 5, question=question)
+    pass_slowly(window, 1, slower=3, rate=100, control=[YES, YES, YES, SLOW, SLOW], question=question)
+    pass_slowly(window, 120, slower=3, rate=100, control=[SLOW] * 5, question=question)
+    pass_slowly(window, 1, slower=3, rate=100, control=[SLOW, SLOW, YES, YES, YES], question=question)
+    pass_slowly(window, 370, slower=1, rate=100, control=[YES] * 5, question=question)
+    assert window.verdict is None
+
+
+@pytest.mark.parametrize(("rule", "name"), [(Rule(), "latency"), (Rule(max_p95_ms=120.0), "max_p95")])
+def test_slowness_that_begins_late_and_is_the_candidates_own_is_found(rule: Rule, name: str) -> None:
+    """It counts once the old slot was asked after it."""
+    draw = random.Random(6)
+    known = baseline(durations_ms=[draw.uniform(50, 100) for _ in range(2_000)] if name == "latency" else ())
+    window = Window(rule, known=known)
+    pass_slowly(window, 300, slower=1, rate=10, control=[YES] * 5)
+    assert pass_slowly(window, 60, slower=3, rate=10, control=[YES] * 5) < 300
+    assert judged(window.verdict) == (Judgement.BREACH, name)
+
+
+def test_a_machine_that_was_slow_before_the_window_opened_brings_no_release_down() -> None:
+    """The old slot is as slow from its first answer on; before the build it was not. The verdict says so."""
+    draw = random.Random(6)
+    known = baseline(durations_ms=[draw.uniform(50, 100) for _ in range(2_000)])
+    for pace_ms, judgement in ((2.0, Judgement.AMBIENT), (None, Judgement.BREACH)):
+        window = Window(known=known, pace_ms=pace_ms)
+        pass_slowly(window, 600, slower=3, rate=10, control=[SLOW] * 5)
+        assert window.verdict is not None
+        assert window.verdict.judgement is judgement
+        if pace_ms:
+            assert "came while the old slot was slow too" in window.verdict.reason
+
+
+def test_an_old_slot_that_is_never_asked_holds_nothing_back() -> None:
+    draw = random.Random(6)
+    window = Window(known=baseline(durations_ms=[draw.uniform(50, 100) for _ in range(2_000)]))
+    pass_slowly(window, 100, slower=1, rate=10, control=())
+    assert pass_slowly(window, 60, slower=3, rate=10, control=()) < 300
+    assert judged(window.verdict) == (Judgement.BREACH, "latency")
 
 
 def test_the_old_slots_visitors_are_the_control_while_a_share_is_held() -> None:

@@ -17,7 +17,7 @@ from celadon.drivers.proxies.caddy_reload import CaddyReloading
 from celadon.drivers.proxies.caddy_text import render_logged
 from celadon.drivers.proxies.edited import refuse_edits
 from celadon.drivers.proxies.seen import switch_by_pointer
-from celadon.drivers.traffic.caddy_lines import make_hit_parser
+from celadon.drivers.traffic.caddy_lines import CaddyLineParser
 from celadon.drivers.traffic.json_lines import JsonLinesTraffic
 from celadon.drivers.traffic.times import read_caddy_time
 from celadon.host.layout import Layout
@@ -90,9 +90,13 @@ class CaddyProxy:
 
     def traffic(self) -> Traffic:
         slots = {render_logged(self._settings.web.address(slot)): slot for slot in Slot}
-        mark = read_secret(self._layout.look_mark)
+        parser = CaddyLineParser(slots)
         return JsonLinesTraffic(
-            self._layout.access_log, mark=mark, parse=make_hit_parser(slots), read_time=read_caddy_time
+            self._layout.access_log,
+            mark=read_secret(self._layout.look_mark),
+            parse=parser.parse,
+            parse_block=parser.parse_block,
+            read_time=read_caddy_time,
         )
 
     def _read_named(self) -> tuple[Slot | None, Slot | None, Split | None]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from celadon.drivers.proxies.headers import OURS, PREVIEW_COOKIE, PREVIEW_HEADER
+from celadon.drivers.proxies.headers import LOOK_HEADER, OURS, PREVIEW_COOKIE, PREVIEW_HEADER
 from celadon.drivers.proxies.sealed import digest, seal
 from celadon.model.address import Address, SocketAddress
 from celadon.model.names import AppName, Slot
@@ -34,6 +34,9 @@ _HOSTILE = re.compile(r"[\x00-\x20\x7f{}`\"\\#$]|\s")
 """What Caddy's lexer or replacer would take for more than itself. A state directory has none of it."""
 _SOURCES = ("preview-header", "preview-cookie")
 _UPSTREAM = "{http.reverse_proxy.upstream.hostport}"
+_REQUEST_ID = "{http.request.uuid}"
+_LEFT_OUT = ("request>headers", "request>tls", "resp_headers", "uuid")
+"""Of a log line. `uuid` is what Caddy writes by itself where the placeholder is used."""
 
 
 class SnippetText(Struct, frozen=True, kw_only=True):
@@ -133,11 +136,13 @@ def _render_log(text: SnippetText) -> Iterable[str]:
 
 
 def _render_format(text: SnippetText) -> Sequence[str]:
-    """The log can be read by others, so it must not hold the secret of the preview."""
-    if not text.secret:
+    """The log can be read by others, so it must not hold the secret of the preview. Who reads it needs no header: with
+    a browser's in them the lines are four times as long. One log a site, the owner's too, keeps its headers."""
+    left_out = _LEFT_OUT if text.recent else (f"request>headers>{PREVIEW_HEADER}",) if text.secret else ()
+    if not left_out:
         return ["\tformat json"]
-    deletion = f"request>headers>{PREVIEW_HEADER} delete"
-    return ["\tformat filter {", "\t\twrap json", "\t\tfields {", f"\t\t\t{deletion}", "\t\t}", "\t}"]
+    deletions = [f"\t\t\t{field} delete" for field in left_out]
+    return ["\tformat filter {", "\t\twrap json", "\t\tfields {", *deletions, "\t\t}", "\t}"]
 
 
 def _render_fields(text: SnippetText, *, generation: str) -> Iterable[str]:
@@ -145,12 +150,14 @@ def _render_fields(text: SnippetText, *, generation: str) -> Iterable[str]:
     if text.recent:
         yield f"log_append celadon_upstream {_UPSTREAM}"
         yield f'log_append celadon_generation "{generation}"'
+        yield f"log_append celadon_look {{http.request.header.{LOOK_HEADER}}}"
+        yield f"log_append celadon_request {_REQUEST_ID}"
         yield from (f"log_append {preview} celadon_preview yes" for preview in previews)
         if text.shares:
             yield f"log_append @{_matcher(text, SHARE_MARK)} celadon_route {{file.{_word(text.live)}/{ROUTE_FILE}}}"
     else:
         yield from (f"vars {preview} celadon_preview yes" for preview in previews)
-        told = f"celadon {generation} {_UPSTREAM} {{http.vars.celadon_preview}}"
+        told = f"celadon {generation} {_UPSTREAM} {{http.vars.celadon_preview}} {_REQUEST_ID}"
         yield from ("map {http.request.method} {http.auth.user.id} {", f'\tdefault "{told}"', "}")
 
 

@@ -17,7 +17,7 @@ from celadon.drivers.proxies.haproxy_reload import Reloading
 from celadon.drivers.proxies.haproxy_route import prepare_route
 from celadon.drivers.proxies.haproxy_servers import judge_backend, parse_address
 from celadon.drivers.proxies.haproxy_sites import find_sites, has_format
-from celadon.drivers.proxies.haproxy_text import backend_name, render_address, render_ring, ring_name
+from celadon.drivers.proxies.haproxy_text import NAMES_REQUESTS, backend_name, render_address, render_ring, ring_name
 from celadon.drivers.proxies.hold import hold_configuration
 from celadon.drivers.proxies.look import wait_until
 from celadon.host.files import read_text, write_atomic
@@ -126,8 +126,8 @@ class HaproxyAdoption:
         """After the last line by which the section says where it listens."""
         app = self._layout.app
         place: Line = (section.find("bind") or [section.head])[-1]
-        wanted = "" if has_format(section) else "    option httplog\n"
-        body = f"{wanted}    log ring@{ring_name(app)} local0\n"
+        lines = [*_list_wanted(section), f"log ring@{ring_name(app)} local0"]
+        body = "".join(f"    {line}\n" for line in lines)
         if any(line.words[1:2] == (f"ring@{ring_name(app)}",) for line in section.find("log")):
             return
         changes.setdefault(place.file, {})[place.number] = (render_region(body, app=app, indent="    "), False)
@@ -182,6 +182,14 @@ def _find_server(backend: Section) -> Line:
     if server is None or reason:
         raise StepError(reason, code="proxy_site_changed", next_command="celadon adopt")
     return server
+
+
+def _list_wanted(section: Section) -> Sequence[str]:
+    """By which its log lines become ones that we read. An id that is the owner's stays that, for it may go on to the
+    app, and is not believed, for it may be what a visitor has sent."""
+    if has_format(section):
+        return ()
+    return ("option httplog",) if section.last("unique-id-format") else NAMES_REQUESTS
 
 
 def _write(edits: Sequence[Edit]) -> None:

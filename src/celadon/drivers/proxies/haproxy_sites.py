@@ -11,6 +11,7 @@ from celadon.contracts.adoption import FoundSite
 from celadon.drivers.proxies.haproxy_config import Line, Section, find_admin, list_files, read_config
 from celadon.drivers.proxies.haproxy_process import HaproxyProcess
 from celadon.drivers.proxies.haproxy_servers import judge_backend
+from celadon.drivers.proxies.haproxy_text import LOG_FORMAT
 from celadon.host.commands import run_command
 from celadon.model.errors import StepError
 
@@ -67,7 +68,10 @@ def find_sites(sections: Sequence[Section]) -> Iterator[FoundSite]:
 
 def has_format(section: Section) -> bool:
     """Whether its log lines are ones that we read."""
-    return any(section.last(*words) is not None for words in _FORMATS) and section.last("log-format") is None
+    written = section.last("log-format")
+    if written is not None:
+        return written.words[1:] == (LOG_FORMAT,)
+    return any(section.last(*words) is not None for words in _FORMATS)
 
 
 def _judge(
@@ -86,7 +90,7 @@ def _judge(
     mode = section.last("mode")
     if mode is None or mode.words[1:2] != ("http",):
         reason = f"{section.kind} {section.name} is not in mode http"
-    elif not reason and section.last("log-format") is not None:
+    elif not reason and section.last("log-format") is not None and not has_format(section):
         reason = f"{section.kind} {section.name} has a log-format of its own, in which the slot cannot be found"
     elif not reason and unread:
         reason = f"`{unread}` is a condition that is not understood"

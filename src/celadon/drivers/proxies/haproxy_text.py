@@ -27,6 +27,13 @@ from celadon.model.names import AppName, Slot
 from celadon.model.observed import Split
 from celadon.model.settings import Settings
 
+LOG_FORMAT = (
+    "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %ID %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r"
+)
+"""`option httplog` with an id before the first thing that a visitor has written: a captured cookie goes into the log as
+it was sent, quotes and all (2.6)."""
+NAMES_REQUESTS = ("unique-id-format %[uuid()]", f'log-format "{LOG_FORMAT}"')
+"""The lines of a frontend by which HAProxy, and no visitor, gives each request its id."""
 UNSET = -1
 """No request goes to a slot."""
 MAP = "haproxy.map"

@@ -133,6 +133,7 @@ def _render_log_format(text: RouteText, generation: str) -> str:
         "upstream": "$upstream_addr",
         "config": generation,
         "msec": "$msec",
+        "request_id": "$request_id",
     }
     if text.has_preview:
         fields["preview"] = f"$celadon_preview_{text.id}"

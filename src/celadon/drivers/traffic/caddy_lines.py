@@ -1,10 +1,12 @@
 """Caddy's JSON access log, with the fields that our snippet appends; before 2.8, with what it puts into `user_id`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from msgspec import Struct, field
 
+from celadon.drivers.traffic.json_block import decode_block
+from celadon.host.tail import split_block
 from celadon.model.names import Slot
 from celadon.model.observed import PREVIEWED, Hit
 
@@ -26,19 +28,22 @@ class CaddyRequest(Struct, frozen=True, gc=False):
 
 
 class CaddyHitLine(Struct, frozen=True, gc=False):
-    """What a hit is made of. `duration` in seconds. `user_id`: `celadon <generation> <upstream> <preview>` where
-    Caddy is too old to append fields."""
+    """What a hit is made of. `duration` in seconds. `user_id`: `celadon <generation> <upstream> <preview> <id>` where
+    Caddy is too old to append fields. What it appends may be null, as the upstream where none was asked. Headers stand
+    in the lines of such a Caddy, of an older Celadon's snippet and of a log that is the owner's."""
 
     request: CaddyRequest = CaddyRequest()
-    status: int = 0
-    duration: float = 0.0
     user_id: str = ""
-    celadon_upstream: str = ""
-    celadon_preview: str = ""
+    duration: float = 0.0
+    status: int = 0
+    celadon_request: str | None = ""
+    celadon_look: str | None = ""
+    celadon_upstream: str | None = ""
+    celadon_preview: str | None = ""
 
     @property
     def look(self) -> str:
-        return next(iter(self.request.headers.look), "")
+        return self.celadon_look or next(iter(self.request.headers.look), "")
 
     @property
     def upstream(self) -> str:
@@ -48,6 +53,10 @@ class CaddyHitLine(Struct, frozen=True, gc=False):
     @property
     def is_preview(self) -> bool:
         return bool(self.celadon_preview or self._told(3))
+
+    @property
+    def request_id(self) -> str:
+        return self.celadon_request or self._told(4)
 
     def _told(self, index: int) -> str:
         """Paths of sockets hold no space: they are ours."""
@@ -77,29 +86,40 @@ def parse_caddy_line(line: bytes) -> CaddyLine | None:
         return None
 
 
-def make_hit_parser(slots: Mapping[str, Slot]) -> Callable[[bytes], Hit | None]:
+class CaddyLineParser:
     """`slots`: upstream address as Caddy writes it → slot."""
 
-    def parse(line: bytes) -> Hit | None:
+    def __init__(self, slots: Mapping[str, Slot]) -> None:
+        self._slots = slots
+
+    def parse(self, line: bytes) -> Hit | None:
         try:
-            found = _hit_decoder.decode(line)
+            return self._make_hit(_hit_decoder.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        request = found.request
+
+    def parse_block(self, block: bytes) -> Iterable[Hit | None]:
+        found = decode_block(_hit_decoder, block)
+        return map(self.parse, split_block(block)) if found is None else map(self._make_hit, found)
+
+    def _make_hit(self, line: CaddyHitLine) -> Hit | None:
+        request = line.request
         if not request.method:
             return None
-        slot = slots.get(found.celadon_upstream or found.upstream)
+        # what only an older line or a request of ours has is asked for where there is some of it
+        told = line.user_id
+        slot = self._slots.get((line.upstream if told else line.celadon_upstream) or "")
+        status = line.status
         return Hit(
             slot=slot,
-            status=found.status,
-            upstream_status=None if slot is None else found.status,
-            duration_ms=found.duration * 1000,
+            status=status,
+            upstream_status=None if slot is None else status,
+            duration_ms=line.duration * 1000,
             client_key=request.remote_ip,
             route=f"{request.method} {request.uri.partition('?')[0]}"[:_ROUTE_LIMIT],
-            look=_judge_look(found) if request.headers.look or found.celadon_preview or found.user_id else "",
+            look=_judge_look(line) if line.celadon_look or told or line.celadon_preview or request.headers.look else "",
+            request_id=(line.request_id if told else line.celadon_request) or "",
         )
-
-    return parse
 
 
 def _judge_look(line: CaddyHitLine) -> str:

@@ -1,8 +1,9 @@
-"""HAProxy's own HTTP formats (`option httplog`, `option httpslog`), bare or behind a syslog's head.
+"""HAProxy's own HTTP formats (`option httplog`, `option httpslog`) and ours (haproxy_text.LOG_FORMAT), which has an
+id before the cookies, bare or behind a syslog's head.
 
 All that tells the slot and the outcome stands before the first thing that a visitor has written, and HAProxy encodes
-quotes and control characters of those. So the line is read from its beginning, and the first place that looks like
-one is the only one that counts.
+quotes and control characters of headers and paths, though of no cookie. So the line is read from its beginning, and
+the first place that looks like one is the only one that counts.
 """
 
 import re
@@ -20,9 +21,9 @@ _HEAD = rb"[^\[]*+\[\d++\]: "
 """The first bracket of a line is a syslog's, or that of HAProxy's date."""
 _FIELDS = (
     rb"([^ ]+):\d++ \[\d[^ ]++ [^ ]++ [^ /]++/([^ ]++) [^ /]++/[^ /]++/[^ /]++/([^ ]++ [^ ]++) "
-    rb"\+?\d++ [^ ]++ [^ ]++ [^ ]{4} "
+    rb"\+?\d++ (?:([0-9a-f]{8}-[0-9a-f-]{27}) )?+[^ ]++ [^ ]++ [^ ]{4} "
 )
-"""Client; server; time until the answer, time of all, status."""
+"""Client; server; time until the answer, time of all, status; id. A captured cookie has a `=`."""
 _REQUEST = rb"\"([A-Z-]++ [^ \"?]*+)"
 _USUAL = re.compile(_HEAD + _FIELDS + rb"[^\"{]++" + _REQUEST)
 """Behind a syslog's head and without captured headers. All else takes _LINE, which is twice as slow."""
@@ -46,10 +47,10 @@ class HaproxyLineParser:
 
     def take(self, line: bytes) -> Hit | Passed:
         usual = _USUAL.match(line)
-        words = usual.groups() if usual else _split_carefully(line)
+        words = usual.groups(b"") if usual else _split_carefully(line)
         if words is None:
             return Passed.UNREADABLE if self._begins_as_ours(line) else Passed.FOREIGN
-        client, server, outcome, request = words
+        client, server, outcome, request_id, request = words
         ours = self._servers.get(server)
         if ours is None:
             return Passed.FOREIGN
@@ -66,6 +67,7 @@ class HaproxyLineParser:
             client_key=client.decode("utf-8", "replace"),
             route=request.decode("utf-8", "replace")[:_ROUTE_LIMIT],
             look=look,
+            request_id=request_id.decode(),
         )
 
     def _begins_as_ours(self, line: bytes) -> bool:
@@ -79,7 +81,7 @@ def _split_carefully(line: bytes) -> Sequence[bytes] | None:
     found = _LINE.match(line, _find_begin(line))
     if found is None:
         return None
-    *words, rest = found.groups()
+    *words, rest = found.groups(b"")
     request = _ANYWHERE.search(rest)
     return [*words, request[1] if request else b""]
 

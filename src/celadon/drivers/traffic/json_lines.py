@@ -5,7 +5,8 @@ escaped by the proxy, so a line is one request and cannot be forged from outside
 such an object is counted, never guessed at.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ _ROUTE_LIMIT = 512
 
 class HitLine(Struct, frozen=True, gc=False):
     """What a hit is made of, as the proxy wrote it: strings, since nginx knows no other. `preview` is not empty for a
-    request with the app's secret."""
+    request with the app's secret. `request_id` is empty in lines that an older Celadon had written."""
 
     slot: str
     status: str
@@ -36,6 +37,7 @@ class HitLine(Struct, frozen=True, gc=False):
     method: str
     uri: str
     look: str
+    request_id: str = ""
     preview: str = ""
 
 
@@ -92,6 +94,7 @@ def parse_hit(line: bytes) -> Hit | None:
             client_key=found.client,
             route=f"{found.method} {found.uri}"[:_ROUTE_LIMIT],
             look=_judge_look(found) if found.look or found.preview else "",
+            request_id=found.request_id,
         )
     except (KeyError, ValueError):
         return None
@@ -104,9 +107,13 @@ def _judge_look(line: HitLine) -> str:
     return "" if line.look == PREVIEWED else line.look
 
 
+ParseBlock = Callable[[bytes], Iterable[Hit | None]]
+
+
 class JsonLinesTraffic(TailedTraffic):
-    """Implements contracts.traffic.Traffic. `parse` makes a hit of a line, None where it cannot; `mark` is what our own
-    looks begin with. A line that `parse` calls PREVIEWED is one by the proxy's own word."""
+    """Implements contracts.traffic.Traffic. `parse` makes a hit of a line, None where it cannot; `parse_block` of each
+    of many lines. `mark` is what our own looks begin with. A line that `parse` calls PREVIEWED is one by the proxy's
+    own word."""
 
     def __init__(
         self,
@@ -114,17 +121,26 @@ class JsonLinesTraffic(TailedTraffic):
         *,
         mark: str,
         parse: Callable[[bytes], Hit | None] = parse_hit,
+        parse_block: ParseBlock | None = None,
         read_time: ReadTime = read_nginx_time,
         resume_from: TailPosition | None = None,
     ) -> None:
-        super().__init__(path, take=self._judge, read_time=read_time, resume_from=resume_from)
-        self._mark = mark
-        self._parse = parse
+        super().__init__(
+            path,
+            take=lambda line: _judge(parse(line), mark=mark),
+            take_block=partial(_judge_block, parse_block, mark=mark) if parse_block is not None else None,
+            read_time=read_time,
+            resume_from=resume_from,
+        )
 
-    def _judge(self, line: bytes) -> Hit | Passed:
-        hit = self._parse(line)
-        if hit is None:
-            return Passed.UNREADABLE
-        if hit.look and hit.look != PREVIEWED and not is_own_look(hit.look, mark=self._mark):
-            return replace(hit, look="")
-        return hit
+
+def _judge_block(parse_block: ParseBlock, block: bytes, *, mark: str) -> Iterable[Hit | Passed]:
+    return [hit if hit is not None and not hit.look else _judge(hit, mark=mark) for hit in parse_block(block)]
+
+
+def _judge(hit: Hit | None, *, mark: str) -> Hit | Passed:
+    if hit is None:
+        return Passed.UNREADABLE
+    if hit.look and hit.look != PREVIEWED and not is_own_look(hit.look, mark=mark):
+        return replace(hit, look="")
+    return hit

@@ -40,9 +40,13 @@ _MADE_BY_NGINX = {
     "request_length": r"\d+",
     "scheme": r"https?",
     "upstream_response_time": r"[-\d.:, ]*",
+    "request_id": r"[0-9a-f]{32}",
 }
 _JUDGED = ("status", "remote_addr", "request_time", "upstream_addr", "upstream_status", "request_method")
-_COUNTED = (*_JUDGED, "uri", "request_uri", "request")
+_NAMES = ("request_id", "http_x_request_id")
+"""Of a request: nginx's own, or else the one that came with it, which whoever sent it has chosen."""
+_NAME_LIMIT = 128
+_COUNTED = (*_JUDGED, "uri", "request_uri", "request", *_NAMES)
 _ROUTE = r"[^\" ?]{0,32}(?: [^\" ?]{0,479})?"
 """Of a request the method and the path, which are as much of it as makes a route."""
 _ROUTE_FIRST = re.compile(_ROUTE)
@@ -166,6 +170,7 @@ def _make_parser(reader: Reader, slots: Mapping[str, Slot]) -> Callable[[bytes],
     places = {name: place for place, name in enumerate(reader.names)}
     status, client = places["status"], places["remote_addr"]
     took, upstream, upstream_status = (places.get(f) for f in ("request_time", "upstream_addr", "upstream_status"))
+    name = next((places[each] for each in _NAMES if each in places), None)
     make_route = _pick_route(places)
 
     def parse(line: bytes) -> Hit | None:
@@ -180,6 +185,7 @@ def _make_parser(reader: Reader, slots: Mapping[str, Slot]) -> Callable[[bytes],
                 duration_ms=0.0 if took is None else DURATIONS_MS[words[took]],
                 client_key=words[client],
                 route=make_route(words),
+                request_id="" if name is None or words[name] == "-" else words[name][:_NAME_LIMIT],
             )
         except (KeyError, ValueError):
             return None

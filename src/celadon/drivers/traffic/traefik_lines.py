@@ -7,15 +7,17 @@ hits, as nginx's is one of the location that it ended in.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from celadon.drivers.traffic.json_block import decode_block
 from celadon.drivers.traffic.memo import Memo
 from celadon.drivers.traffic.tailed import Passed, TailedTraffic
 from celadon.drivers.traffic.times import read_traefik_time
+from celadon.host.tail import split_block
 from celadon.host.tail_position import TailPosition
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import PREVIEWED, Hit
@@ -23,23 +25,27 @@ from celadon.model.observed import PREVIEWED, Hit
 LOOKED = "look"
 _ROUTE_LIMIT = 512
 _NS_PER_MS = 1_000_000
+_SPACE = b" \t\r"
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _COMMON = re.compile(
     rf'(\S+) - .{{0,200}} \[[^\]]{{26}}\] "([A-Z]+) (.*?) HTTP/[^"]*" '
-    rf"(\d{{1,3}}|-) (?:\d+|-) {_QUOTED} {_QUOTED} (\d+) {_QUOTED} {_QUOTED} (\d{{1,15}})ms"
+    rf"(\d{{1,3}}|-) (?:\d+|-) {_QUOTED} {_QUOTED} (\d{{1,20}}) {_QUOTED} {_QUOTED} (\d{{1,15}})ms"
 )
 """A user's name stands in it as it was sent; were it of any length, a line of brackets would take seconds."""
 
 
 class TraefikLine(Struct, frozen=True, gc=False, rename="pascal"):
-    """`duration` in nanoseconds. The addresses are empty where no service was asked."""
+    """`duration` in nanoseconds. The addresses are empty where no service was asked. `request_count` is Traefik's own
+    number of the request since it was started, None where that field was dropped. `TraceId` is no name of it: a visitor
+    chooses that (`traceparent`)."""
 
     client_host: str = ""
+    downstream_status: int = 0
+    duration: int = 0
+    origin_status: int = 0
+    request_count: int | None = None
     request_method: str = ""
     request_path: str = ""
-    downstream_status: int = 0
-    origin_status: int = 0
-    duration: int = 0
     router_name: str = ""
     service_addr: str = ""
     service_name: str = ""
@@ -50,7 +56,7 @@ _decoder = msgspec.json.Decoder(TraefikLine)
 
 def parse_traefik_line(line: bytes) -> TraefikLine | None:
     try:
-        return _decoder.decode(line) if line[:1] == b"{" else _parse_common(line)
+        return _decoder.decode(line) if line.lstrip(_SPACE)[:1] == b"{" else _parse_common(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
@@ -59,13 +65,14 @@ def _parse_common(line: bytes) -> TraefikLine | None:
     found = _COMMON.fullmatch(line.decode(errors="replace"))
     if found is None:
         return None
-    client, method, path, status, _referer, _agent, _count, router, service, took_ms = found.groups()
+    client, method, path, status, _referer, _agent, number, router, service, took_ms = found.groups()
     return TraefikLine(
         client_host=client,
         request_method=method,
         request_path=path,
         downstream_status=int(status) if status != "-" else 0,
         duration=int(took_ms) * _NS_PER_MS,
+        request_count=int(number),
         router_name=router,
         service_addr=service.partition("://")[2].partition("/")[0],
     )
@@ -83,8 +90,13 @@ class TraefikLineParser:
 
     def take(self, line: bytes) -> Hit | Passed:
         found = parse_traefik_line(line)
-        if found is None:
-            return Passed.UNREADABLE
+        return Passed.UNREADABLE if found is None else self._judge(found)
+
+    def take_block(self, block: bytes) -> Iterable[Hit | Passed]:
+        found = decode_block(_decoder, block)
+        return map(self.take, split_block(block)) if found is None else map(self._judge, found)
+
+    def _judge(self, found: TraefikLine) -> Hit | Passed:
         slot = self._slots.get(found.service_addr)
         look = self._looks[found.router_name]
         # Traefik names no service where a service has no server
@@ -98,6 +110,7 @@ class TraefikLineParser:
             client_key=found.client_host,
             route=f"{found.request_method} {found.request_path.partition('?')[0]}"[:_ROUTE_LIMIT],
             look=look,
+            request_id="" if found.request_count is None else str(found.request_count),
         )
 
     def _name_look(self, router: str) -> str:
@@ -113,6 +126,11 @@ class TraefikTraffic(TailedTraffic):
     def __init__(
         self, path: Path, *, app: AppName, slots: Mapping[str, Slot], resume_from: TailPosition | None = None
     ) -> None:
+        parser = TraefikLineParser(app, slots)
         super().__init__(
-            path, take=TraefikLineParser(app, slots).take, read_time=read_traefik_time, resume_from=resume_from
+            path,
+            take=parser.take,
+            take_block=parser.take_block,
+            read_time=read_traefik_time,
+            resume_from=resume_from,
         )
