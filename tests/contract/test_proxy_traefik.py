@@ -282,6 +282,10 @@ class TestChecks:
         assert "providersThrottleDuration: 10ms" in found["throttle"].fix
         assert "defaultCertificate" in found["default certificate"].fix
         assert "filePath" in found["access log"].fix
+        assert "no visitor" in found["access log"].text
+        stage.write_main(access_log=False, throttle="2s", more="api: {}\nmetrics: {prometheus: {}}\n")
+        found = {each.subject: each for each in stage.proxy.check()}
+        assert "counters only" in found["access log"].text
 
     def test_an_open_api_would_tell_the_secret_of_a_preview(self, make_stage: MakeStage) -> None:
         """That refuses a deploy."""

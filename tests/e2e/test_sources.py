@@ -24,10 +24,10 @@ OpenSite = Callable[..., Site]
 
 
 @contextmanager
-def counting(base: Path, proxy: str) -> Iterator[Site]:
+def counting(base: Path, proxy: str, *, window: str = "10s") -> Iterator[Site]:
     """v1 is live behind a proxy that counts; windows are long enough to lose a log in."""
     with open_site(base, proxy=proxy) as site:
-        config = site.config.read_text().replace('window = "400ms"', 'window = "8s"\nmax_window = "8s"')
+        config = site.config.read_text().replace('window = "400ms"', f'window = "{window}"\nmax_window = "{window}"')
         proxy_says = 'look_path = "/health"\nseen_timeout = "2s"\nlisten ='
         site.config.write_text(config.replace("listen =", proxy_says))
         yield site
@@ -124,7 +124,7 @@ def test_a_log_that_is_lost_in_the_window_leaves_the_proxys_own_counters(tmp_pat
 def test_a_release_that_fails_is_taken_back_on_what_the_proxy_counted(tmp_path: Path, proxy: str) -> None:
     """One page in three; probes see none of it. Who answers through Caddy is told by its log alone, so that with it the
     proof is lost that the route is back: a person is asked to look."""
-    with counting(tmp_path, proxy) as site:
+    with counting(tmp_path, proxy, window="30s") as site:
         turn_on_metrics(site)
         done = deploy(site, broken="errors")
         assert done.code == (20 if proxy == "caddy" else 11), done.output
