@@ -1,9 +1,12 @@
-"""One access log of each format, and the reader that the product takes for it."""
+"""One access log of each format, with the lines that nginx 1.22, Caddy 2.11, HAProxy 2.6 and Traefik 3.7 write, and the
+reader that the product takes for it. "With headers" is a log of Caddy's own, or of an older Celadon's snippet."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from uuid import UUID
 
 from celadon.contracts.traffic import Traffic
 from celadon.drivers.traffic.caddy_lines import CaddyLineParser
@@ -17,6 +20,7 @@ from celadon.model.names import AppName, Slot
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 _BLUE = "127.0.0.1:8001"
 _VARIETY_COUNT = 5000
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,7 @@ def list_formats() -> Iterator[Format]:
     yield Format(name="nginx JSON", render=_nginx, open=lambda path: JsonLinesTraffic(path, mark="secret"))
     yield Format(name="combined", render=_combined, open=_open_combined)
     yield Format(name="Caddy JSON", render=_caddy, open=_open_caddy)
+    yield Format(name="Caddy, with headers", render=_caddy_with_headers, open=_open_caddy)
     yield Format(name="HAProxy", render=_haproxy, open=_open_haproxy)
     yield Format(name="Traefik JSON", render=_traefik, open=_open_traefik)
 
@@ -61,6 +66,14 @@ def _client(number: int) -> str:
     return f"203.0.{number % 7}.{number % 251}"
 
 
+def _hex(number: int) -> str:
+    return f"{number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}"
+
+
+def _uuid(number: int) -> str:
+    return str(UUID(_hex(number), version=4))
+
+
 def _nginx(number: int) -> str:
     return json.dumps(
         {
@@ -74,7 +87,9 @@ def _nginx(number: int) -> str:
             "look": "",
             "pid": "4242",
             "upstream": _BLUE,
-            "config": "0123456789abcdef",
+            "config": "0123456789ab",
+            "msec": "1795573555.253",
+            "request_id": _hex(number),
             "preview": "",
         },
         separators=(",", ":"),
@@ -88,42 +103,65 @@ def _combined(number: int) -> str:
     )
 
 
-def _caddy(number: int) -> str:
-    request = {
-        "remote_ip": _client(number),
-        "remote_port": "51234",
-        "client_ip": _client(number),
-        "proto": "HTTP/2.0",
-        "method": "GET",
-        "host": "shop.example",
-        "uri": f"/products/{number}?page=2",
-        "headers": {"User-Agent": [_AGENT], "Accept": ["*/*"], "Accept-Encoding": ["gzip, br"]},
-        "tls": {"resumed": False, "version": 772, "cipher_suite": 4865, "proto": "h2", "server_name": "shop.example"},
-    }
+def _caddy(number: int, *, asked: Mapping[str, object] = _NOTHING, answered: Mapping[str, object] = _NOTHING) -> str:
+    """`asked` and `answered` are what our snippet leaves out."""
     line = {
         "level": "info",
-        "ts": 1795573555.25,
-        "logger": "http.log.access.celadon",
+        "ts": 1795573555.2539875,
+        "logger": "http.log.access.celadon_shop",
         "msg": "handled request",
-        "request": request,
+        "request": {
+            "remote_ip": _client(number),
+            "remote_port": "51234",
+            "client_ip": _client(number),
+            "proto": "HTTP/2.0",
+            "method": "GET",
+            "host": "shop.example",
+            "uri": f"/products/{number}?page=2",
+            **asked,
+        },
         "bytes_read": 0,
         "user_id": "",
-        "duration": 0.0123,
+        "duration": 0.012 + number / 1e9,
         "size": 5120,
         "status": 200,
-        "resp_headers": {"Server": ["Caddy"], "Content-Type": ["text/html"]},
+        **answered,
+        "celadon_request": _uuid(number),
+        "celadon_look": "",
+        "celadon_generation": "0123456789ab",
         "celadon_upstream": _BLUE,
-        "celadon_generation": "17",
-        "celadon_route": "blue",
-        "celadon_preview": "",
     }
     return json.dumps(line, separators=(",", ":"))
 
 
+def _caddy_with_headers(number: int) -> str:
+    asked = {
+        "headers": {
+            "User-Agent": [_AGENT],
+            "Accept": ["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
+            "Accept-Encoding": ["gzip, deflate, br, zstd"],
+            "Accept-Language": ["en-US,en;q=0.5"],
+            "Cookie": ["REDACTED"],
+        },
+        "tls": {
+            "resumed": False,
+            "version": 772,
+            "cipher_suite": 4865,
+            "proto": "h2",
+            "server_name": "shop.example",
+            "ech": False,
+        },
+    }
+    answer = {"Server": ["Caddy"], "Via": ["1.1 Caddy"], "Content-Type": ["text/html"], "Content-Length": ["5120"]}
+    return _caddy(number, asked=asked, answered={"resp_headers": answer})
+
+
 def _haproxy(number: int) -> str:
+    waited = 20 + number * 7 % 300
     return (
         f"<134>Nov 25 02:17:13 haproxy[321]: {_client(number)}:56872 [25/Nov/2026:02:25:55.002] web~ app/shop.blue "
-        f'0/0/1/40/42 200 118 - - ---- 1/1/0/0/0 0/0 "GET /products/{number}?page=2 HTTP/1.1"'
+        f"0/0/{number % 2}/{waited}/{waited + number % 3} 200 5120 {_uuid(number)} - - ---- 1/1/0/0/0 0/0 "
+        f'"GET /products/{number}?page=2 HTTP/1.1"'
     )
 
 
@@ -135,24 +173,30 @@ def _traefik(number: int) -> str:
         "ClientUsername": "-",
         "DownstreamContentSize": 5120,
         "DownstreamStatus": 200,
-        "Duration": 12_300_000,
+        "Duration": 12_300_000 + number,
         "OriginContentSize": 5120,
-        "OriginDuration": 12_000_000,
+        "OriginDuration": 12_000_000 + number,
         "OriginStatus": 200,
         "Overhead": 300_000,
         "RequestAddr": "shop.example",
+        "RequestContentSize": 0,
         "RequestCount": number,
         "RequestHost": "shop.example",
         "RequestMethod": "GET",
         "RequestPath": f"/products/{number}?page=2",
         "RequestPort": "-",
-        "RequestProtocol": "HTTP/1.1",
+        "RequestProtocol": "HTTP/2.0",
         "RequestScheme": "https",
-        "RouterName": "celadon-shop@file",
+        "RetryAttempts": 0,
+        "RouterName": "shop@file",
         "ServiceAddr": _BLUE,
-        "ServiceName": "celadon-shop_blue@file",
+        "ServiceName": "celadon-shop@file",
         "ServiceURL": f"http://{_BLUE}",
-        "StartUTC": "2026-11-25T02:25:55.002Z",
+        "StartLocal": "2026-11-25T02:25:55.00256295Z",
+        "StartUTC": "2026-11-25T02:25:55.00256295Z",
+        "TLSCipher": "TLS_AES_128_GCM_SHA256",
+        "TLSVersion": "1.3",
+        "entryPointName": "websecure",
         "level": "info",
         "msg": "",
         "time": "2026-11-25T02:25:55Z",

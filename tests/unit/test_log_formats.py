@@ -375,7 +375,7 @@ def test_the_short_way_reads_nothing_that_the_careful_one_reads_otherwise(
     line = line[:at] + splice + line[at + drop :]
     usual = haproxy_lines._USUAL.match(line)
     if usual is not None:
-        assert [*usual.groups(b"")] == haproxy_lines._split_carefully(line)
+        assert [*usual.groups()] == haproxy_lines._split_carefully(line)
 
 
 def drop_blanks(lines: Sequence[bytes]) -> list[bytes]:

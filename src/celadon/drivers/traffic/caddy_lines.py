@@ -1,12 +1,12 @@
 """Caddy's JSON access log, with the fields that our snippet appends; before 2.8, with what it puts into `user_id`."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 import msgspec
 from msgspec import Struct, field
 
-from celadon.drivers.traffic.json_block import decode_block
-from celadon.host.tail import split_block
+from celadon.drivers.traffic.json_block import decode_block, decode_each
 from celadon.model.names import Slot
 from celadon.model.observed import PREVIEWED, Hit
 
@@ -94,32 +94,44 @@ class CaddyLineParser:
 
     def parse(self, line: bytes) -> Hit | None:
         try:
-            return self._make_hit(_hit_decoder.decode(line))
+            return self._make_hits([_hit_decoder.decode(line)])[0]
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def parse_block(self, block: bytes) -> Iterable[Hit | None]:
         found = decode_block(_hit_decoder, block)
-        return map(self.parse, split_block(block)) if found is None else map(self._make_hit, found)
+        if found is not None:
+            return self._make_hits(found)
+        each = decode_each(_hit_decoder, block)
+        return chain.from_iterable([None] if found is None else self._make_hits(found) for found in each)
 
-    def _make_hit(self, line: CaddyHitLine) -> Hit | None:
-        request = line.request
-        if not request.method:
-            return None
-        # what only an older line or a request of ours has is asked for where there is some of it
-        told = line.user_id
-        slot = self._slots.get((line.upstream if told else line.celadon_upstream) or "")
-        status = line.status
-        return Hit(
-            slot=slot,
-            status=status,
-            upstream_status=None if slot is None else status,
-            duration_ms=line.duration * 1000,
-            client_key=request.remote_ip,
-            route=f"{request.method} {request.uri.partition('?')[0]}"[:_ROUTE_LIMIT],
-            look=_judge_look(line) if line.celadon_look or told or line.celadon_preview or request.headers.look else "",
-            request_id=(line.request_id if told else line.celadon_request) or "",
-        )
+    def _make_hits(self, lines: Iterable[CaddyHitLine]) -> list[Hit | None]:
+        """Of all in one loop: a call for each would take a tenth of the time."""
+        hits: list[Hit | None] = []
+        add, find_slot = hits.append, self._slots.get
+        for line in lines:
+            request = line.request
+            if not request.method:
+                add(None)
+                continue
+            # what only an older line or a request of ours has is asked for where there is some of it
+            told = line.user_id
+            slot = find_slot((line.upstream if told else line.celadon_upstream) or "")
+            look = line.celadon_look or told or line.celadon_preview or request.headers.look
+            status = line.status
+            add(
+                Hit(
+                    slot=slot,
+                    status=status,
+                    upstream_status=None if slot is None else status,
+                    duration_ms=line.duration * 1000,
+                    client_key=request.remote_ip,
+                    route=f"{request.method} {request.uri.partition('?')[0]}"[:_ROUTE_LIMIT],
+                    look=_judge_look(line) if look else "",
+                    request_id=(line.request_id if told else line.celadon_request) or "",
+                )
+            )
+        return hits
 
 
 def _judge_look(line: CaddyHitLine) -> str:

@@ -7,10 +7,11 @@ the first place that looks like one is the only one that counts.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from celadon.drivers.traffic.memo import Memo
 from celadon.drivers.traffic.tailed import Passed
+from celadon.host.tail import split_block
 from celadon.model.names import Slot
 from celadon.model.observed import PREVIEWED, Hit
 
@@ -20,17 +21,17 @@ _LEFT = 499
 _HEAD = rb"[^\[]*+\[\d++\]: "
 """The first bracket of a line is a syslog's, or that of HAProxy's date."""
 _FIELDS = (
-    rb"([^ ]+):\d++ \[\d[^ ]++ [^ ]++ [^ /]++/([^ ]++) [^ /]++/[^ /]++/[^ /]++/([^ ]++ [^ ]++) "
-    rb"\+?\d++ (?:([0-9a-f]{8}-[0-9a-f-]{27}) )?+[^ ]++ [^ ]++ [^ ]{4} "
+    rb"([^ ]+):\d++ \[\d[^ ]++ [^ ]++ [^ /]++/([^ ]++) ([^ ]++ [^ ]++) "
+    rb"[^ ]++ ([0-9a-f]{8}-[^ ]{27} |)[^ ]++ [^ ]++ [^ ]{4} "
 )
-"""Client; server; time until the answer, time of all, status; id. A captured cookie has a `=`."""
+"""Client; server; timers and status; id. A captured cookie stands where an id would, with a `=`."""
 _REQUEST = rb"\"([A-Z-]++ [^ \"?]*+)"
 _USUAL = re.compile(_HEAD + _FIELDS + rb"[^\"{]++" + _REQUEST)
 """Behind a syslog's head and without captured headers. All else takes _LINE, which is twice as slow."""
 _SYSLOG = re.compile(rb"(?:<\d++>)?(?:" + _HEAD + rb")?")
 _LINE = re.compile(_FIELDS + rb"(.*)", re.DOTALL)
 _ANYWHERE = re.compile(_REQUEST)
-_OUTCOME = re.compile(rb"\+?(-?\d{1,15})/\+?(-?\d{1,15}) (-?\d{1,3})")
+_OUTCOME = re.compile(rb"(?:[^/]{1,16}/){3}\+?(-?\d{1,15})/\+?(-?\d{1,15}) (-?\d{1,3})")
 
 
 class HaproxyLineParser:
@@ -46,29 +47,45 @@ class HaproxyLineParser:
         return taken if isinstance(taken, Hit) else None
 
     def take(self, line: bytes) -> Hit | Passed:
-        usual = _USUAL.match(line)
-        words = usual.groups(b"") if usual else _split_carefully(line)
-        if words is None:
-            return Passed.UNREADABLE if self._begins_as_ours(line) else Passed.FOREIGN
-        client, server, outcome, request_id, request = words
-        ours = self._servers.get(server)
-        if ours is None:
-            return Passed.FOREIGN
-        told = self._outcomes[outcome]
-        if told is None:
-            return Passed.UNREADABLE
-        slot, look = ours
-        status, upstream_status, took_ms = told
-        return Hit(
-            slot=slot,
-            status=status,
-            upstream_status=upstream_status,
-            duration_ms=took_ms,
-            client_key=client.decode("utf-8", "replace"),
-            route=request.decode("utf-8", "replace")[:_ROUTE_LIMIT],
-            look=look,
-            request_id=request_id.decode(),
-        )
+        return self._take_all([line])[0]
+
+    def take_block(self, block: bytes) -> Sequence[Hit | Passed]:
+        return self._take_all(split_block(block))
+
+    def _take_all(self, lines: Iterable[bytes]) -> list[Hit | Passed]:
+        """In one loop: a call for each would take a tenth of the time."""
+        taken: list[Hit | Passed] = []
+        add, match, find_server, outcomes = taken.append, _USUAL.match, self._servers.get, self._outcomes
+        for line in lines:
+            usual = match(line)
+            words = usual.groups() if usual else _split_carefully(line)
+            if words is None:
+                add(Passed.UNREADABLE if self._begins_as_ours(line) else Passed.FOREIGN)
+                continue
+            client, server, outcome, request_id, request = words
+            ours = find_server(server)
+            if ours is None:
+                add(Passed.FOREIGN)
+                continue
+            told = outcomes[outcome]
+            if told is None:
+                add(Passed.UNREADABLE)
+                continue
+            slot, look = ours
+            status, upstream_status, took_ms = told
+            add(
+                Hit(
+                    slot=slot,
+                    status=status,
+                    upstream_status=upstream_status,
+                    duration_ms=took_ms,
+                    client_key=client.decode("latin-1"),
+                    route=request.decode("utf-8", "replace")[:_ROUTE_LIMIT],
+                    look=look,
+                    request_id=request_id[:-1].decode("latin-1"),
+                )
+            )
+        return taken
 
     def _begins_as_ours(self, line: bytes) -> bool:
         """As a request to one of our servers, and does not go on so."""
@@ -81,7 +98,7 @@ def _split_carefully(line: bytes) -> Sequence[bytes] | None:
     found = _LINE.match(line, _find_begin(line))
     if found is None:
         return None
-    *words, rest = found.groups(b"")
+    *words, rest = found.groups()
     request = _ANYWHERE.search(rest)
     return [*words, request[1] if request else b""]
 

@@ -13,4 +13,10 @@ class FileTraffic(TailedTraffic):
     that names our server and yet cannot be read is counted."""
 
     def __init__(self, path: Path, *, parser: HaproxyLineParser, resume_from: TailPosition | None = None) -> None:
-        super().__init__(path, take=parser.take, read_time=read_haproxy_time, resume_from=resume_from)
+        super().__init__(
+            path,
+            take=parser.take,
+            take_block=parser.take_block,
+            read_time=read_haproxy_time,
+            resume_from=resume_from,
+        )

@@ -7,7 +7,8 @@ hits, as nginx's is one of the location that it ended in.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -90,28 +91,43 @@ class TraefikLineParser:
 
     def take(self, line: bytes) -> Hit | Passed:
         found = parse_traefik_line(line)
-        return Passed.UNREADABLE if found is None else self._judge(found)
+        return Passed.UNREADABLE if found is None else self._judge([found])[0]
 
     def take_block(self, block: bytes) -> Iterable[Hit | Passed]:
         found = decode_block(_decoder, block)
-        return map(self.take, split_block(block)) if found is None else map(self._judge, found)
+        if found is not None:
+            return self._judge(found)
+        return chain.from_iterable(map(self._take_some, split_block(block)))
 
-    def _judge(self, found: TraefikLine) -> Hit | Passed:
-        slot = self._slots.get(found.service_addr)
-        look = self._looks[found.router_name]
-        # Traefik names no service where a service has no server
-        if slot is None and not look and found.service_name not in self._services:
-            return Passed.FOREIGN
-        return Hit(
-            slot=slot,
-            status=found.downstream_status,
-            upstream_status=found.origin_status or None if slot is not None else None,
-            duration_ms=found.duration / _NS_PER_MS,
-            client_key=found.client_host,
-            route=f"{found.request_method} {found.request_path.partition('?')[0]}"[:_ROUTE_LIMIT],
-            look=look,
-            request_id="" if found.request_count is None else str(found.request_count),
-        )
+    def _take_some(self, line: bytes) -> Sequence[Hit | Passed]:
+        found = decode_block(_decoder, line)
+        return [self.take(line)] if found is None else self._judge(found)
+
+    def _judge(self, lines: Iterable[TraefikLine]) -> list[Hit | Passed]:
+        """All in one loop: a call for each would take a tenth of the time."""
+        taken: list[Hit | Passed] = []
+        add, find_slot, looks, services = taken.append, self._slots.get, self._looks, self._services
+        for line in lines:
+            slot = find_slot(line.service_addr)
+            look = looks[line.router_name]
+            # Traefik names no service where a service has no server
+            if slot is None and not look and line.service_name not in services:
+                add(Passed.FOREIGN)
+                continue
+            number = line.request_count
+            add(
+                Hit(
+                    slot=slot,
+                    status=line.downstream_status,
+                    upstream_status=line.origin_status or None if slot is not None else None,
+                    duration_ms=line.duration / _NS_PER_MS,
+                    client_key=line.client_host,
+                    route=f"{line.request_method} {line.request_path.partition('?')[0]}"[:_ROUTE_LIMIT],
+                    look=look,
+                    request_id="" if number is None else str(number),
+                )
+            )
+        return taken
 
     def _name_look(self, router: str) -> str:
         """Traefik logs no header; but our routers let in only what has the secret."""
