@@ -28,10 +28,10 @@ def measure_cost(*, duration_s: float) -> Table:
         head=("nginx's log", "all of the window", "bare reader", "ratio"),
         rows=rows,
         note=(
-            f"Over {duration_s:g} s, at the settings' defaults, by evidence: ten readings of the log a second, four looks "
-            f"at the candidate, five at the old slot. There are {_count_processes()} processes on the machine, and plain "
-            "ones are looked for among all of them. Bare: the same file read to its end ten times a second, no line "
-            "looked at."
+            f"Over {duration_s:g} s, at the settings' defaults, by evidence: ten readings of the log a second, four "
+            f"looks at the candidate, five at the old slot. There are {_count_processes()} processes on the machine, "
+            "and plain ones are looked for among all of them. Bare: the same file read to its end ten times a second, "
+            "no line looked at."
         ),
     )
 
