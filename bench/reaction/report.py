@@ -12,6 +12,7 @@ from statistics import median
 from tests.e2e.site import Site
 from tests.e2e.site_proxies import SITE_PROXIES
 
+from bench.reaction.cost import measure_cost
 from bench.reaction.rounds import Round, measure_rounds
 from bench.reaction.troubles import NONE, TROUBLES, Trouble
 from bench.tables import Table, spread
@@ -22,6 +23,14 @@ _EVIDENCE = 'window = "60s"\nmax_error_rate = "5%"\n'
 
 
 def run(*, quick: bool, only: str = "") -> str:
+    """`only`: the rows whose name has it; `cost` is the window's cost."""
+    texts = [] if only == "cost" else [_measure_ways(quick=quick, only=only).text()]
+    if only in {"", "cost"}:
+        texts.append(measure_cost(duration_s=3.0 if quick else 20.0).text())
+    return "\n".join(texts)
+
+
+def _measure_ways(*, quick: bool, only: str) -> Table:
     count, began = 3 if quick else 20, os.getloadavg()[0]
     cases = [(proxy, NONE, False) for proxy in SITE_PROXIES]
     cases += [("nginx", trouble, False) for trouble in TROUBLES]
@@ -57,7 +66,7 @@ def run(*, quick: bool, only: str = "") -> str:
             "with its fsync alone, on the same disk in the same trouble. The load average was "
             f"{began:.1f} when it began and {os.getloadavg()[0]:.1f} when it ended."
         ),
-    ).text()
+    )
 
 
 def _row(rounds: Sequence[Round], *, by_evidence: bool) -> tuple[object, ...]:

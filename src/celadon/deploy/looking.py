@@ -13,6 +13,8 @@ from celadon.deploy.run import Run
 from celadon.deploy.sampling import Sampler
 from celadon.deploy.verify import check_identity
 
+_UNANSWERED_TIMES: Final = 2
+"""A process that does not answer is observed at so many times its interval."""
 _LATE_S: Final = 1.0
 """A machine under load answers that much later."""
 
@@ -34,10 +36,10 @@ class Looking:
         self._overdue_s, self._lost_s = self._interval_s + _LATE_S, self._interval_s + limit_s + _LATE_S
 
     def feed(self, judge: Judge, sampler: Sampler, *, is_last: bool) -> None:
-        """What it answered since the last call, and how its process is: each time that it answered, at its interval
-        and at the last. Blocks for no answer."""
+        """What it answered since the last call, and how its process is: each time that it answered, and at the last.
+        Blocks for no answer."""
         now_s, answers = self._run.ports.clock.now_s(), self._asking.take()
-        is_due = self._looked_s is None or now_s - self._looked_s >= self._interval_s
+        is_due = self._looked_s is None or now_s - self._looked_s >= _UNANSWERED_TIMES * self._interval_s
         if not (answers or is_due or is_last):
             return
         view = self._run.ports.runner.observe(self._slot)
