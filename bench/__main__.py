@@ -23,7 +23,10 @@ def main(words: list[str]) -> int:
         "--measure", action="append", choices=[*report.MEASURES], help="of proxies: this one; repeatable"
     )
     parser.add_argument(
-        "--only", default="", metavar="NAME", help="of proxies, reading, reaction, of obs1's cells: those whose name has it"
+        "--only",
+        default="",
+        metavar="NAME",
+        help="of proxies, reading, reaction, obs1's cells: those whose name has it",
     )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="of proxies: put the tables into this page too")
     parser.add_argument("--full", action="store_true", help=f"of obs1: {obs1.FULL_RUNS} windows of each cell")
@@ -39,11 +42,9 @@ def main(words: list[str]) -> int:
     if options.part in {None, "proxies"}:
         report.run(quick=options.quick, measures=options.measure or (), only=options.only, page=options.write)
     if options.part in {None, "reading"}:
-        sys.stdout.write(reading.run(quick=options.quick, only=options.only) + "
-")
+        sys.stdout.write(reading.run(quick=options.quick, only=options.only) + "\n")
     if options.part in {None, "reaction"}:
-        sys.stdout.write(reaction.run(quick=options.quick, only=options.only) + "
-")
+        sys.stdout.write(reaction.run(quick=options.quick, only=options.only) + "\n")
     if options.part == "obs1":
         sys.stdout.write(obs1.run(pick_obs1(options)) + "\n")
     return 0
