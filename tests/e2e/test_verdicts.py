@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.contract.single_visit import visit_as
-from tests.e2e.crowd import visitors
 from tests.e2e.judged import (
     PATHS,
     bad_answers,
@@ -21,6 +20,7 @@ from tests.e2e.judged import (
     open_judged_site,
     order_journey,
     settle,
+    usual_visitors,
     verdict_of,
 )
 from tests.e2e.site import Site
@@ -49,17 +49,17 @@ def shared(site: Site) -> Iterator[Path]:
 
 def test_a_release_that_fails_a_fifth_of_one_route_is_taken_back(site: Site) -> None:
     """A fifteenth of all that visitors ask for; the record names the route."""
-    with observing(site, window="10s", min_window="10s", max_window="10s"), visitors(site, paths=PATHS) as counts:
+    with observing(site, window="10s", min_window="10s", max_window="10s"), usual_visitors(site) as counts:
         done = deploy(site, broken="search")
     assert judge(done)[:2] == (11, "breach"), done.output
     assert verdict_of(done)["evidence"]["failing_routes"][0]["route"] == "GET /search"
     print(f"bad answers: {bad_answers(counts)}")
-    assert 0 < bad_answers(counts) < 100, counts
+    assert 0 < bad_answers(counts) < 150, counts
 
 
 def test_a_release_that_searches_three_times_as_long_is_taken_back(site: Site) -> None:
     """All answers are good ones. Most pages are as quick as they were."""
-    with observing(site, window="10s", min_window="10s", max_window="10s"), visitors(site, paths=PATHS) as counts:
+    with observing(site, window="10s", min_window="10s", max_window="10s"), usual_visitors(site) as counts:
         done = deploy(site, broken="sluggish")
     assert judge(done) == (11, "breach", "latency"), done.output
     print(f"slow answers: {verdict_of(done)['evidence']['requests_count'] // len(PATHS)}")
@@ -69,17 +69,17 @@ def test_a_release_that_searches_three_times_as_long_is_taken_back(site: Site) -
 
 def test_a_release_that_dies_late_in_the_window_is_taken_back_at_once(site: Site, shared: Path) -> None:
     (shared / "dies_after_s").write_text(f"{_DIES_AFTER_S}")
-    with observing(site, window="10s", min_window="10s", max_window="10s"), visitors(site, paths=PATHS) as counts:
+    with observing(site, window="10s", min_window="10s", max_window="10s"), usual_visitors(site) as counts:
         done = deploy(site, broken="dies")
     assert judge(done) in {(11, "breach", "process"), (11, "breach", "refused")}, done.output
     assert verdict_of(done)["evidence"]["elapsed_s"] < _DIES_AFTER_S + 1
     print(f"bad answers: {bad_answers(counts)}")
-    assert bad_answers(counts) < 250, counts
+    assert bad_answers(counts) < 400, counts
 
 
 def test_a_release_is_not_blamed_for_what_all_releases_share(site: Site, shared: Path) -> None:
     """Going back would not help; it is not blessed either."""
-    with observing(site, window="5s", max_window="5s"), visitors(site, paths=PATHS) as counts:
+    with observing(site, window="5s", max_window="5s"), usual_visitors(site) as counts:
         done = deploy(site, in_the_window=(shared / "trouble").touch)
     assert judge(done) == (20, "ambient", "control"), done.output
     print(f"bad answers: {bad_answers(counts)}")
@@ -90,7 +90,7 @@ def test_a_bot_brings_no_release_down(site: Site) -> None:
     """It finds a bug that every release has, and nobody else does."""
     with (
         observing(site, window="10s", min_window="2s"),
-        visitors(site, paths=PATHS) as counts,
+        usual_visitors(site) as counts,
         bot(site) as bot_counts,
     ):
         done = deploy(site)
