@@ -32,7 +32,7 @@ GOING_AWAY = b"\x88\x02\x03\xe9"
 """A close frame with code 1001."""
 STREAM_CHUNKS_COUNT = 40
 STREAM_EVERY_S = 0.05
-SEARCH_S = 0.06 if BROKEN == "sluggish" else 0.02
+SEARCH_S = 0.15 if BROKEN == "sluggish" else 0.05
 TROUBLE = HERE / "data" / "trouble"
 DIES_AFTER = HERE / "data" / "dies_after_s"
 LATER = HERE / "data" / "later"

@@ -92,7 +92,7 @@ class TestCaddy(ProxyPromises):
 
     def test_an_answer_of_500_is_not_seen(self, stage: CaddyStage) -> None:
         """A candidate that fails through the proxy has not taken over."""
-        proxy = CaddyProxy(stage.layout, stage.settings_for(stage.settings.proxy.switch, seen_timeout_s=3.0))
+        proxy = CaddyProxy(stage.layout, stage.settings_for(stage.settings.proxy.switch, seen_timeout_s=1.5))
         proxy.install()
         stage.slots[Slot.GREEN].status = 500
         switched = proxy.switch(Slot.GREEN, reached=ignore)

@@ -4,7 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests.e2e.crowd import visitors
 from tests.e2e.site import Done, Site, open_site
 
 PATHS = ("/", "/search", "/orders")
+_THREADS_COUNT = 8
 _USUAL_COUNT = 1_500
 """Of good answers before, each a unit: a baseline of a handful would tolerate a fifth of failures."""
 
@@ -39,9 +40,14 @@ expect = {{ body_contains = ["{{run}}"] }}
 def open_judged_site(base: Path, *, proxy: str) -> Iterator[Site]:
     """Its live release has a baseline."""
     with open_site_by_evidence(base, proxy=proxy) as site:
-        with visitors(site, paths=PATHS, clients_count=_USUAL_COUNT, threads_count=12) as counts:
+        with usual_visitors(site, clients_count=_USUAL_COUNT) as counts:
             await_count(counts, _USUAL_COUNT)
         yield site
+
+
+def usual_visitors(site: Site, *, clients_count: int = 400) -> AbstractContextManager[Counter[int]]:
+    """As many at once before a deploy as in its window: else the one would be quicker than the other."""
+    return visitors(site, paths=PATHS, clients_count=clients_count, threads_count=_THREADS_COUNT)
 
 
 def await_count(counts: Counter[int], count: int) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.contract.single_visit import visit_as
-from tests.e2e.crowd import visitors
 from tests.e2e.judged import (
     PATHS,
     bad_answers,
@@ -22,6 +21,7 @@ from tests.e2e.judged import (
     open_judged_site,
     order_journey,
     settle,
+    usual_visitors,
     verdict_of,
 )
 from tests.e2e.site import Site
@@ -51,7 +51,7 @@ def shared(site: Site) -> Iterator[Path]:
 def test_a_release_that_fails_a_fifth_of_one_route_is_taken_back(site: Site) -> None:
     """A fifteenth of all that visitors ask for; the record names the route, and a request that the proxy's log has by
     the same id."""
-    with observing(site, window="10s", min_window="10s", max_window="10s"), visitors(site, paths=PATHS) as counts:
+    with observing(site, window="10s", min_window="10s", max_window="10s"), usual_visitors(site) as counts:
         done = deploy(site, broken="search")
     assert judge(done)[:2] == (11, "breach"), done.output
     worst = verdict_of(done)["evidence"]["failing_routes"][0]
@@ -62,7 +62,7 @@ def test_a_release_that_fails_a_fifth_of_one_route_is_taken_back(site: Site) -> 
     assert "500" in line
     assert worst["sample_id"] in site.celadon("why").output
     print(f"bad answers: {bad_answers(counts)}")
-    assert 0 < bad_answers(counts) < 100, counts
+    assert 0 < bad_answers(counts) < 150, counts
 
 
 def read_log(site: Site) -> list[str]:
@@ -76,7 +76,7 @@ def read_log(site: Site) -> list[str]:
 
 def test_a_release_that_searches_three_times_as_long_is_taken_back(site: Site) -> None:
     """All answers are good ones. Most pages are as quick as they were."""
-    with observing(site, window="10s", min_window="10s", max_window="10s"), visitors(site, paths=PATHS) as counts:
+    with observing(site, window="10s", min_window="10s", max_window="10s"), usual_visitors(site) as counts:
         done = deploy(site, broken="sluggish")
     assert judge(done) == (11, "breach", "latency"), done.output
     print(f"slow answers: {verdict_of(done)['evidence']['requests_count'] // len(PATHS)}")
@@ -86,17 +86,17 @@ def test_a_release_that_searches_three_times_as_long_is_taken_back(site: Site) -
 
 def test_a_release_that_dies_late_in_the_window_is_taken_back_at_once(site: Site, shared: Path) -> None:
     (shared / "dies_after_s").write_text(f"{_DIES_AFTER_S}")
-    with observing(site, window="10s", min_window="10s", max_window="10s"), visitors(site, paths=PATHS) as counts:
+    with observing(site, window="10s", min_window="10s", max_window="10s"), usual_visitors(site) as counts:
         done = deploy(site, broken="dies")
     assert judge(done) in {(11, "breach", "process"), (11, "breach", "refused")}, done.output
     assert verdict_of(done)["evidence"]["elapsed_s"] < _DIES_AFTER_S + 1
     print(f"bad answers: {bad_answers(counts)}")
-    assert bad_answers(counts) < 250, counts
+    assert bad_answers(counts) < 400, counts
 
 
 def test_a_release_is_not_blamed_for_what_all_releases_share(site: Site, shared: Path) -> None:
     """Going back would not help; it is not blessed either."""
-    with observing(site, window="5s", max_window="5s"), visitors(site, paths=PATHS) as counts:
+    with observing(site, window="5s", max_window="5s"), usual_visitors(site) as counts:
         done = deploy(site, in_the_window=(shared / "trouble").touch)
     assert judge(done) == (20, "ambient", "control"), done.output
     print(f"bad answers: {bad_answers(counts)}")
@@ -107,7 +107,7 @@ def test_a_bot_brings_no_release_down(site: Site) -> None:
     """It finds a bug that every release has, and nobody else does."""
     with (
         observing(site, window="10s", min_window="2s"),
-        visitors(site, paths=PATHS) as counts,
+        usual_visitors(site) as counts,
         bot(site) as bot_counts,
     ):
         done = deploy(site)
