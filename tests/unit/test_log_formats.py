@@ -327,7 +327,9 @@ def test_lines_of_before_there_were_ids_are_read_among_others(name: str, tmp_pat
 
 
 @EVERY_FORMAT
-@pytest.mark.parametrize("unit", [b' [x] "A ', b' HTTP/1" 200 5 "', b"[1]: ", b"\\", b" [25/Nov/2026:02:25:55 +0000] "])
+@pytest.mark.parametrize(
+    "unit", [b' [x] "A ', b' HTTP/1" 200 5 "', b"[1]: ", b"\\", b" [25/Nov/2026:02:25:55 +0000] ", b":1"]
+)
 def test_no_line_takes_long(log: Format, tmp_path: Path, unit: bytes) -> None:
     """Sixty thousand bytes of what a pattern would begin anew at: it takes some milliseconds."""
     line = log.write(Request())
