@@ -18,7 +18,7 @@ from tests.e2e.site import Site
 
 from bench.load.oneshot import make_clients
 from bench.reaction.deploying import Deploying
-from bench.reaction.troubles import Trouble
+from bench.reaction.troubles import Trouble, be_fine, begin_to_fail
 from celadon.app.compose import make_proxy
 from celadon.app.inforce import require_in_force
 from celadon.contracts.traffic import Traffic
@@ -72,14 +72,13 @@ def measure_rounds(site: Site, trouble: Trouble, *, count: int, by_evidence: boo
 
 
 def _measure(site: Site, trouble: Trouble, scratch: Path, *, number: int, by_evidence: bool) -> Round:
-    later = site.layout.shared / "data" / "later"
-    later.unlink(missing_ok=True)
+    be_fine(site)
     site.write_version(f"r{number}", broken="later")
     with Deploying(site, terminal=trouble.terminal) as deploying:
         deploying.await_event("window_opened")
         time.sleep(_SETTLED_S + random.random() * _PHASES_S)
-        later.touch()
         with trouble.brew(site, deploying), _unhindered():
+            begin_to_fail(site)
             bad_at, bare_read_ms, bad_count = _fail(site, deploying, by_evidence=by_evidence)
             deploying.await_route(site.layout.pointer, Slot.BLUE)
             bare_moved_ms = _move_bare(scratch)

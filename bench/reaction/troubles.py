@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.e2e.site import Site
 
@@ -17,7 +18,7 @@ _LINES_BYTES = 1500
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """`brew` is entered when the release begins to fail and left when the route is back. `terminal`: the deploy has
+    """`brew` is entered before the release begins to fail and left when the route is back. `terminal`: the deploy has
     one. `small`: its state lies on a disk that can be filled."""
 
     name: str
@@ -33,6 +34,25 @@ def _none(_site: Site, _deploying: Deploying) -> Iterator[None]:
 
 def _fill(site: Site, _deploying: Deploying) -> AbstractContextManager[None]:
     return fill_disk(site)
+
+
+def be_fine(site: Site) -> None:
+    """All is made that `begin_to_fail` needs on a disk that is full by then."""
+    _later(site).unlink(missing_ok=True)
+    _soon(site).touch()
+
+
+def begin_to_fail(site: Site) -> None:
+    """Every page of a release that is broken so."""
+    _soon(site).rename(_later(site))
+
+
+def _soon(site: Site) -> Path:
+    return site.layout.shared / "data" / "soon"
+
+
+def _later(site: Site) -> Path:
+    return _soon(site).with_name("later")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bench.reaction.deploying import Deploying
-from bench.reaction.troubles import fill_disk
+from bench.reaction.troubles import be_fine, begin_to_fail, fill_disk
 
 from celadon.events import Entry, Event, OperationEnded, VerdictReached
 from celadon.model.errors import JournalError
@@ -44,7 +44,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def site(opened: Site) -> Iterator[Site]:
     """v1 is live, and must be so in the end."""
-    (opened.layout.shared / "data" / "later").unlink(missing_ok=True)
+    be_fine(opened)
     yield opened
     assert opened.visit() == (200, "v1")
     assert opened.running_slots() == ["blue"]
@@ -55,10 +55,6 @@ def deploy(site: Site, *, broken: str, terminal: bool = False) -> Deploying:
     deploying = Deploying(site, terminal=terminal)
     deploying.await_event("window_opened")
     return deploying
-
-
-def begin_to_fail(site: Site) -> None:
-    (site.layout.shared / "data" / "later").touch()
 
 
 def find(entries: list[Entry], kind: type[Event]) -> Event:
@@ -89,9 +85,9 @@ def test_a_terminal_that_is_gone_changes_nothing(site: Site) -> None:
 
 def test_a_disk_that_fills_up_in_the_window_changes_nothing(site: Site) -> None:
     """What the verdict was is recorded all the same: there is room in reserve."""
-    with deploy(site, broken="later") as deploying:
+    with deploy(site, broken="later") as deploying, fill_disk(site):
         begin_to_fail(site)
-        with fill_disk(site), visitors(site):
+        with visitors(site):
             entries = deploying.end()
     verdict, ended = find(entries, VerdictReached), find(entries, OperationEnded)
     assert isinstance(verdict, VerdictReached)
