@@ -89,7 +89,7 @@ def test_a_release_is_not_blamed_for_what_all_releases_share(site: Site, shared:
 def test_a_bot_brings_no_release_down(site: Site) -> None:
     """It finds a bug that every release has, and nobody else does."""
     with (
-        observing(site, window="10s", min_window="2s"),
+        observing(site, window="10s", min_window="600ms"),
         usual_visitors(site) as counts,
         bot(site) as bot_counts,
     ):
@@ -107,7 +107,7 @@ def bot(site: Site) -> Iterator[Counter[int]]:
     over = threading.Event()
 
     def hammer() -> None:
-        while not over.wait(0.02):
+        while not over.wait(0.005):
             counts[visit_as(site.port, client=_BOT, path="/bug")[0]] += 1
 
     thread = threading.Thread(target=hammer)
