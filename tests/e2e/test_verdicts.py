@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.single_visit import visit_as
+from tests.e2e.crowd import visitors
 from tests.e2e.judged import (
     PATHS,
     bad_answers,
@@ -54,7 +55,7 @@ def test_a_release_that_fails_a_fifth_of_one_route_is_taken_back(site: Site) -> 
     assert judge(done)[:2] == (11, "breach"), done.output
     assert verdict_of(done)["evidence"]["failing_routes"][0]["route"] == "GET /search"
     print(f"bad answers: {bad_answers(counts)}")
-    assert 0 < bad_answers(counts) < 150, counts
+    assert 0 < bad_answers(counts) < 200, counts
 
 
 def test_a_release_that_searches_three_times_as_long_is_taken_back(site: Site) -> None:
@@ -69,7 +70,7 @@ def test_a_release_that_searches_three_times_as_long_is_taken_back(site: Site) -
 
 def test_a_release_that_dies_late_in_the_window_is_taken_back_at_once(site: Site, shared: Path) -> None:
     (shared / "dies_after_s").write_text(f"{_DIES_AFTER_S}")
-    with observing(site, window="10s", min_window="10s", max_window="10s"), usual_visitors(site) as counts:
+    with observing(site, window="10s", min_window="10s", max_window="10s"), visitors(site, paths=PATHS) as counts:
         done = deploy(site, broken="dies")
     assert judge(done) in {(11, "breach", "process"), (11, "breach", "refused")}, done.output
     assert verdict_of(done)["evidence"]["elapsed_s"] < _DIES_AFTER_S + 1
