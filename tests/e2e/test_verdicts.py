@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.single_visit import visit_as
+from tests.e2e.crowd import visitors
 from tests.e2e.judged import (
     PATHS,
     bad_answers,
@@ -62,7 +63,7 @@ def test_a_release_that_fails_a_fifth_of_one_route_is_taken_back(site: Site) -> 
     assert "500" in line
     assert worst["sample_id"] in site.celadon("why").output
     print(f"bad answers: {bad_answers(counts)}")
-    assert 0 < bad_answers(counts) < 150, counts
+    assert 0 < bad_answers(counts) < 200, counts
 
 
 def read_log(site: Site) -> list[str]:
@@ -86,7 +87,7 @@ def test_a_release_that_searches_three_times_as_long_is_taken_back(site: Site) -
 
 def test_a_release_that_dies_late_in_the_window_is_taken_back_at_once(site: Site, shared: Path) -> None:
     (shared / "dies_after_s").write_text(f"{_DIES_AFTER_S}")
-    with observing(site, window="10s", min_window="10s", max_window="10s"), usual_visitors(site) as counts:
+    with observing(site, window="10s", min_window="10s", max_window="10s"), visitors(site, paths=PATHS) as counts:
         done = deploy(site, broken="dies")
     assert judge(done) in {(11, "breach", "process"), (11, "breach", "refused")}, done.output
     assert verdict_of(done)["evidence"]["elapsed_s"] < _DIES_AFTER_S + 1
@@ -106,7 +107,7 @@ def test_a_release_is_not_blamed_for_what_all_releases_share(site: Site, shared:
 def test_a_bot_brings_no_release_down(site: Site) -> None:
     """It finds a bug that every release has, and nobody else does."""
     with (
-        observing(site, window="10s", min_window="2s"),
+        observing(site, window="10s", min_window="600ms"),
         usual_visitors(site) as counts,
         bot(site) as bot_counts,
     ):
@@ -124,7 +125,7 @@ def bot(site: Site) -> Iterator[Counter[int]]:
     over = threading.Event()
 
     def hammer() -> None:
-        while not over.wait(0.02):
+        while not over.wait(0.005):
             counts[visit_as(site.port, client=_BOT, path="/bug")[0]] += 1
 
     thread = threading.Thread(target=hammer)
