@@ -78,13 +78,14 @@ class _Open:
     def _cut(self, chunk: bytes) -> bytes:
         # A program that does not append leaves a hole of NUL bytes after a truncation; it may be as long as
         # the old log, so it must not count as the beginning of a line.
-        text = self.rest + chunk if self.rest or self.skipping else chunk.lstrip(b"\0")
+        text = chunk if self.rest or self.skipping else chunk.lstrip(b"\0")
         end = text.rfind(b"\n") + 1
-        whole, self.rest = text[:end], text[end:]
+        whole = b"".join((self.rest, memoryview(text)[:end])) if end else b""  # one copy of it, not two
+        self.rest = text[end:] if end else self.rest + text
         if whole and self.skipping:
             whole = whole[whole.index(b"\n") + 1 :]
             self.skipping = False
-        if _has_overlong(text):
+        if _has_overlong(whole):
             whole = self._drop_overlong(whole)
         if len(self.rest) > _LINE_LIMIT_BYTES or self.skipping:
             self.overlong_count += not self.skipping
