@@ -1,6 +1,6 @@
 """A small shop: pages, orders in SQLite, a slow download, an echo WebSocket. Standard library only.
 
-Listens on 127.0.0.1:$PORT or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
+Listens on $HOST:$PORT, 127.0.0.1 by default, or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
 SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `search` one search in
 five, `books` shows the orders once and never again, `exit` does not start, `dies` ends three seconds after its first
 page, `slow` answers late, `sluggish` searches three times as long, `abrupt` drops what is in flight at SIGTERM. While
@@ -200,7 +200,7 @@ def listen() -> socket.socket:
     else:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", int(os.environ["PORT"])))
+        listener.bind((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])))
     listener.listen(1024)
     return listener
 
