@@ -1,10 +1,11 @@
 """A small shop: pages, orders in SQLite, a slow download, an echo WebSocket. Standard library only.
 
-Listens on $HOST:$PORT, 127.0.0.1 by default, or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
-SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `search` one search in
-five, `books` shows the orders once and never again, `exit` does not start, `dies` ends three seconds after its first
-page, `slow` answers late, `sluggish` searches three times as long, `abrupt` drops what is in flight at SIGTERM. While
-there is a file `data/trouble`, every answer of every release fails, as when its database is down. `/bug` always fails.
+Listens on $HOST:$PORT, 127.0.0.1 by default, or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is
+answered, then out. SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three,
+`search` one search in five, `books` shows the orders once and never again, `exit` does not start, `dies` ends three
+seconds after its first page, `slow` answers late, `sluggish` searches three times as long, `abrupt` drops what is in
+flight at SIGTERM. While there is a file `data/trouble`, every answer of every release fails, as when its database is
+down. `/bug` always fails.
 """
 
 import base64

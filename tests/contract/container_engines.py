@@ -65,14 +65,15 @@ def import_image(program: str) -> None:
 
 
 class Dockerd:
-    """A daemon with a bridge of its own, and no rule of the machine's firewall changed. `variables` lead its command
-    line there."""
+    """A daemon with a bridge of its own, and no rule of the machine's firewall changed; what it keeps is in memory.
+    `variables` lead its command line there."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
         self.variables = {"DOCKER_HOST": f"unix://{base}/docker.sock", "DOCKER_CONFIG": str(base / "config")}
         self._bridge = f"celadon{_WORKER}-{os.getpid() % 1000}"
         self._process: subprocess.Popen[bytes] | None = None
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640m", "tmpfs", str(base)], check=True)
         subprocess.run(["ip", "link", "add", self._bridge, "type", "bridge"], check=True)
         subnet = f"10.{200 + _WORKER % 50}.{os.getpid() % 250}.1/24"
         subprocess.run(["ip", "address", "add", subnet, "dev", self._bridge], check=True)
@@ -103,10 +104,12 @@ class Dockerd:
         raise AssertionError((self.base / "log").read_text()[-3000:])
 
     def kill(self) -> None:
-        """As a crash: its containers stay."""
+        """As a crash: its containers stay. Its containerd ends with it; where nobody reaps that one, the next daemon
+        would take it for alive."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+        (self.base / "exec-root/containerd/containerd.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
         assert self._process is not None
@@ -116,6 +119,7 @@ class Dockerd:
     def close(self) -> None:
         self.stop()
         subprocess.run(["ip", "link", "delete", self._bridge], check=True)
+        subprocess.run(["umount", "--lazy", str(self.base)], check=True)
 
 
 @contextlib.contextmanager
