@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -137,6 +138,36 @@ def open_docker() -> Iterator[Dockerd]:
         finally:
             daemon.close()
             shutil.rmtree(base)
+
+
+@contextlib.contextmanager
+def open_registry(base: Path, *, port: int) -> Iterator[str]:
+    """Its address. Podman is told that it speaks no TLS, which Docker takes of a registry on loopback."""
+    config = base / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {base / 'registry'}}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    (base / "registries.conf").write_text(f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n')
+    with pytest.MonkeyPatch.context() as patch, (base / "registry.log").open("wb") as log:
+        patch.setenv("CONTAINERS_REGISTRIES_CONF", str(base / "registries.conf"))
+        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+        try:
+            await_listener(port)
+            yield f"127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def await_listener(port: int) -> None:
+    until = time.monotonic() + _UP_TIMEOUT_S
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"nobody listens on {port}")
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """What the images of releases promise: from a Dockerfile, a tar or a name; kept as long as their release is."""
 
+import contextlib
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from celadon.host.engine import Engine
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, ReleaseNumber
 from celadon.model.settings import ContainerSettings
-from tests.contract.container_engines import IMAGE, run_engine
+from tests.contract.container_engines import IMAGE, open_registry, run_engine
+from tests.contract.slot_server import free_port
 
 
 class ImageStage:
@@ -101,6 +104,20 @@ class ImagePromises:
             images.make(4, image="localhost/mine:latest")
         assert raised.value.code == "image_missing"
 
+    def test_one_is_pulled_by_its_digest_when_it_is_not_there(self, images: ImageStage, tmp_path: Path) -> None:
+        """From a registry; with the registry gone, what is there is enough."""
+        with open_registry(tmp_path, port=free_port()) as registry:
+            images.write("RUN echo pushed >> /note\n")
+            name = f"{registry}/shop"
+            run_engine(images.program, "build", "--quiet", f"--tag={name}:v1", str(images.tree))
+            run_engine(images.program, "push", f"{name}:v1")
+            digest_name = f"{name}@{ask_digest(registry)}"
+            run_engine(images.program, "image", "rm", f"{name}:v1")
+            assert not images.images().has(digest_name)
+            image = images.make(5, image=digest_name)
+        assert images.images().has(image)
+        assert images.make(6, image=digest_name) == image
+
     def test_what_no_release_needs_is_let_go(self, images: ImageStage) -> None:
         """Of this app only, and never of one whose name begins alike."""
         for number in (1, 2, 3):
@@ -116,3 +133,11 @@ class ImagePromises:
         run_engine(images.program, "save", f"--output={archive}", "localhost/shipped:v1")
         run_engine(images.program, "image", "rm", "localhost/shipped:v1")
         return archive
+
+
+def ask_digest(registry: str) -> str:
+    """Of `shop:v1`, by the registry's word: an engine may tell that of the image before it was packed for the way."""
+    kinds = ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json")
+    with contextlib.closing(HTTPConnection(registry, timeout=10)) as connection:
+        connection.request("HEAD", "/v2/shop/manifests/v1", headers={"Accept": ", ".join(kinds)})
+        return connection.getresponse().headers["Docker-Content-Digest"] or ""
