@@ -15,7 +15,8 @@ import pytest
 
 IMAGE = "localhost/base:python"
 _LEFT_OUT = ("test", "idlelib", "tkinter", "ensurepip", "lib2to3", "distutils", "unittest", "pydoc_data", "turtledemo")
-_PROGRAMS = ("/usr/bin/python3", "/bin/dash", "/usr/bin/sleep")
+_PYTHON = "/usr/bin/python3"
+_PROGRAMS = (_PYTHON, "/bin/dash", "/usr/bin/sleep")
 _WORKER = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "gw0")) or 0)
 _UP_TIMEOUT_S = 60.0
 
@@ -33,8 +34,8 @@ def write_tree(tree: Path) -> None:
     """Python with its library, a shell, and what they are linked with: 35 MB."""
     for program in _PROGRAMS:
         _copy(Path(program), tree)
-    library = Path("/usr/lib/python3.11")
-    ignored = shutil.ignore_patterns(*_LEFT_OUT, "__pycache__", "config-3.11*", "EXTERNALLY-MANAGED")
+    library = Path(run_engine(_PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))").strip())
+    ignored = shutil.ignore_patterns(*_LEFT_OUT, "__pycache__", "config-3*", "EXTERNALLY-MANAGED")
     shutil.copytree(library, tree / library.relative_to("/"), ignore=ignored)
     for module in (library / "lib-dynload").glob("*.so"):
         _copy_linked(module, tree)

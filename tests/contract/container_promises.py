@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from celadon.drivers.probes.table import make_probe
 from celadon.drivers.runners.containers import APP, RELEASE, SLOT, ContainerRunner
 from celadon.drivers.runners.published import PublishedSockets
 from celadon.host.environment import read_env, render_env
@@ -24,7 +25,7 @@ from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, Slot
-from celadon.model.observed import SlotStatus
+from celadon.model.observed import FindingLevel, SlotStatus
 from celadon.model.release import Release
 from celadon.model.settings import ContainerSettings, LimitSettings, ObserveSettings, Settings
 from celadon.observe.threshold import ThresholdJudge
@@ -123,6 +124,20 @@ class ContainerPromises(RunnerPromises):
         listeners = KernelSockets().listening_pids(address)
         assert listeners
         assert listeners & set(stage.runner.observe(Slot.BLUE).pids)
+
+    def test_this_machine_can_run_it(self, stage: ContainerStage) -> None:
+        """And a network that is not there is named, with the command that makes it."""
+        assert [found for found in stage.runner.check() if found.level is FindingLevel.PROBLEM] == []
+        web = replace(stage.settings.web, container=ContainerSettings(network="nowhere"))
+        (found,) = stage.kind(stage.layout, replace(stage.settings, web=web)).check()[:1]
+        assert (found.level, found.fix) == (FindingLevel.PROBLEM, f"{stage.program} network create nowhere")
+
+    def test_an_app_that_never_listens_is_not_ready(self, stage: ContainerStage) -> None:
+        """Though a forwarder takes the connection: there is no answer."""
+        stage.runner.start(Slot.BLUE, stage.make_release(1, SLEEPER))
+        await_line(stage.runner, Slot.BLUE, "up")
+        answer = make_probe(stage.settings, env=dict).ask(stage.settings.web.blue, timeout_s=1.0)
+        assert not answer.ok, answer
 
     def test_connections_into_the_container_are_counted(self, stage: ContainerStage) -> None:
         """Whoever forwards them: an old slot with somebody on it is not at rest."""

@@ -1,11 +1,11 @@
-"""The example shop in containers of Docker."""
+"""The example shop in containers."""
 
 from pathlib import Path
 
 from tests.contract.container_engines import IMAGE
 from tests.e2e.site import Site
 
-_RUN = 'runner = "docker"\n[web.container]\nbuild = "."\nvolumes = {"/data" = "data"}'
+_RUN = 'runner = "{program}"\n[web.container]\nbuild = "."\nvolumes = {{"/data" = "data"}}\nnetwork = "{network}"'
 DOCKERFILE = f"""\
 FROM {IMAGE}
 COPY app.py VERSION BROKE[N] /app/
@@ -15,7 +15,7 @@ CMD ["python3", "-S", "-E", "app.py"]
 """
 
 
-def make_container_site(base: Path) -> Site:
-    site = Site(base, run=_RUN)
+def make_container_site(base: Path, *, program: str = "docker", network: str = "bridge") -> Site:
+    site = Site(base, run=_RUN.format(program=program, network=network))
     (site.app / "Dockerfile").write_text(DOCKERFILE)
     return site

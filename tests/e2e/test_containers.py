@@ -12,7 +12,14 @@ import pytest
 
 from celadon.host.checkpoint import ARMED_BY
 from celadon.host.lock import AppLock
-from tests.contract.container_engines import Dockerd, needs_docker, open_docker, run_engine
+from tests.contract.container_engines import (
+    Dockerd,
+    needs_docker,
+    needs_podman,
+    open_docker,
+    open_podman,
+    run_engine,
+)
 from tests.e2e.container_site import DOCKERFILE, make_container_site
 from tests.e2e.site import Site, go_live
 from tests.e2e.site_proxies import NGINX
@@ -62,6 +69,21 @@ def test_a_deploy_and_a_rollback_under_load_lose_nothing(site: Site) -> None:
     assert policy.strip() == "always"
     kept = run_engine("docker", "image", "ls", "--format={{.Tag}}", "localhost/celadon").split()
     assert sorted(kept) == ["shop.r1", "shop.r2"]
+
+
+@needs_podman
+def test_podman_on_the_machines_own_network_loses_nothing_either(tmp_path: Path) -> None:
+    """The app listens at its slot's address itself; the slot that was left is empty."""
+    with open_podman(), go_live(make_container_site(tmp_path, program="podman", network="host")) as site:
+        load = site.start_load()
+        second = site.deploy("v2")
+        assert second.code == 0, second.output
+        assert site.visit() == (200, "v2")
+        tally = load.stop()
+        assert (tally.failed, dict(tally.faults), tally.closed) == (0, {}, 0)
+        assert site.lost_orders(tally) == set()
+        assert run_engine("podman", "ps", "--all", "--format={{.Names}}").split() == ["celadon-shop-green"]
+        assert site.running_slots() == ["green"]
 
 
 def test_a_sick_candidate_leaves_the_old_release_as_it_was(site: Site) -> None:

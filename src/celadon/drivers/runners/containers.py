@@ -35,6 +35,7 @@ from celadon.model.release import Release
 from celadon.model.settings import HOST_NETWORK, Settings
 
 APP, SLOT, RELEASE = "celadon.app", "celadon.slot", "celadon.release"
+_ALWAYS_THERE = frozenset({"bridge", HOST_NETWORK})
 _KEPT_LINES_COUNT = 1000
 _NEEDS_A_SHELL = re.compile(r"[;&|<>()`\n$*?~\[\]]")
 _SIGNALLED = 128
@@ -228,7 +229,7 @@ class ContainerRunner(ABC):
         except StepError as error:
             return [problem("user", error.what)]
         network = self._settings.web.container.network
-        if not self._engine.call("network", "inspect", network).ok:
+        if network not in _ALWAYS_THERE and not self._engine.call("network", "inspect", network).ok:
             text, fix = f"there is no network {network}", f"{self._engine.program} network create {network}"
             return [problem(subject, text, fix=fix)]
         return []
