@@ -40,7 +40,8 @@ def main(words: list[str]) -> int:
     if options.part in {None, "reading"}:
         sys.stdout.write(reading.run(quick=options.quick) + "\n")
     if options.part in {None, "containers"}:
-        sys.stdout.write(containers.run(starts=int(20 * scale), deploys=int(50 * scale)) + "\n")
+        for table in containers.run(starts=int(20 * scale), deploys=int(50 * scale)):
+            print(table, flush=True)
     if options.part == "obs1":
         sys.stdout.write(obs1.run(pick_obs1(options)) + "\n")
     return 0

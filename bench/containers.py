@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,10 @@ _SETTLED_AFTER = 6
 """Deploys until as many releases are kept as will be."""
 
 
-def run(*, starts: int, deploys: int) -> str:
-    return "\n".join([_run_starts(starts), _run_deploys(deploys)])
+def run(*, starts: int, deploys: int) -> Iterator[str]:
+    """A table each, when it is there."""
+    yield _run_starts(starts)
+    yield _run_deploys(deploys)
 
 
 def _run_starts(count: int) -> str:
