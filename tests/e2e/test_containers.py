@@ -115,6 +115,25 @@ def test_a_daemon_that_is_restarted_in_a_deploy_is_waited_for(site: Site, docker
     assert containers() == ["celadon-shop-green"]
 
 
+def test_a_daemon_that_is_restarted_in_the_window_leaves_one_release_serving(site: Site, docker: Dockerd) -> None:
+    """It ends both slots and starts both again: whoever has the traffic then has it alone, and it is said."""
+    site.config.write_text(site.config.read_text().replace('window = "400ms"', 'window = "6s"'))
+    site.write_version("v2")
+    deploying = site.start_celadon("deploy", "--json")
+    for line in deploying.stdout or ():
+        if "window_opened" in line:
+            break
+    docker.kill()
+    docker.start()
+    output, _ = deploying.communicate(timeout=200)
+    assert deploying.returncode in {0, 11}, output
+    version, slot = ("v2", "green") if deploying.returncode == 0 else ("v1", "blue")
+    assert site.visit() == (200, version)
+    assert containers() == [f"celadon-shop-{slot}"]
+    again = site.deploy("v3")
+    assert again.code == 0, again.output
+
+
 def test_an_image_that_does_not_fit_on_the_disk_is_refused_whole(site: Site, docker: Dockerd) -> None:
     """Rejected with the engine's own words; no image of it is left, and with room again the next deploy works."""
     (site.app / "ballast").write_bytes(os.urandom(64 << 20))
