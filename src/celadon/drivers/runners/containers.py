@@ -41,6 +41,8 @@ _NEEDS_A_SHELL = re.compile(r"[;&|<>()`\n$*?~\[\]]")
 _SIGNALLED = 128
 _LAST_SIGNAL = 64
 _BEYOND_GRACE_S = 30.0
+_HEARS_WITHIN_S = 5.0
+_ASK_EVERY_S = 0.02
 
 
 class _State(Struct, frozen=True, rename="pascal"):
@@ -235,7 +237,8 @@ class ContainerRunner(ABC):
         return []
 
     def start(self, slot: Slot, release: Release) -> SlotView:
-        view = self.observe(slot)
+        container = self._find(slot)
+        view = self._view(slot, container)
         if view.status is SlotStatus.RUNNING and view.release == release.number:
             return view
         image = release.manifest.image
@@ -245,29 +248,41 @@ class ContainerRunner(ABC):
                 code="image_missing",
                 next_command="celadon deploy",
             )
-        self._remove(slot)
+        if container is not None:
+            self._remove(slot, container)
         settings = self._settings_of(release)
         self._open(slot, release, settings)
         words = render_run(settings, slot, release, image=image, shared=self._layout.shared)
         inside = slot_variables(release, slot, address=inside_address(settings, slot))
         done = self._engine.call(*words, stdin=render_variables(inside))
         if not done.ok:
-            self._remove(slot)
+            if (made := self._find(slot)) is not None:
+                self._remove(slot, made)
             raise StepError(
                 f"{self._engine.program} run: {done.output}", code="start_failed", next_command="celadon check"
             )
         reached("start_issued")
-        return self.observe(slot)
+        return self._view(slot, self._inspect(done.stdout.split()[-1]))
 
     def observe(self, slot: Slot) -> SlotView:
         """The engine is asked only when the main process is another one than last time: three looks at /proc instead of
         50 ms of a core, four times a second in the window."""
         main = self._mains.get(slot)
-        if main is None or not is_alive(main.process):
-            container = self._find(slot)
-            main = self._find_main(container, slot)
-            if main is None:
+        if main is not None and is_alive(main.process):
+            return self._view_main(slot, main)
+        return self._view(slot, self._find(slot))
+
+    def _view(self, slot: Slot, container: Container | None) -> SlotView:
+        """An engine hears of an end a moment after the kernel: until then it has neither the code nor the reason."""
+        until_s = time.monotonic() + _HEARS_WITHIN_S
+        while (main := self._find_main(container, slot)) is None:
+            if container is None or container.state.pid == 0 or time.monotonic() >= until_s:
                 return view_ended(container, slot, release=self._read_release(slot))
+            time.sleep(_ASK_EVERY_S)
+            container = self._inspect(container.id)
+        return self._view_main(slot, main)
+
+    def _view_main(self, slot: Slot, main: _Main) -> SlotView:
         group = read_group(main.process.pid, named=main.container) or (main.process.pid,)
         own = tuple(pid for pid in group if pid != main.process.pid)
         return SlotView(
@@ -289,9 +304,9 @@ class ContainerRunner(ABC):
         if container is not None:
             timeout_s = grace_s + _BEYOND_GRACE_S
             self._engine.call("stop", f"--time={math.ceil(grace_s)}", container.id, timeout_s=timeout_s)
-            ended = self._find(slot)
+            ended = self._inspect(container.id)
             killed = container.state.pid != 0 and ended is not None and ended.state.exit_code == _SIGNALLED + 9
-            self._remove(slot)
+            self._remove(slot, container)
         clear_slot(self._layout, slot)
         return Stopped(slot=slot, killed=killed, took_s=time.monotonic() - began_s)
 
@@ -328,12 +343,18 @@ class ContainerRunner(ABC):
         filters = [f"--filter=label={label}" for label in labels]
         listed = self._engine.require("ps", "--all", "--quiet", "--no-trunc", *filters, code="engine_refused")
         ids = listed.split()
-        if not ids:
+        return self._inspect(ids[0]) if ids else None
+
+    def _inspect(self, container: str) -> Container | None:
+        """None of one that is gone. Raises StepError for any other reason not to know."""
+        done = self._engine.call("container", "inspect", container)
+        if done.ok:
+            return msgspec.json.decode(done.stdout, type=list[Container])[0]
+        if "no such" in done.output.lower():
             return None
-        done = self._engine.call("container", "inspect", ids[0])
-        if not done.ok:  # gone between the two looks
-            return None
-        return msgspec.json.decode(done.stdout, type=list[Container])[0]
+        raise StepError(
+            f"{self._engine.program} inspect: {done.output}", code="engine_refused", next_command="celadon status"
+        )
 
     def _find_main(self, container: Container | None, slot: Slot) -> _Main | None:
         self._mains.pop(slot, None)
@@ -353,12 +374,9 @@ class ContainerRunner(ABC):
     def _find_forwarders(self, container: Container, slot: Slot) -> tuple[int, ...]:
         """Processes of the engine that hold the slot's port for this container, and end with it."""
 
-    def _remove(self, slot: Slot) -> None:
-        """With its anonymous volumes; the last lines of its log stay. Nothing to remove is fine. Raises StepError."""
+    def _remove(self, slot: Slot, container: Container) -> None:
+        """With its anonymous volumes; the last lines of its log stay. Raises StepError."""
         self._mains.pop(slot, None)
-        container = self._find(slot)
-        if container is None:
-            return
         self._log(slot).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self._log(slot), self._read_log(container, lines_count=_KEPT_LINES_COUNT), mode=0o600)
         self._engine.require("rm", "--force", "--volumes", container.id, code="not_stopped")
