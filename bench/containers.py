@@ -1,5 +1,6 @@
 """What the runners of containers cost beyond the engine's own `run`, and what fifty deploys in a row leave behind."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from tests.e2e.container_site import make_container_site
 from tests.e2e.site import Site, go_live
 
 from bench.tables import render_table, spread
-from celadon.drivers.runners.containers import inside_address, render_run, render_variables
+from celadon.drivers.runners.containers import ContainerRunner, inside_address, render_run, render_variables
 from celadon.drivers.runners.docker import DockerRunner
 from celadon.drivers.runners.launch import slot_variables
 from celadon.drivers.runners.podman import PodmanRunner
@@ -24,14 +25,39 @@ from celadon.model.names import Slot
 from celadon.model.release import Release
 
 _MARK_MS = 150
+_LOOKS_PER_S = 4
 _SETTLED_AFTER = 6
 """Deploys until as many releases are kept as will be."""
 
 
 def run(*, starts: int, deploys: int) -> Iterator[str]:
     """A table each, when it is there."""
+    yield _run_looks()
     yield _run_starts(starts)
     yield _run_deploys(deploys)
+
+
+def _run_looks() -> str:
+    """The processor's time, that of the engine's command line with it: it does not depend on who else is busy."""
+    with open_docker(), tempfile.TemporaryDirectory() as base:
+        stage = ContainerStage(Path(base), DockerRunner, "docker")
+        stage.runner.start(Slot.BLUE, stage.make_release(1, SLEEPER))
+        kept = _time_looks(lambda: stage.runner, count=200)
+        asked = _time_looks(lambda: DockerRunner(stage.layout, stage.settings), count=20)
+        stage.runner.stop(Slot.BLUE, grace_s=0.0)
+    rows = [
+        (what, f"{took_ms:.2f}", f"{took_ms * _LOOKS_PER_S / 10:.2f} %")
+        for what, took_ms in (("main process is the one of last time", kept), ("the engine is asked", asked))
+    ]
+    head = ("a look at a slot", "ms of CPU", f"of a core at {_LOOKS_PER_S}/s; mark 1 %")
+    return render_table("Looking at a container", head, rows)
+
+
+def _time_looks(runner: Callable[[], ContainerRunner], *, count: int) -> float:
+    began = os.times()
+    for _ in range(count):
+        runner().observe(Slot.BLUE)
+    return sum(now - then for now, then in zip(os.times()[:4], began[:4], strict=True)) * 1000 / count
 
 
 def _run_starts(count: int) -> str:
