@@ -6,6 +6,8 @@ import pytest
 from hypothesis import settings
 
 pytest.register_assert_rewrite(
+    "tests.contract.container_promises",
+    "tests.contract.image_promises",
     "tests.contract.preview_promises",
     "tests.contract.proxy_promises",
     "tests.contract.runner_promises",

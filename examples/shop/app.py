@@ -1,12 +1,12 @@
 """A small shop: pages, orders in SQLite, a slow download, an echo WebSocket. Standard library only.
 
-Listens on 127.0.0.1:$PORT or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is answered, then out.
-SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three, `search` one search in
-five, `books` shows the orders once and never again, `exit` does not start, `dies` ends after its first page (as many
-seconds as `data/dies_after_s` says, else three), `slow` answers late, `sluggish` searches three times as long, `abrupt`
-drops what is in flight at SIGTERM, `later` fails every page once there is a file `data/later`, `hangs` does so too and
-leaves `/health` unanswered from then on. While there is a file `data/trouble`, every answer of every release fails, as
-when its database is down. `/bug` always fails.
+Listens on $HOST:$PORT, 127.0.0.1 by default, or on $LISTEN_SOCKET. SIGTERM: no new connections, what is in flight is
+answered, then out. SHOP_BROKEN makes a bad release of it: `health` is never ready, `errors` fails one page in three,
+`search` one search in five, `books` shows the orders once and never again, `exit` does not start, `dies` ends after its
+first page (as many seconds as `data/dies_after_s` says, else three), `slow` answers late, `sluggish` searches three
+times as long, `abrupt` drops what is in flight at SIGTERM, `later` fails every page once there is a file `data/later`,
+`hangs` does so too and leaves `/health` unanswered from then on. While there is a file `data/trouble`, every answer of
+every release fails, as when its database is down. `/bug` always fails.
 """
 
 import base64
@@ -213,7 +213,7 @@ def listen() -> socket.socket:
     else:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", int(os.environ["PORT"])))
+        listener.bind((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])))
     listener.listen(1024)
     return listener
 

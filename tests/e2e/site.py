@@ -19,8 +19,8 @@ from typing import Any
 from bench.load.client import Tally
 from bench.load.running import RunningLoad, start_load
 
+from celadon.app.compose import make_runner
 from celadon.app.inforce import read_in_force
-from celadon.drivers.runners.process import ProcessRunner
 from celadon.host.layout import Layout
 from celadon.host.proxy_changes import having_turn
 from celadon.model.names import AppName, Slot
@@ -63,10 +63,18 @@ class Done:
 
 
 class Site:
-    """`proxy` and `way` are proxy.type and proxy.switch; `extra` is appended to celadon.toml."""
+    """`proxy` and `way` are proxy.type and proxy.switch; `extra` is appended to celadon.toml. `run` says in [web] what
+    runs the app: by default its command, as plain processes."""
 
     def __init__(
-        self, base: Path, *, proxy: str = "nginx", way: str = "pointer", sockets: bool = False, extra: str = ""
+        self,
+        base: Path,
+        *,
+        proxy: str = "nginx",
+        way: str = "pointer",
+        sockets: bool = False,
+        extra: str = "",
+        run: str = f'command = "{sys.executable} -S -E app.py"',
     ) -> None:
         self.base = base
         self.proxy = proxy
@@ -79,7 +87,8 @@ class Site:
         self._proxy.directory.mkdir(parents=True)
         self.state.chmod(0o755)
         shutil.copytree(REPOSITORY / "examples" / "shop", self.app)
-        self._write_config(way, "sockets = true" if sockets else f"ports = [{blue}, {green}]", extra)
+        addresses = "sockets = true" if sockets else f"ports = [{blue}, {green}]"
+        self._write_config(way, f"{addresses}\n{run}", extra)
         self._proxy.write_first()
         base.chmod(0o755)
         for parent in base.parents:
@@ -87,7 +96,7 @@ class Site:
                 with contextlib.suppress(PermissionError):
                     parent.chmod(parent.stat().st_mode | 0o011)
 
-    def _write_config(self, way: str, addresses: str, extra: str) -> None:
+    def _write_config(self, way: str, web: str, extra: str) -> None:
         (self.app / "celadon.toml").write_text(
             f"""\
 app = "shop"
@@ -95,8 +104,7 @@ shared = ["data"]
 [source]
 exclude = ["celadon.toml", "__pycache__"]
 [web]
-command = "{sys.executable} -S -E app.py"
-{addresses}
+{web}
 [readiness]
 path = "/health"
 interval = "50ms"
@@ -243,7 +251,7 @@ stop_timeout = "5s"
         settings = read_in_force(self.layout)
         if settings is not None:
             for slot in Slot:
-                ProcessRunner(self.layout, settings).stop(slot, grace_s=2.0)
+                make_runner(self.layout, settings).stop(slot, grace_s=2.0)
         self.stop_proxy()
         with having_turn(self.layout):  # whoever still commits the last change has ended
             pass
@@ -265,7 +273,12 @@ def _end_apps_of(state: Path) -> None:
 @contextlib.contextmanager
 def open_site(base: Path, **knobs: Any) -> Iterator[Site]:
     """Proxy running, first release live."""
-    site = Site(base, **knobs)
+    with go_live(Site(base, **knobs)) as site:
+        yield site
+
+
+@contextlib.contextmanager
+def go_live(site: Site) -> Iterator[Site]:
     site.start_proxy()
     site.route()
     try:

@@ -287,3 +287,43 @@ def test_every_key_has_a_position_and_its_name_stands_there(document: dict[str, 
         for path in [(table,), *((table, name) for name in pairs)]:
             place = positions[path]
             assert lines[place.line - 1][place.column - 1 :].startswith(path[-1])
+
+
+CONTAINER = GOOD.replace('command = "./serve"\n', 'runner = "docker"\n')
+
+
+def test_a_container_needs_no_command_but_one_image(tmp_path: Path) -> None:
+    """The image has its own command; where it comes from is said once."""
+    one = CONTAINER.replace("[proxy]", '[web.container]\nbuild = "."\nport = 8000\n[proxy]')
+    web = load(tmp_path, one).settings.web
+    assert (web.command, web.container.build, web.container.port) == ("", ".", 8000)
+    (none,) = mistakes(tmp_path, CONTAINER)
+    assert "found none" in none[1]
+    both = CONTAINER.replace("[proxy]", '[web.container]\nbuild = "."\nimage = "shop"\n[proxy]')
+    assert "found `web.container.image` and `web.container.build`" in mistakes(tmp_path, both)[0][1]
+
+
+def test_anything_else_needs_a_command(tmp_path: Path) -> None:
+    """There is nothing else to run."""
+    assert mistakes(tmp_path, GOOD.replace('command = "./serve"\n', ""))[0][1].startswith("`web.command` is missing")
+
+
+def test_a_container_is_reached_by_a_port(tmp_path: Path) -> None:
+    """A socket in another network is in no table of this machine's."""
+    text = CONTAINER.replace("ports = [8101, 8102]", "sockets = true\n[web.container]\nbuild = '.'")
+    assert "reached by a port" in mistakes(tmp_path, text)[0][1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'options = ["--name=mine"]', 'options = ["--env=SECRET=1"]', 'options = ["--restart=always"]',
+        'options = ["-p=80:80"]', 'options = ["ls"]', 'volumes = {"/data" = "../other"}',
+        'volumes = {"data" = "data"}', 'volumes = {"/data" = "a,readonly"}', 'image = "--privileged"',
+        'image = "shop@sha256:short"', 'network = "--help"', 'build = "../other"',
+    ],
+)  # fmt: skip
+def test_a_container_is_told_nothing_that_celadon_says_itself(tmp_path: Path, line: str) -> None:
+    """And no value becomes another option."""
+    text = CONTAINER.replace("[proxy]", f"[web.container]\n{line}\n[proxy]")
+    assert any(line.split(" ", maxsplit=1)[0] in what for _, what in mistakes(tmp_path, text))

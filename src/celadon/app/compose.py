@@ -12,17 +12,28 @@ from celadon.contracts.asking import Asking
 from celadon.contracts.baselines import Baselines, NoBaselines
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.counters import Counters, NoCounters
+from celadon.contracts.images import Images, NoImages
 from celadon.contracts.journal import Journal
 from celadon.contracts.judge import Judge, MakeJudge
 from celadon.contracts.probe import Probe
 from celadon.contracts.proxy import Proxy
 from celadon.contracts.runner import Runner
+from celadon.contracts.sockets import Sockets
 from celadon.deploy.run import Ports
 from celadon.host.checkpoint import reached
 from celadon.host.layout import Layout
 from celadon.model.names import Slot
 from celadon.model.observed import Answer
-from celadon.model.settings import JudgeKind, ObserveSettings, ProxyKind, ReadinessSettings, RunnerKind, Settings
+from celadon.model.settings import (
+    CONTAINER_RUNNERS,
+    HOST_NETWORK,
+    JudgeKind,
+    ObserveSettings,
+    ProxyKind,
+    ReadinessSettings,
+    RunnerKind,
+    Settings,
+)
 
 
 def _nginx(layout: Layout, settings: Settings) -> Proxy:
@@ -114,6 +125,18 @@ def _systemd(layout: Layout, settings: Settings) -> Runner:
     return SystemdRunner(layout, settings)
 
 
+def _docker(layout: Layout, settings: Settings) -> Runner:
+    from celadon.drivers.runners.docker import DockerRunner
+
+    return DockerRunner(layout, settings)
+
+
+def _podman(layout: Layout, settings: Settings) -> Runner:
+    from celadon.drivers.runners.podman import PodmanRunner
+
+    return PodmanRunner(layout, settings)
+
+
 def _no_counters(_layout: Layout, _settings: Settings) -> Counters:
     return NoCounters()
 
@@ -202,7 +225,12 @@ ADOPTIONS: Mapping[ProxyKind, Callable[[Layout, Settings], Adoption]] = MappingP
     }
 )
 RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProxyType(
-    {RunnerKind.PROCESS: _process, RunnerKind.SYSTEMD: _systemd}
+    {
+        RunnerKind.PROCESS: _process,
+        RunnerKind.SYSTEMD: _systemd,
+        RunnerKind.DOCKER: _docker,
+        RunnerKind.PODMAN: _podman,
+    }
 )
 COUNTERS: Mapping[ProxyKind, Callable[[Layout, Settings], Counters]] = MappingProxyType(
     {
@@ -228,6 +256,25 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
 
     runner = RUNNERS[settings.web.runner](layout, settings)
     return AdoptedRunner(layout, runner) if read_adopted(layout) else runner
+
+
+def make_sockets(settings: Settings, runner: Runner) -> Sockets:
+    from celadon.host.sockets import KernelSockets
+
+    if settings.web.runner not in CONTAINER_RUNNERS or settings.web.container.network == HOST_NETWORK:
+        return KernelSockets()
+    from celadon.drivers.runners.published import PublishedSockets
+
+    return PublishedSockets(KernelSockets(), runner, settings)
+
+
+def make_images(layout: Layout, settings: Settings) -> Images:
+    if settings.web.runner not in CONTAINER_RUNNERS:
+        return NoImages()
+    from celadon.drivers.images.engine import EngineImages
+    from celadon.host.engine import Engine
+
+    return EngineImages(Engine(settings.web.runner.value), layout.app, settings.web.container)
 
 
 def make_baselines(layout: Layout, settings: Settings, proxy: Proxy) -> Baselines:
@@ -267,7 +314,6 @@ def make_ports(
     from celadon.host.environment import read_env
     from celadon.host.look_mark import new_look, read_secret
     from celadon.host.memory import KernelHost
-    from celadon.host.sockets import KernelSockets
 
     def make_probe_on(slot: Slot, readiness: ReadinessSettings) -> Probe:
         return make_probe(replace(settings, readiness=readiness), env=lambda: read_env(layout.slot(slot) / "env"))
@@ -275,16 +321,16 @@ def make_ports(
     def ask_on(slot: Slot, readiness: ReadinessSettings) -> Asking:
         return keep_asking_slot(layout, replace(settings, readiness=readiness), slot)
 
-    proxy = make_proxy(layout, settings)
+    proxy, runner = make_proxy(layout, settings), make_runner(layout, settings)
     return Ports(
         proxy=proxy,
-        runner=make_runner(layout, settings),
+        runner=runner,
         probe=make_probe_on(candidate, settings.readiness),
         make_probe=make_probe_on,
         journeys=JourneysByKind(settings, new_look=lambda: {LOOK_HEADER: new_look(read_secret(layout.look_mark))}),
-        sockets=KernelSockets(),
+        sockets=make_sockets(settings, runner),
         host=KernelHost(),
-        releases=ReleaseStore(layout, owner=settings.user),
+        releases=ReleaseStore(layout, owner=settings.user, images=make_images(layout, settings)),
         journal=journal,
         hooks=ShellHooks(settings, layout),
         clock=clock,

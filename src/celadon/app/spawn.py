@@ -15,6 +15,9 @@ from celadon.model.errors import UsageError
 from celadon.model.plan import OperationKind, Outcome, Request
 
 _SYSTEMD_RUNS = Path("/run/systemd/system")
+_OF_ENGINES = frozenset(
+    {"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"}
+)
 _EXIT_STATUSES = {outcome: index for index, outcome in enumerate(Outcome)}
 
 
@@ -55,7 +58,7 @@ def _spawn_unit(layout: Layout, order: Order) -> None:
             f"--property=OnFailure={RECOVERY_UNIT}",
             f"--setenv=PYTHONPATH={os.pathsep.join(sys.path)}",
             f"--setenv=PATH={os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}",
-            *(f"--setenv={name}={value}" for name, value in os.environ.items() if name.startswith("CELADON_")),
+            *(f"--setenv={name}={value}" for name, value in os.environ.items() if _is_passed(name)),
             sys.executable,
             "-m",
             "celadon.cli.operate",
@@ -67,6 +70,11 @@ def _spawn_unit(layout: Layout, order: Order) -> None:
         raise UsageError(
             f"systemd-run refused the operation: {done.output}", code="spawn_failed", next_command="systemctl status"
         )
+
+
+def _is_passed(name: str) -> bool:
+    """What is ours, and what says where the caller's Docker or Podman is. No other: argv is no place for a secret."""
+    return name.startswith("CELADON_") or name in _OF_ENGINES
 
 
 def _fork(layout: Layout, order: Order) -> int:

@@ -1,12 +1,11 @@
 """What is, as observed this moment: the route, both slots, who holds the lock. Memory only where it says so."""
 
-from celadon.app.compose import make_proxy, make_runner
+from celadon.app.compose import make_proxy, make_runner, make_sockets
 from celadon.app.inforce import read_in_force
 from celadon.deploy.ledger import Ledger, read_ledger
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.host.pointer import read_pointer
-from celadon.host.sockets import KernelSockets
 from celadon.model.names import Slot
 from celadon.model.observed import RouteView
 from celadon.model.report import SlotReport, Status
@@ -19,7 +18,8 @@ def observe_status(layout: Layout) -> Status:
         route = RouteView(slot=read_pointer(layout.pointer), seen=False, detail="never deployed")
         return Status(app=layout.app, deployed=False, route=route)
     ledger = read_recorded(layout)
-    runner, sockets = make_runner(layout, in_force), KernelSockets()
+    runner = make_runner(layout, in_force)
+    sockets = make_sockets(in_force, runner)
     holder = AppLock(layout.lock).holder()
     slots = tuple(
         SlotReport(

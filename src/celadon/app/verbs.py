@@ -20,6 +20,7 @@ from celadon.model.plan import OperationKind, Outcome, Request
 from celadon.model.release import Source, SourceKind
 from celadon.model.settings import RunnerKind, Settings
 
+_STARTED_BY_NOBODY = frozenset({RunnerKind.PROCESS, RunnerKind.PODMAN})
 _TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 
 
@@ -104,7 +105,8 @@ def perform(order: Order, sinks: Sequence[Sink]) -> Outcome:
 
 def layouts_to_recover(root: Path) -> list[Layout]:
     """Apps whose last operation died, and those whose processes nothing else starts at boot. An app under systemd
-    with nothing open is systemd's to start: waiting for it here would hold up the proxy."""
+    with nothing open is systemd's to start, and one in Docker is Docker's: waiting for it here would hold up the
+    proxy."""
     from celadon.app.status import read_recorded
     from celadon.deploy.recovery import is_interrupted
 
@@ -112,7 +114,7 @@ def layouts_to_recover(root: Path) -> list[Layout]:
     for path in sorted((root / "apps").glob("*/settings.json")):
         layout = Layout(root, parse_app_name(path.parent.name))
         in_force = read_in_force(layout)
-        plain = in_force is not None and in_force.web.runner is RunnerKind.PROCESS
+        plain = in_force is not None and in_force.web.runner in _STARTED_BY_NOBODY
         if plain or (is_interrupted(read_recorded(layout)) and running_operation(layout) is None):
             found.append(layout)
     return found

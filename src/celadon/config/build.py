@@ -8,6 +8,7 @@ from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.names import Slot
 from celadon.model.settings import (
     BuildSettings,
+    ContainerSettings,
     DrainSettings,
     HookSettings,
     LimitSettings,
@@ -83,7 +84,7 @@ def _build_web(values: dict[str, Any], *, root: Path) -> WebSettings:
     get = values.__getitem__
     blue, green = (_address(values, slot, index, root=root) for index, slot in enumerate((Slot.BLUE, Slot.GREEN)))
     return WebSettings(
-        command=get("web.command"),
+        command=get("web.command") or "",
         blue=blue,
         green=green,
         runner=get("web.runner"),
@@ -100,6 +101,16 @@ def _build_web(values: dict[str, Any], *, root: Path) -> WebSettings:
             restart_delay_s=get("web.systemd.restart_delay"),
             kill_mode=get("web.systemd.kill_mode"),
             user_manager=get("web.systemd.user_manager"),
+        ),
+        container=ContainerSettings(
+            image=get("web.container.image"),
+            build=get("web.container.build"),
+            archive=get("web.container.archive"),
+            port=get("web.container.port"),
+            network=get("web.container.network"),
+            volumes=get("web.container.volumes"),
+            init=get("web.container.init"),
+            options=get("web.container.options"),
         ),
     )
 

@@ -15,11 +15,12 @@ from celadon.config.parse import ListedMistakes
 from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, SHARES, TABLES, WAYS, Setting
 from celadon.model.errors import UsageError
 from celadon.model.names import Slot
-from celadon.model.settings import JudgeKind, ProbeKind, ProxyKind, Settings, SwitchWay
+from celadon.model.settings import CONTAINER_RUNNERS, JudgeKind, ProbeKind, ProxyKind, Settings, SwitchWay
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _SUN_PATH_BYTES = 107
 _JOURNEYS = "journeys"
+_IMAGES = ("web.container.image", "web.container.build", "web.container.archive")
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -117,6 +118,7 @@ class _Reader:
 
     def _cross_check(self, values: dict[str, Any]) -> None:
         self._check_addresses(values)
+        self._check_runner(values)
         if values["readiness.type"] is ProbeKind.COMMAND and values["readiness.command"] is None:
             self._blame(("readiness", "type"), "`readiness.type` is command, but `readiness.command` is missing")
         if values["readiness.json_path"] is not None and values["readiness.json_equals"] is None:
@@ -129,6 +131,24 @@ class _Reader:
         self._check_window(values)
         if kind is ProxyKind.TRAEFIK and values["web.sockets"]:
             self._blame(("web", "sockets"), "Traefik cannot reach an app on a Unix socket; give it two `web.ports`")
+
+    def _check_runner(self, values: dict[str, Any]) -> None:
+        """A container is made of an image, anything else of a command."""
+        runner, given = values["web.runner"], [key for key in _IMAGES if values[key] is not None]
+        if runner not in CONTAINER_RUNNERS:
+            if values["web.command"] is None and "web.command" not in self._given:
+                self._blame(
+                    ("web", "command"), f"`web.command` is missing; expected {BY_KEY['web.command'].kind.expected}"
+                )
+            return
+        if len(given) != 1 and not any(key in self._given and values[key] is None for key in _IMAGES):
+            wanted = ", ".join(f"`{key}`" for key in _IMAGES)
+            found = " and ".join(f"`{key}`" for key in given) or "none"
+            self._blame(
+                ("web", "container"), f"runner {runner.value} takes its image from one of {wanted}; found {found}"
+            )
+        if values["web.sockets"]:
+            self._blame(("web", "sockets"), "an app in a container is reached by a port; give it two `web.ports`")
 
     def _check_steps(self, steps: tuple[int, ...] | None, kind: ProxyKind | None, way: SwitchWay | None) -> None:
         if steps is None:

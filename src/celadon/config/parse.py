@@ -19,6 +19,14 @@ _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 _LISTEN = re.compile(r"(127\.\d+\.\d+\.\d+|\d+\.\d+\.\d+\.\d+|localhost|\[[0-9a-f:]+\]):(\d{1,5})\Z")
 _HEADER = re.compile(r"[A-Za-z0-9-]+\Z")
+_IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:-]{0,254}(@sha256:[0-9a-f]{64})?\Z")
+_NETWORK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
+_VOLUME = re.compile(r"[A-Za-z0-9._/-]+\Z")
+_OPTION = re.compile(r"--([a-z][a-z0-9-]*)(=.+)?\Z")
+_OWN_OPTIONS = frozenset(
+    {"attach", "cidfile", "detach", "env", "env-file", "init", "label", "label-file", "name", "network", "net", "pull"}
+    | {"publish", "publish-all", "replace", "restart", "rm", "secret"}
+)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 E = TypeVar("E", bound=StrEnum)
@@ -168,6 +176,19 @@ def _absolute(value: Any) -> str:
     return str(value)
 
 
+def _volume(value: Any) -> str:
+    if not _VOLUME.match(_check_text(value)) or ".." in PurePosixPath(value).parts:
+        raise ValueError(f"{value!r}")
+    return str(value)
+
+
+def _option(value: Any) -> str:
+    match = _OPTION.match(_text(value))
+    if match is None or match.group(1) in _OWN_OPTIONS:
+        raise ValueError(f"{value!r}")
+    return str(value)
+
+
 def _site(value: Any) -> str:
     parts = urlsplit(_text(value))
     host = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?\Z")
@@ -289,6 +310,17 @@ TRUTH = Kind(expected="true or false", schema={"type": "boolean"}, read=_truth, 
 TEXTS = list_of(TEXT)
 HEADERS = table_of(TEXT, _HEADER)
 ENV = table_of(_string("a string without control characters", _check_text), _ENV_NAME)
+BELOW = _string(
+    "`.` or a path inside the release, without `..`", lambda value: value if value == "." else _inside(value)
+)
+IMAGE = _string(
+    'an image\'s name, as "shop" or "registry.example/shop@sha256:…"', lambda value: _matching(_IMAGE, value)
+)
+NETWORK = _string("`bridge`, `host` or the name of a network", lambda value: _matching(_NETWORK, value))
+VOLUMES = table_of(
+    _string("a path without `..`, spaces, commas or colons", _volume), re.compile(r"/[A-Za-z0-9._/-]+\Z")
+)
+OPTIONS = list_of(_string('one word, as "--shm-size=1g", of those that Celadon does not say itself', _option))
 REUSE = table_of(INSIDE, re.compile(r"[A-Za-z0-9._/-]+\Z"))
 PORTS = Kind(
     expected="two different ports, outside ip_local_port_range",

@@ -13,6 +13,7 @@ from celadon.config.parse import Kind
 from celadon.model.settings import (
     BlessMode,
     BuildSettings,
+    ContainerSettings,
     DrainSettings,
     HookSettings,
     JudgeKind,
@@ -54,6 +55,7 @@ _READY, _OBSERVE, _DRAIN, _BUILD = ReadinessSettings(), ObserveSettings(), Drain
 _LOOKS_COUNT, _SEEN_TIMEOUT_S = 3, 10.0
 _SWITCH = SwitchSettings()
 _SOURCE, _SYSTEMD, _HOOKS = SourceSettings(path="."), SystemdSettings(), HookSettings()
+_CONTAINER = ContainerSettings()
 
 SETTINGS: tuple[Setting, ...] = (
     _setting("app", kind.APP, REQUIRED, "The app's name: it names units, proxy files and the state directory."),
@@ -67,20 +69,28 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("build.dependency_steps", kind.TEXTS, (), "Shell commands that fill the `reuse` directories; skipped when those could be copied."),
     _setting("build.reuse", kind.REUSE, {}, 'Directory → the lock file that governs it, as `venv = "requirements.txt"`: copied from the last release while the lock file is the same.'),
     _setting("build.timeout", kind.duration(1.0), _BUILD.timeout_s, "For all steps of one release together."),
-    _setting("web.command", kind.TEXT, REQUIRED, "The command that answers requests, on `$PORT` or `$LISTEN_SOCKET`. Replaces its shell."),
+    _setting("web.command", kind.TEXT, DERIVED, "The command that answers requests, on `$PORT` or `$LISTEN_SOCKET`. Replaces its shell. In a container: the words after the image, whose own command is the default."),
     _setting("web.ports", kind.PORTS, DERIVED, "The ports of blue and green. This or `sockets`."),
     _setting("web.sockets", kind.TRUTH, False, "Slots listen on Unix sockets instead of ports."),
-    _setting("web.runner", kind.choice(RunnerKind), RunnerKind.PROCESS, "What runs the app: plain processes, or systemd units."),
+    _setting("web.runner", kind.choice(RunnerKind), RunnerKind.PROCESS, "What runs the app: plain processes, systemd units, or containers of Docker or Podman."),
     _setting("web.env", kind.ENV, {}, "Plain variables. They belong to the release and come back with a rollback."),
     _setting("web.env_file", kind.ABSOLUTE, None, "A file of NAME=value lines, read at deploy. For secrets."),
-    _setting("web.limits.memory", kind.SIZE, None, "`MemoryMax` (systemd)."),
-    _setting("web.limits.cpu", kind.PERCENT, None, "`CPUQuota` (systemd); 150% is one and a half cores."),
-    _setting("web.limits.tasks", kind.whole(1, 1_000_000), None, "`TasksMax` (systemd)."),
+    _setting("web.limits.memory", kind.SIZE, None, "`MemoryMax` (systemd), `--memory` (containers)."),
+    _setting("web.limits.cpu", kind.PERCENT, None, "`CPUQuota` (systemd), `--cpus` (containers); 150% is one and a half cores."),
+    _setting("web.limits.tasks", kind.whole(1, 1_000_000), None, "`TasksMax` (systemd), `--pids-limit` (containers)."),
     _setting("web.limits.open_files", kind.whole(16, 10_000_000), None, "`LimitNOFILE`, also for plain processes."),
     _setting("web.systemd.hardening_off", kind.TEXTS, (), "Hardening directives to leave out, by name."),
     _setting("web.systemd.restart_delay", kind.duration(0.1, 3600.0), _SYSTEMD.restart_delay_s, "`RestartSec`."),
     _setting("web.systemd.kill_mode", kind.word("mixed", "control-group", "process"), _SYSTEMD.kill_mode, "`KillMode`."),
     _setting("web.systemd.user_manager", kind.TRUTH, False, "Use the user's own systemd (`systemctl --user`)."),
+    _setting("web.container.image", kind.IMAGE, None, "The image that runs, by name. One with `@sha256:` is pulled when it is not there; any other must be on this machine when the build steps are done."),
+    _setting("web.container.build", kind.BELOW, None, "The directory of the release that the image is built from, by its Dockerfile; `.` is the release itself."),
+    _setting("web.container.archive", kind.INSIDE, None, "The file of the release that `docker save` or `podman save` wrote. It is loaded, and not kept beside the image."),
+    _setting("web.container.port", kind.whole(1, 65535), None, "The port that the app listens on inside. Default: the slot's own, as `$PORT` says."),
+    _setting("web.container.network", kind.NETWORK, _CONTAINER.network, "`bridge`, `host`, or a network of the engine's that is there already."),
+    _setting("web.container.volumes", kind.VOLUMES, {}, 'Path inside → what is there, as `"/data" = "data"`: a path in the app\'s shared directory, or an absolute one of this machine.'),
+    _setting("web.container.init", kind.TRUTH, _CONTAINER.init, "A small init before the app, so that SIGTERM ends an app that does not say what it does on it. Off for images that bring their own."),
+    _setting("web.container.options", kind.OPTIONS, (), 'Words for `docker run` or `podman run`, as `["--shm-size=1g"]`. What Celadon says itself is refused.'),
     _setting("readiness.type", kind.choice(ProbeKind), _READY.kind, "How a candidate is asked whether it is ready."),
     _setting("readiness.method", kind.word("GET", "HEAD", "POST", "OPTIONS"), _READY.method, "Of the HTTP question."),
     _setting("readiness.path", kind.URL_PATH, _READY.path, "Should check what the app needs (its database), not answer a static 200."),

@@ -35,9 +35,11 @@ def run_command(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     errors: str = "replace",
+    merged: bool = False,
 ) -> Completed:
     """Blocks at most `timeout_s`, then kills the program's whole process group. Never raises for what the
-    program does; undecodable output bytes are replaced. `errors` is for both directions."""
+    program does; undecodable output bytes are replaced. `errors` is for both directions. `merged`: what it writes to
+    stderr stands in `stdout` too, in the order of writing."""
     try:
         process = subprocess.Popen(
             list(argv),
@@ -45,7 +47,7 @@ def run_command(
             env=None if env is None else dict(env),
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             text=True,
             errors=errors,
             start_new_session=True,
@@ -54,9 +56,9 @@ def run_command(
         return Completed(argv=tuple(argv), exit_code=127, stdout="", stderr=str(error))
     try:
         stdout, stderr = process.communicate(stdin, timeout=timeout_s)
-        return Completed(argv=tuple(argv), exit_code=process.returncode, stdout=stdout, stderr=stderr)
+        return Completed(argv=tuple(argv), exit_code=process.returncode, stdout=stdout, stderr=stderr or "")
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         stdout, stderr = process.communicate()
-        note = f"{stderr}\nended after {timeout_s:g} s"
+        note = f"{stderr or ''}\nended after {timeout_s:g} s"
         return Completed(argv=tuple(argv), exit_code=124, stdout=stdout, stderr=note)

@@ -93,6 +93,14 @@ def read_arguments(pid: int) -> list[str]:
     return text.decode(errors="replace").split("\0") if text else []
 
 
+def find_commands(name: str) -> Iterator[tuple[int, list[str]]]:
+    """Living processes whose program is called `name`, with their arguments."""
+    for pid in _pids():
+        arguments = read_arguments(pid)
+        if arguments and arguments[0].rpartition("/")[2] == name:
+            yield pid, arguments
+
+
 def read_directory(pid: int) -> str:
     """Where it works; `/` when that is not to be read."""
     try:

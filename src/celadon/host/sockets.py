@@ -4,12 +4,11 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from celadon.host.tcp_sockets import TcpState, list_tcp
+from celadon.host.tcp_sockets import OPEN, TcpState, list_tcp
 from celadon.model.address import Address, SocketAddress, TcpAddress
 
 _NET = Path("/proc/net")
 _LISTENING = frozenset({TcpState.LISTEN})
-_OPEN = frozenset(TcpState) - {TcpState.LISTEN, TcpState.TIME_WAIT, TcpState.CLOSE}
 _UNIX_CONNECTED = "03"
 _UNIX_ACCEPTS = 0x10000
 
@@ -33,7 +32,7 @@ class KernelSockets:
     def connections_count(self, address: Address) -> int:
         match address:
             case TcpAddress(port=port):
-                return len(list_tcp(port, _OPEN))
+                return len(list_tcp(port, OPEN))
             case SocketAddress(path=path):
                 return sum(1 for _, state, _, name in _unix_sockets() if name == path and state == _UNIX_CONNECTED)
 

@@ -42,6 +42,10 @@ class TcpState(IntEnum):
     NEW_SYN_RECV = 12
 
 
+OPEN = frozenset(TcpState) - {TcpState.LISTEN, TcpState.TIME_WAIT, TcpState.CLOSE}
+"""Of a connection that was accepted and not yet closed by both sides."""
+
+
 class TcpSocket(Struct, frozen=True):
     state: TcpState
     uid: int
@@ -56,11 +60,11 @@ def list_tcp(port: int, states: Collection[TcpState]) -> list[TcpSocket]:
         return [found for found in read_tcp(port) if found.state in states]
 
 
-def read_tcp(port: int) -> Iterator[TcpSocket]:
-    """The same of every state, from /proc."""
+def read_tcp(port: int, *, tables: Path = _PROC) -> Iterator[TcpSocket]:
+    """The same of every state, from /proc. `tables` is where another process's network is, as /proc/42/net."""
     wanted = f":{port:04X}"
     for table in ("tcp", "tcp6"):
-        for line in _lines(_PROC / table):
+        for line in _lines(tables / table):
             if wanted not in line:
                 continue
             fields = line.split()

@@ -34,7 +34,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
     Digests are `sha256:<hex>`; `tree_digest` covers every path, mode and content after the build,
     shared links included as links. `settings` is what was in force: a rollback runs the release
-    with these and never reads celadon.toml. `built_at` is wall-clock seconds, for people only.
+    with these and never reads celadon.toml. `built_at` is wall-clock seconds, for people only. `image` is the id of
+    the image that it runs as, None where it runs from its tree.
     """
 
     schema: int = 1
@@ -48,6 +49,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     built_by: str
     build_s: float
     settings: Settings
+    image: str | None = None
 
 
 class Fate(StrEnum):

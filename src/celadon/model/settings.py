@@ -16,6 +16,12 @@ from celadon.model.names import AppName, Slot
 class RunnerKind(StrEnum):
     PROCESS = "process"
     SYSTEMD = "systemd"
+    DOCKER = "docker"
+    PODMAN = "podman"
+
+
+CONTAINER_RUNNERS = frozenset({RunnerKind.DOCKER, RunnerKind.PODMAN})
+"""Those that run a release as an image."""
 
 
 class ProxyKind(StrEnum):
@@ -93,8 +99,8 @@ class BuildSettings(Struct, frozen=True, kw_only=True):
 
 
 class LimitSettings(Struct, frozen=True, kw_only=True):
-    """Enforced by the systemd runner (`MemoryMax`, `CPUQuota`, `TasksMax`, `LimitNOFILE`); the
-    process runner enforces `open_files_count` only and says so. `cpu_percent` 150 is 1.5 cores."""
+    """Enforced by the systemd runner (`MemoryMax`, `CPUQuota`, `TasksMax`, `LimitNOFILE`) and by those of containers;
+    the process runner enforces `open_files_count` only and says so. `cpu_percent` 150 is 1.5 cores."""
 
     memory_bytes: int | None = None
     cpu_percent: int | None = None
@@ -111,9 +117,28 @@ class SystemdSettings(Struct, frozen=True, kw_only=True):
     user_manager: bool = False
 
 
+HOST_NETWORK = "host"
+
+
+class ContainerSettings(Struct, frozen=True, kw_only=True):
+    """Where the image comes from is one of `image` (a name; with `@sha256:` it may be pulled), `build` (a directory of
+    the tree) and `archive` (a file of it). `port` is the app's inside, None: the slot's own. `volumes` are paths inside
+    → absolute ones, or ones below the app's shared directory. `options` go to the engine's `run` as they are."""
+
+    image: str | None = None
+    build: str | None = None
+    archive: str | None = None
+    port: int | None = None
+    network: str = "bridge"
+    volumes: dict[str, str] = field(default_factory=dict)
+    init: bool = True
+    options: tuple[str, ...] = ()
+
+
 class WebSettings(Struct, frozen=True, kw_only=True):
     """The process that answers requests. `command` runs under `/bin/sh` in the release's tree, the
-    shell replaced by it. `env` are plain values; `env_file` is read at deploy and belongs to the release."""
+    shell replaced by it; empty: the image's own. `env` are plain values; `env_file` is read at deploy and belongs to
+    the release."""
 
     command: str
     blue: Address
@@ -123,6 +148,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     env_file: str | None = None
     limits: LimitSettings = LimitSettings()
     systemd: SystemdSettings = SystemdSettings()
+    container: ContainerSettings = ContainerSettings()
 
     def address(self, slot: Slot) -> Address:
         return self.blue if slot is Slot.BLUE else self.green

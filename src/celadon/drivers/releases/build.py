@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import selectors
+import shlex
 import signal
 import subprocess
 import time
@@ -22,6 +23,14 @@ TAIL_LINES_COUNT = 20
 _ASK_EVERY_S = 0.1
 
 
+class _Step(Struct, frozen=True, kw_only=True):
+    """`is_own`: celadon's, not the user's."""
+
+    argv: Sequence[str]
+    name: str
+    is_own: bool = False
+
+
 class Builder(Struct, frozen=True, kw_only=True):
     """`owner` is who the steps run as, when we are root. `timeout_s` bounds all steps of one release together."""
 
@@ -35,18 +44,26 @@ class Builder(Struct, frozen=True, kw_only=True):
         """Raises StepError (`build_failed`, `build_timeout`, `cancelled`), the step's processes ended."""
         until_s = time.monotonic() + self.timeout_s
         for step in steps:
-            self._run_step(step, until_s=until_s, tell=tell, cancelled=cancelled)
+            asked = _Step(argv=["/bin/sh", "-c", step], name=step)
+            self._run_step(asked, until_s=until_s, tell=tell, cancelled=cancelled)
+
+    def run_argv(
+        self, argv: Sequence[str], *, tell: Callable[[Event], None], cancelled: Callable[[], bool]
+    ) -> Sequence[str]:
+        """A step of ours, as whoever runs celadon and in its environment. Returns the last lines of what it printed."""
+        step = _Step(argv=argv, name=shlex.join(argv), is_own=True)
+        return self._run_step(step, until_s=time.monotonic() + self.timeout_s, tell=tell, cancelled=cancelled)
 
     def _run_step(
-        self, step: str, *, until_s: float, tell: Callable[[Event], None], cancelled: Callable[[], bool]
-    ) -> None:
+        self, step: "_Step", *, until_s: float, tell: Callable[[Event], None], cancelled: Callable[[], bool]
+    ) -> Sequence[str]:
         if cancelled():
             raise StepError("the build was cancelled", code="cancelled", next_command="celadon deploy")
-        tell(BuildStepStarted(command=step))
+        tell(BuildStepStarted(command=step.name))
         began = time.monotonic()
         tail: deque[str] = deque(maxlen=TAIL_LINES_COUNT)
         with self.log.open("ab") as log:
-            log.write(f"$ {step}\n".encode())
+            log.write(f"$ {step.name}\n".encode())
             process = self._spawn(step)
             try:
                 ended_by = _pump(process, log, tail, until_s=until_s, cancelled=cancelled)
@@ -54,7 +71,7 @@ class Builder(Struct, frozen=True, kw_only=True):
                 _end_group(process)
         tell(
             BuildStepEnded(
-                command=step,
+                command=step.name,
                 exit_code=process.returncode,
                 duration_s=time.monotonic() - began,
                 output_tail=() if process.returncode == 0 and not ended_by else tuple(tail),
@@ -64,23 +81,25 @@ class Builder(Struct, frozen=True, kw_only=True):
             raise StepError("the build was cancelled", code="cancelled", next_command="celadon deploy")
         if ended_by == "timeout":
             raise StepError(
-                f"build step `{step}`: not done within {self.timeout_s:g} s",
+                f"build step `{step.name}`: not done within {self.timeout_s:g} s",
                 code="build_timeout",
                 next_command=f"less {self.log}",
             )
         if process.returncode != 0:
             raise StepError(
-                f"build step `{step}` exited with {process.returncode}; its output is in {self.log}",
+                f"build step `{step.name}` exited with {process.returncode}; its output is in {self.log}",
                 code="build_failed",
                 next_command=f"less {self.log}",
             )
+        return tuple(tail)
 
-    def _spawn(self, step: str) -> "subprocess.Popen[bytes]":
-        drop = pwd.getpwnam(self.owner) if self.owner is not None and os.geteuid() == 0 else None
+    def _spawn(self, step: "_Step") -> "subprocess.Popen[bytes]":
+        drops = self.owner is not None and os.geteuid() == 0 and not step.is_own
+        drop = pwd.getpwnam(self.owner) if drops and self.owner is not None else None
         return subprocess.Popen(
-            ["/bin/sh", "-c", step],
+            list(step.argv),
             cwd=self.tree,
-            env=dict(self.variables),
+            env=None if step.is_own else dict(self.variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -5,10 +5,12 @@ import pwd
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial as partial_of
 from pathlib import Path
 
 import msgspec
 
+from celadon.contracts.images import Images
 from celadon.drivers.releases.build import Builder
 from celadon.drivers.releases.digest import digest_of, digest_text, list_files
 from celadon.drivers.releases.sources import fetch_source
@@ -26,11 +28,20 @@ class ReleaseMaking:
     """`owner` is the system user that the tree belongs to, when we are root; `newest` is the release whose
     dependencies may be taken over."""
 
-    def __init__(self, layout: Layout, settings: Settings, *, owner: str | None, newest: ReleaseNumber | None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        settings: Settings,
+        *,
+        owner: str | None,
+        newest: ReleaseNumber | None,
+        images: Images,
+    ) -> None:
         self._layout = layout
         self._settings = settings
         self._owner = owner
         self._newest = newest
+        self._images = images
 
     def make(
         self,
@@ -54,7 +65,8 @@ class ReleaseMaking:
         self._link_shared(tree, self._settings.shared)
         self._own(tree)
         try:
-            self._build(tree, partial, variables=variables, tell=tell, cancelled=cancelled)
+            builder = self._build(tree, partial, variables=variables, tell=tell, cancelled=cancelled)
+            image = self._images.make(number, tree, run=partial_of(builder.run_argv, tell=tell, cancelled=cancelled))
         except StepError:
             mask_env(partial / "env")
             raise
@@ -70,6 +82,7 @@ class ReleaseMaking:
             built_by=lead,
             build_s=time.monotonic() - began,
             settings=self._settings,
+            image=image,
         )
         write_atomic(partial / "files.json", msgspec.json.encode(files))
         write_atomic(partial / "manifest.json", msgspec.json.encode(manifest), mode=0o600)
@@ -128,7 +141,7 @@ class ReleaseMaking:
         variables: Mapping[str, str],
         tell: Callable[[Event], None],
         cancelled: Callable[[], bool],
-    ) -> None:
+    ) -> Builder:
         build = self._settings.build
         builder = Builder(
             tree=tree,
@@ -141,6 +154,7 @@ class ReleaseMaking:
         if not self._reuse(tree, tell=tell):
             builder.run(build.dependency_steps, tell=tell, cancelled=cancelled)
         builder.run(build.steps, tell=tell, cancelled=cancelled)
+        return builder
 
     def _reuse(self, tree: Path, *, tell: Callable[[Event], None]) -> bool:
         """Copy what the lock files govern from the newest release with the same ones. True when all of it was."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from celadon.contracts.images import Images, NoImages
 from celadon.events import Event
 from celadon.host.environment import mask_env
 from celadon.host.files import sync_directory, write_atomic
@@ -21,11 +22,12 @@ _LABEL = re.compile(r"r([1-9][0-9]*)\Z")
 
 
 class ReleaseStore:
-    """`owner` is the system user that a tree belongs to, when we are root."""
+    """`owner` is the system user that a tree belongs to, when we are root. `images` are those of a container runner."""
 
-    def __init__(self, layout: Layout, *, owner: str | None) -> None:
+    def __init__(self, layout: Layout, *, owner: str | None, images: Images = NoImages()) -> None:  # noqa: B008  it has no state
         self._layout = layout
         self._owner = owner
+        self._images = images
 
     def make(
         self,
@@ -41,8 +43,9 @@ class ReleaseStore:
         from celadon.drivers.releases.making import ReleaseMaking  # 10 ms, which a rollback does not need
 
         self._sweep()
+        self._images.keep_only(self.numbers())
         newest = max(self.numbers(), default=None)
-        making = ReleaseMaking(self._layout, settings, owner=self._owner, newest=newest)
+        making = ReleaseMaking(self._layout, settings, owner=self._owner, newest=newest, images=self._images)
         making.make(number, source, lead=lead, tell=tell, reached=reached, cancelled=cancelled)
         return self.read(number)
 
@@ -80,7 +83,8 @@ class ReleaseStore:
         if env_digest != release.manifest.env_digest:
             return "env"
         if digest_of(found) == release.manifest.tree_digest:
-            return None
+            image = release.manifest.image
+            return None if image is None or self._images.has(image) else f"image {image}"
         return f"tree/{find_difference(_read_files(release.path), found) or '?'}"
 
     def mark(self, release: Release, fate: Fate) -> None:
@@ -98,6 +102,7 @@ class ReleaseStore:
         gone = [number for number in numbers if number not in kept]
         for number in gone:
             self._remove(self._layout.release(number))
+        self._images.keep_only(self.numbers())
         return tuple(gone)
 
     def _sweep(self) -> None:

@@ -69,22 +69,28 @@ def write_slot(
     layout: Layout, slot: Slot, release: Release, *, variables: Mapping[str, str], identity: Identity | None
 ) -> Path:
     """Write `env` (0600) and `launch`, make room for socket and log. Returns the launch script."""
+    begin_slot(layout, slot, variables=variables, identity=identity)
+    launch = layout.slot(slot) / "launch"
+    write_atomic(launch, render_launch(release), mode=0o755)
+    reached("slot_written")
+    return launch
+
+
+def begin_slot(layout: Layout, slot: Slot, *, variables: Mapping[str, str], identity: Identity | None) -> None:
+    """What is there before anything runs, whatever runs it: `env` (0600), no socket, an empty log."""
     directory = layout.slot(slot)
     directory.mkdir(parents=True, exist_ok=True)
     if identity is not None and os.geteuid() == 0:
         os.chown(directory, identity.uid, identity.gid)
     write_atomic(directory / "env", render_env(variables), mode=0o600)
-    launch = directory / "launch"
-    write_atomic(launch, render_launch(release), mode=0o755)
     (directory / "app.sock").unlink(missing_ok=True)
     _begin_log(directory / "log")
-    reached("slot_written")
-    return launch
 
 
 def clear_slot(layout: Layout, slot: Slot) -> None:
-    """Of a slot where nothing runs: its variables need lie nowhere any more, and its socket leads nowhere."""
-    for name in ("env", "app.sock"):
+    """Of a slot where nothing runs: its variables need lie nowhere any more, and its socket leads nowhere. `oom` is
+    what Podman's monitor leaves where it was started."""
+    for name in ("env", "app.sock", "oom"):
         (layout.slot(slot) / name).unlink(missing_ok=True)
 
 
@@ -95,11 +101,14 @@ def _begin_log(path: Path) -> None:
 
 
 def render_launch(release: Release) -> str:
-    """The user's own command, in the release's tree. A plain command replaces the shell, so that SIGTERM reaches
-    the app and not a shell that keeps it to itself."""
-    command = release.manifest.settings.web.command
-    line = command if _SHELL_SYNTAX.search(command) else f"exec {command}"
+    """The user's own command, in the release's tree."""
+    line = render_line(release.manifest.settings.web.command)
     return f"#!/bin/sh\ncd {shlex.quote(str(release.tree))} || exit 127\n{line}\n"
+
+
+def render_line(command: str) -> str:
+    """A plain command replaces the shell, so that SIGTERM reaches the app and not a shell that keeps it to itself."""
+    return command if _SHELL_SYNTAX.search(command) else f"exec {command}"
 
 
 def tail_file(path: Path, *, lines_count: int) -> list[str]:
