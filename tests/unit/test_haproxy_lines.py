@@ -69,3 +69,13 @@ def test_a_line_that_is_cut_within_what_we_need_is_counted() -> None:
     assert PARSER.take(BEGIN.replace("shop.blue", "other").encode()) is Passed.FOREIGN
     assert PARSER.take(b"Proxy web started.") is Passed.FOREIGN
     assert PARSER.parse(LINE[:-20].encode()) is not None
+
+
+def test_a_captured_cookie_is_no_id() -> None:
+    """HAProxy writes it as it was sent, and a format of before has none in that place."""
+    uuid = "3f0c2a52-7d4f-4c39-9e57-0d9a4d1c2b11"
+    forged = PARSER.parse(LINE.replace("118 - -", f"118 sid={uuid} x y ----").encode())
+    assert forged is None or forged.request_id == ""
+    named = PARSER.parse(LINE.replace("118 - -", f"118 {uuid} sid={uuid[::-1]} -").encode())
+    assert named is not None
+    assert named.request_id == uuid
