@@ -9,18 +9,20 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from tests.contract.container_engines import open_docker, open_podman, run_engine
+from tests.contract.container_engines import Dockerd, open_docker, open_podman, run_engine
 from tests.contract.container_promises import ContainerStage, MakeRunner
 from tests.contract.runner_promises import SLEEPER
 from tests.e2e.container_site import make_container_site
 from tests.e2e.site import Site, go_live
 
 from bench.tables import render_table, spread
+from celadon.app.inforce import require_in_force
 from celadon.drivers.runners.containers import ContainerRunner, inside_address, render_run, render_variables
 from celadon.drivers.runners.docker import DockerRunner
 from celadon.drivers.runners.launch import slot_variables
 from celadon.drivers.runners.podman import PodmanRunner
 from celadon.host.engine import Engine
+from celadon.host.processes import find_commands
 from celadon.model.names import Slot
 from celadon.model.release import Release
 
@@ -110,10 +112,10 @@ def _run_deploys(count: int) -> str:
     ):
         for number in range(_SETTLED_AFTER):
             _deploy(site, f"s{number}")
-        before = _count(site, daemon.pid)
+        before = _count(site, daemon)
         for number in range(count):
             _deploy(site, f"v{number}")
-        after = _count(site, daemon.pid)
+        after = _count(site, daemon)
     rows = [(name, before[name], after[name], "same" if before[name] == after[name] else "CHANGED") for name in before]
     return render_table(f"Docker, {count} deploys in a row: what is there", ("what", "before", "after", ""), rows)
 
@@ -124,20 +126,21 @@ def _deploy(site: Site, version: str) -> None:
         raise RuntimeError(done.output)
 
 
-def _count(site: Site, daemon: int) -> Mapping[str, int]:
+def _count(site: Site, daemon: Dockerd) -> Mapping[str, int]:
     def listed(*words: str) -> int:
         return len(run_engine("docker", *words, "--quiet").split())
 
-    commands = [path.read_text(errors="replace").strip() for path in Path("/proc").glob("[0-9]*/comm") if path.exists()]
+    ports = {str(inside_address(require_in_force(site.layout), slot).port) for slot in Slot}
+    groups = Path("/sys/fs/cgroup").glob("**/docker/*/cgroup.procs")
     return {
         "containers": listed("ps", "--all"),
         "images, those between too": listed("image", "ls", "--all"),
         "volumes": listed("volume", "ls"),
         "networks": listed("network", "ls"),
-        "port forwarders": commands.count("docker-proxy"),
-        "shims": commands.count("containerd-shim"),
-        "dockerd's descriptors": len(list(Path(f"/proc/{daemon}/fd").iterdir())),
-        "control groups": len(list(Path("/sys/fs/cgroup").glob("**/docker/*/cgroup.procs"))),
+        "port forwarders": sum(not ports.isdisjoint(words) for _, words in find_commands("docker-proxy")),
+        "shims": sum(str(daemon.base) in " ".join(words) for _, words in find_commands("containerd-shim-runc-v2")),
+        "dockerd's descriptors": len(list(Path(f"/proc/{daemon.pid}/fd").iterdir())),
+        "control groups without a process": sum(not group.read_text() for group in groups),
         "releases": len(list(site.layout.releases.iterdir())),
         "files in the slots": sum(1 for path in (site.layout.home / "slots").rglob("*") if path.is_file()),
         "temporary files": len(list(site.layout.home.rglob("*.partial"))),
