@@ -76,6 +76,8 @@ class Dockerd:
         self._bridge = f"celadon{_WORKER}-{os.getpid() % 1000}"
         self._process: subprocess.Popen[bytes] | None = None
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640m", "tmpfs", str(base)], check=True)
+        (base / "config").mkdir()
+        (base / "config" / "config.json").write_text("{}")  # Podman reads it too, and refuses to run without
         subprocess.run(["ip", "link", "add", self._bridge, "type", "bridge"], check=True)
         subnet = f"10.{200 + _WORKER % 50}.{os.getpid() % 250}.1/24"
         subprocess.run(["ip", "address", "add", subnet, "dev", self._bridge], check=True)

@@ -175,12 +175,13 @@ def test_a_taken_bind_is_named_and_put_back(make_stage: MakeStage) -> None:
     stage = make_stage(SwitchWay.RELOAD)
     stage.proxy.install()
     stage.proxy.switch(Slot.BLUE, reached=ignore)
+    patient = stage.settings_for(SwitchWay.RELOAD, seen_timeout_s=120.0)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
         stage.write_main(neighbour=f"\nfrontend other\n    bind {bind}\n    http-request return status 200\n")
         started_at_s = time.monotonic()
-        switched = stage.proxy.switch(Slot.GREEN, reached=ignore)
-        assert time.monotonic() - started_at_s < stage.settings.proxy.seen_timeout_s
+        switched = HaproxyProxy(stage.layout, patient).switch(Slot.GREEN, reached=ignore)
+        assert time.monotonic() - started_at_s < patient.proxy.seen_timeout_s
     assert (switched.seen, switched.effect) == (False, Effect.NONE)
     assert f"bind {bind}" in switched.reason
     view = stage.proxy.observe()

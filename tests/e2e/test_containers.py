@@ -21,6 +21,7 @@ from tests.contract.container_engines import (
     run_engine,
 )
 from tests.e2e.container_site import DOCKERFILE, make_container_site
+from tests.e2e.crowd import visitors
 from tests.e2e.site import Site, go_live
 from tests.e2e.site_proxies import NGINX
 
@@ -123,9 +124,10 @@ def test_a_daemon_that_is_restarted_in_the_window_leaves_one_release_serving(sit
     for line in deploying.stdout or ():
         if "window_opened" in line:
             break
-    docker.kill()
-    docker.start()
-    output, _ = deploying.communicate(timeout=200)
+    with visitors(site):
+        docker.kill()
+        docker.start()
+        output, _ = deploying.communicate(timeout=200)
     assert deploying.returncode in {0, 11}, output
     version, slot = ("v2", "green") if deploying.returncode == 0 else ("v1", "blue")
     assert site.visit() == (200, version)
