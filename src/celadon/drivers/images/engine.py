@@ -85,11 +85,7 @@ class EngineImages:
             run([self._engine.program, "pull", "--quiet", name])
             image = self._identify(name)
         if image is None:
-            raise StepError(
-                f"{self._engine.program} has no image {name}; without a digest it is not pulled",
-                code="image_missing",
-                next_command=f"{self._engine.program} image ls",
-            )
+            raise self._missing(f"{name}; without a digest it is not pulled")
         return image
 
     def _keep(self, image: str, name: str) -> str:
@@ -99,12 +95,12 @@ class EngineImages:
     def _require(self, name: str) -> str:
         image = self._identify(name)
         if image is None:
-            raise StepError(
-                f"{self._engine.program} has no image {name} after it was made",
-                code="image_missing",
-                next_command=f"{self._engine.program} image ls",
-            )
+            raise self._missing(f"{name} after it was made")
         return image
+
+    def _missing(self, which: str) -> StepError:
+        program = self._engine.program
+        return StepError(f"{program} has no image {which}", code="image_missing", next_command=f"{program} image ls")
 
     def _identify(self, name: str) -> str | None:
         done = self._engine.call("image", "inspect", name)
