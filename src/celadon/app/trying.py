@@ -6,7 +6,7 @@ from time import time
 
 from msgspec.structs import replace
 
-from celadon.app.compose import make_ports, make_proxy, make_runner
+from celadon.app.compose import make_ports, make_proxy
 from celadon.app.inforce import require_in_force
 from celadon.contracts.control import Asked
 from celadon.contracts.runner import Runner
@@ -34,7 +34,8 @@ def judge_live_slot(layout: Layout, *, window_s: float | None, tell: Callable[[W
         raise UsageError("no slot has traffic", code="nothing_live", next_command="celadon status")
     length_s = window_s or settings.observe.window_s
     settings = replace(settings, observe=replace(settings.observe, window_s=length_s, max_window_s=None))
-    runner, told = make_runner(layout, settings), _Told(layout, tell)
+    told = _Told(layout, tell)
+    ports = make_ports(layout, settings, journal=told, clock=HostClock(), control=_Nobody(), candidate=slot)
     plan = Plan(
         operation=_OPERATION,
         kind=OperationKind.DEPLOY,
@@ -42,11 +43,10 @@ def judge_live_slot(layout: Layout, *, window_s: float | None, tell: Callable[[W
         lead="",
         candidate=slot,
         live=slot.other,
-        live_release=_find_release(runner, slot.other),
+        live_release=_find_release(ports.runner, slot.other),
         settings=settings,
     )
-    ports = make_ports(layout, settings, journal=told, clock=HostClock(), control=_Nobody(), candidate=slot)
-    run = Run(plan=plan, ports=ports, restarts_count=runner.observe(slot).restarts_count)
+    run = Run(plan=plan, ports=ports, restarts_count=ports.runner.observe(slot).restarts_count)
     watch(run, window_s=length_s)
     run.release_held()
     return told.verdict()
