@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from celadon.events import DrainCounted, SlotStopped
 from celadon.model.connections import Connection, KindCounts, Peer
 from celadon.model.plan import Outcome
-from celadon.model.settings import DrainPolicy, DrainSettings, DrainWay, ProxyKind, Settings
+from celadon.model.settings import POOLED_S, DrainPolicy, DrainSettings, DrainWay, ProxyKind, Settings
+from celadon.sinks.wording import describe_stop
 from tests.fakes.world import World, events_of, make_settings
 
 LATER_S = 1e6
@@ -105,20 +106,25 @@ def test_streams_that_the_app_is_to_close_are_not_told_as_cut() -> None:
     settings = draining(streams=DrainPolicy(way=DrainWay.SIGNAL))
     assert world.deploy(2, settings=settings) is Outcome.DONE
     stopped = last_stop(world)
+    told = describe_stop(stopped)
+    assert told.endswith("; 1 connection cut (1 idle); 2 streams left to the app's own closing")
+    assert describe_stop(replace(stopped, killed=True)).endswith(", by SIGKILL; 3 connections cut (1 idle, 2 streams)")
     assert (stopped.cut_count, stopped.signalled_count, stopped.killed) == (3, 2, False)
 
 
 def test_a_proxys_pooled_connection_is_left_to_the_proxy() -> None:
-    """Nobody knows yet that it is no stream: it is counted as idle, and waited for."""
+    """Nobody knows yet that it is no stream: it is counted as idle, and waited for, until the pool is empty. That time
+    counts from the switch."""
     world = with_r1()
     world.left_open = lambda _: [stream(1)]
-    settings = draining(idle=close_after(0.0), streams=close_after(8.0))
+    settings = draining(idle=close_after(0.0), streams=close_after(0.0))
     settings = replace(settings, proxy=replace(settings.proxy, kind=ProxyKind.HAPROXY))
     assert world.deploy(2, settings=settings) is Outcome.DONE
     kinds = [counted.kinds for counted in events_of(world, DrainCounted)]
     assert KindCounts(idle_count=1) in kinds
     assert last_stop(world).left == KindCounts(streams_count=1)
-    assert drained_s(world) >= 8.0 - settings.observe.window_s
+    since_the_move_s = drained_s(world) + settings.observe.window_s
+    assert since_the_move_s == pytest.approx(POOLED_S[ProxyKind.HAPROXY], abs=0.5)
 
 
 def test_the_count_is_told_each_second_by_kind() -> None:
