@@ -13,6 +13,7 @@ from msgspec import Struct
 _PROC = Path("/proc")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _AFTER_KILL_S = 5.0
+_GROUP_DIES_S = 1.0
 
 
 class ProcessIdentity(Struct, frozen=True):
@@ -77,6 +78,17 @@ def find_session(leader: ProcessIdentity) -> list[int]:
     if now is not None and now != leader:
         return []
     return [pid for pid in _pids() if _session_of(pid) == leader.pid and identify(pid) is not None]
+
+
+def _find_group(leader: int) -> list[int]:
+    return [pid for pid in _pids() if _group_of(pid) == leader and identify(pid) is not None]
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return None
 
 
 def _session_of(pid: int) -> int | None:
@@ -146,6 +158,16 @@ def end_processes(find: Callable[[], list[int]], *, grace_s: float) -> bool:
         if _await_none(find, until_s=min(until_s, time.monotonic() + 0.2)):
             return True
     raise TimeoutError(f"pid {', '.join(map(str, find()))} survived SIGKILL")
+
+
+def kill_group(leader: int) -> None:
+    """SIGKILL to the process group of `leader`, a child that nobody has waited for. Returns when none of it lives, for
+    a signal that was sent has ended nobody yet; after 1 s in any case."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+    until_s = time.monotonic() + _GROUP_DIES_S
+    while (pids := _find_group(leader)) and (left_s := until_s - time.monotonic()) > 0:
+        _await_one(pids[0], timeout_s=left_s)
 
 
 class ProcessFinder:

@@ -3,7 +3,6 @@
 import os
 import pwd
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from celadon.host.processes import kill_group
 from celadon.host.text import escape_controls
 
 TIMED_OUT = 124
@@ -46,7 +46,7 @@ def run_shell(
     finally:
         os.close(read_end)
     if not ended or leaves_nothing:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process.pid)
     exit_code = process.wait()
     lines = tail.decode(errors="replace").splitlines()[-_TAIL_LINES_COUNT:]
     return Ran(
