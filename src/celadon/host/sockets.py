@@ -69,9 +69,14 @@ def _holders(inodes: frozenset[str], *, among: Iterable[str]) -> Iterator[int]:
 def _holds_one(pid: str, wanted: set[str]) -> bool:
     directory = f"/proc/{pid}/fd"
     try:
-        for descriptor in os.listdir(directory):
-            if os.readlink(f"{directory}/{descriptor}") in wanted:
-                return True
+        return any(_read_descriptor(f"{directory}/{name}") in wanted for name in os.listdir(directory))
     except OSError:
         return False
-    return False
+
+
+def _read_descriptor(path: str) -> str:
+    """Empty of one that was closed since it was listed, as a busy server's are: it says nothing of the others."""
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:
+        return ""
