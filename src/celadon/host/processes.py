@@ -5,7 +5,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ _PROC = Path("/proc")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _AFTER_KILL_S = 5.0
 _GROUP_DIES_S = 1.0
+_WHOLE_EVERY_S = 5.0
 
 
 class ProcessIdentity(Struct, frozen=True):
@@ -60,10 +61,12 @@ def read_owner(pid: int) -> ProcessOwner | None:
     return ProcessOwner(uid=found.st_uid, gid=found.st_gid)
 
 
-def find_marked(mark: bytes) -> list[int]:
-    """Living processes whose initial environment holds the entry `mark` (`NAME=value`), ascending. Finds what
-    daemonised away too, since children inherit it. Processes that we may not read are passed over."""
-    return [pid for pid in _pids() if _has_entry(_read_bytes(pid, "environ"), mark) and identify(pid) is not None]
+def find_marked(mark: bytes, *, among: Iterable[int] | None = None) -> list[int]:
+    """Living processes (of those in `among`) whose initial environment holds the entry `mark` (`NAME=value`),
+    ascending. Finds what daemonised away too, since children inherit it. Processes that we may not read are passed
+    over."""
+    pids = _pids() if among is None else among
+    return [pid for pid in pids if _has_entry(_read_bytes(pid, "environ"), mark) and identify(pid) is not None]
 
 
 def _has_entry(environ: bytes, mark: bytes) -> bool:
@@ -71,13 +74,14 @@ def _has_entry(environ: bytes, mark: bytes) -> bool:
     return mark in environ and mark in environ.split(b"\0")
 
 
-def find_session(leader: ProcessIdentity) -> list[int]:
-    """Living members of the session that `leader` began, whether it still lives or not. While one member lives its
-    number is not given to another process; when the number belongs to somebody else, the session is gone."""
+def find_session(leader: ProcessIdentity, *, among: Iterable[int]) -> list[int]:
+    """Living members, `among` all that run, of the session that `leader` began, whether it still lives or not. While
+    one member lives its number is not given to another process; when the number belongs to somebody else, the session
+    is gone."""
     now = identify(leader.pid)
     if now is not None and now != leader:
         return []
-    return [pid for pid in _pids() if _session_of(pid) == leader.pid and identify(pid) is not None]
+    return [pid for pid in among if _session_of(pid) == leader.pid and identify(pid) is not None]
 
 
 def _find_group(leader: int) -> list[int]:
@@ -180,8 +184,32 @@ class ProcessFinder:
         self._leader = leader
 
     def __call__(self) -> list[int]:
-        members = find_session(self._leader) if self._leader is not None else []
-        return sorted({*find_marked(self._mark), *members})
+        return self.find([*_pids()])
+
+    def find(self, pids: Sequence[int], *, unmarked: Collection[int] = ()) -> list[int]:
+        """Those among `pids`. Of `unmarked` it is known that they have no mark."""
+        members = find_session(self._leader, among=pids) if self._leader is not None else []
+        return sorted({*find_marked(self._mark, among=(pid for pid in pids if pid not in unmarked)), *members})
+
+
+class ProcessWatch:
+    """What `finder` finds, for who looks several times a second: a slot's process is a child of one, so that one which
+    was not the slot's needs no second look. Each is looked at every _WHOLE_EVERY_S all the same: its number may have
+    become another's."""
+
+    def __init__(self, finder: ProcessFinder) -> None:
+        self._finder = finder
+        self._others: frozenset[int] = frozenset()
+        self._whole_at_s = 0.0
+
+    def __call__(self) -> list[int]:
+        now_s = time.monotonic()
+        if now_s >= self._whole_at_s:
+            self._others, self._whole_at_s = frozenset(), now_s + _WHOLE_EVERY_S
+        pids = [*_pids()]
+        found = self._finder.find(pids, unmarked=self._others)
+        self._others = frozenset(pids).difference(found)
+        return found
 
 
 def _await_none(find: Callable[[], list[int]], *, until_s: float) -> bool:
