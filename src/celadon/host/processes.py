@@ -117,6 +117,16 @@ def find_commands(name: str) -> Iterator[tuple[int, list[str]]]:
             yield pid, arguments
 
 
+def list_open_files(pid: int | str) -> Iterator[str]:
+    """What its descriptors name, as /proc has it (`socket:[42]`; ` (deleted)` behind a file that has no name any more).
+    Raises OSError when it is gone or is not to be looked at; a descriptor that is closed meanwhile, as a busy server's
+    are, says nothing of the others."""
+    directory = f"/proc/{pid}/fd"
+    for name in os.listdir(directory):
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(f"{directory}/{name}")
+
+
 def read_directory(pid: int) -> str:
     """Where it works; `/` when that is not to be read."""
     try:

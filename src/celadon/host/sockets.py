@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from celadon.host.processes import list_open_files
 from celadon.host.tcp_sockets import OPEN, TcpState, list_tcp
 from celadon.model.address import Address, SocketAddress, TcpAddress
 
@@ -67,16 +68,7 @@ def _holders(inodes: frozenset[str], *, among: Iterable[str]) -> Iterator[int]:
 
 
 def _holds_one(pid: str, wanted: set[str]) -> bool:
-    directory = f"/proc/{pid}/fd"
     try:
-        return any(_read_descriptor(f"{directory}/{name}") in wanted for name in os.listdir(directory))
+        return any(name in wanted for name in list_open_files(pid))
     except OSError:
         return False
-
-
-def _read_descriptor(path: str) -> str:
-    """Empty of one that was closed since it was listed, as a busy server's are: it says nothing of the others."""
-    try:
-        return os.readlink(path)
-    except FileNotFoundError:
-        return ""
