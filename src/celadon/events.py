@@ -123,6 +123,26 @@ class ReleaseChosen(_Event, frozen=True, kw_only=True, tag="release_chosen"):
     release: ReleaseNumber
 
 
+class ReleaseCommandStarted(_Event, frozen=True, kw_only=True, tag="release_command_started"):
+    """The intent to run the app's release command in the new release."""
+
+    release: ReleaseNumber
+    command: str
+    timeout_s: float
+
+
+class ReleaseCommandRan(_Event, frozen=True, kw_only=True, tag="release_command_ran"):
+    """It ended, or was ended: `reason` says how where that was not well, `exit_code` is None where it had none.
+    `output_tail` are its last 20 lines; all of them, up to 1,000, are in the release's `release.log`."""
+
+    release: ReleaseNumber
+    command: str
+    exit_code: int | None
+    duration_s: float
+    reason: str = ""
+    output_tail: tuple[str, ...] = ()
+
+
 class CandidateStarting(_Event, frozen=True, kw_only=True, tag="candidate_starting"):
     """The intent to start `release` in `slot`."""
 
@@ -437,6 +457,8 @@ Event = (
     | DependenciesReused
     | ReleaseMade
     | ReleaseChosen
+    | ReleaseCommandStarted
+    | ReleaseCommandRan
     | CandidateStarting
     | CandidateStarted
     | ReadinessAsked

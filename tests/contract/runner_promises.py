@@ -5,10 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import pytest
+
 from celadon.contracts.runner import Runner
 from celadon.host.processes import identify
 from celadon.model.names import Slot
 from celadon.model.observed import SlotStatus, SlotView
+from celadon.model.processes import RELEASE
 from celadon.model.release import Release
 
 SLEEPER = "import time; print('up', flush=True)\nwhile True: time.sleep(60)\n"
@@ -20,7 +23,11 @@ POLITE = (
 
 
 class RunnerStage(Protocol):
+    """The release command is the app's own command, in a release of `make_release`."""
+
     runner: Runner
+
+    def runner_of(self, process: str) -> Runner: ...
 
     def make_release(self, number: int, script: str) -> Release: ...
 
@@ -108,6 +115,31 @@ class RunnerPromises:
         stage.runner.start(Slot.BLUE, stage.make_release(7, SLEEPER))
         for enabled in (True, True, False, False):
             stage.runner.set_boot(Slot.BLUE, enabled=enabled)
+
+    @pytest.mark.parametrize(("code", "said"), [(0, "migrated"), (3, "no such column")])
+    def test_a_release_command_is_told_with_its_code(self, stage: RunnerStage, code: int, said: str) -> None:
+        """A good one too, and one that fails is not started again; the web process of the slot is another one."""
+        runner = stage.runner_of(RELEASE)
+        script = f"import os, sys; print({said!r}, 'PORT' in os.environ); sys.exit({code})"
+        runner.start(Slot.BLUE, stage.make_release(7, script))
+        view = await_view(runner, Slot.BLUE, lambda view: view.status is not SlotStatus.RUNNING)
+        assert (view.status, view.exit_code, view.restarts_count) == (SlotStatus.EXITED, code, 0)
+        assert stage.runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
+        assert runner.tail(Slot.BLUE, lines_count=5) == [f"{said} False"]
+        runner.stop(Slot.BLUE, grace_s=0.1)
+        assert runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
+
+    def test_a_release_command_is_ended_with_its_children(self, stage: RunnerStage) -> None:
+        """Which the slot's web process outlives."""
+        script = "import os, time\nos.fork()\n" + SLEEPER
+        release = stage.make_release(7, script)
+        runner = stage.runner_of(RELEASE)
+        stage.runner.start(Slot.BLUE, release)
+        runner.start(Slot.BLUE, release)
+        view = await_view(runner, Slot.BLUE, lambda view: len(view.pids) >= 2)
+        runner.stop(Slot.BLUE, grace_s=0.5)
+        assert all(identify(pid) is None for pid in view.pids)
+        assert stage.runner.observe(Slot.BLUE).status is SlotStatus.RUNNING
 
 
 def write_release(base: Path, release: Release, script: str) -> Release:

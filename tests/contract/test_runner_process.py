@@ -17,6 +17,7 @@ from celadon.host.memory import KernelHost
 from celadon.host.processes import find_marked, identify, identify_child
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import SlotStatus
+from celadon.model.processes import RELEASE, ReleaseCommand
 from celadon.model.release import Release
 from celadon.model.settings import ObserveSettings, Settings
 from celadon.model.verdict import Judgement
@@ -36,7 +37,12 @@ class ProcessStage:
     @staticmethod
     def _settings(user: str | None) -> Settings:
         settings = make_settings()
-        return replace(settings, user=user, web=replace(settings.web, command=f"{sys.executable} -S app.py"))
+        command = f"{sys.executable} -S app.py"
+        web = replace(settings.web, command=command)
+        return replace(settings, user=user, web=web, release=ReleaseCommand(command=command))
+
+    def runner_of(self, process: str) -> ProcessRunner:
+        return ProcessRunner(replace(self.layout, process=process), self.settings)
 
     def make_release(self, number: int, script: str) -> Release:
         path = self.layout.release(number)
@@ -53,6 +59,7 @@ def stage(tmp_path: Path) -> Iterator[ProcessStage]:
     yield made
     for slot in Slot:
         made.runner.stop(slot, grace_s=0.1)
+        made.runner_of(RELEASE).stop(slot, grace_s=0.1)
 
 
 class TestProcess(RunnerPromises):

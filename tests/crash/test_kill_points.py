@@ -6,11 +6,13 @@ The world is in memory, so that the sweep is complete and quick; tests/crash/tes
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from celadon.deploy.invariants import find_broken
 from celadon.deploy.ledger import read_ledger
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import Outcome
+from celadon.model.processes import ReleaseCommand
 from tests.fakes.world import Died, Nature, World, WorldRunner, make_settings
 
 Scenario = Callable[[World], None]
@@ -44,7 +46,19 @@ def sick_by_steps(world: World) -> None:
     world.deploy(2, settings=make_settings(steps=(10, 50, 100)))
 
 
-SCENARIOS = (second_deploy, sick_deploy, unready_deploy, dying_deploy, deploy_by_steps, sick_by_steps)
+def deploy_with_a_release_command(world: World) -> None:
+    world.deploy(2, settings=replace(make_settings(), release=ReleaseCommand(command="migrate")))
+
+
+SCENARIOS = (
+    deploy_with_a_release_command,
+    second_deploy,
+    sick_deploy,
+    unready_deploy,
+    dying_deploy,
+    deploy_by_steps,
+    sick_by_steps,
+)
 
 
 def a_world_with_r1() -> World:
@@ -80,6 +94,7 @@ def assert_sound(world: World, where: str) -> None:
     world.natures[3] = Nature.GOOD
     assert world.deploy(3) is Outcome.DONE, f"{where}: the next deploy failed"
     assert not world.partial, where
+    assert not world.others.running, f"{where}: {world.others.running}"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)

@@ -23,7 +23,7 @@ from celadon.deploy.ledger import read_ledger
 from celadon.deploy.loop import drive
 from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.run import Ports, Run
-from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step
+from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step, StepEnded
 from celadon.model.address import Address, TcpAddress
 from celadon.model.baseline import Learned
 from celadon.model.errors import JournalError, StepError
@@ -58,6 +58,7 @@ from celadon.model.settings import (
     SwitchSettings,
     WebSettings,
 )
+from tests.fakes.processes import Others, WorldOther
 
 APP = AppName("shop")
 _Event = TypeVar("_Event")
@@ -179,6 +180,8 @@ class World:
     restarts_count: int = 0
     rss_bytes: int = 1 << 26
     takes_ms: float = 1.0
+    others: Others = field(default_factory=Others)
+    outputs: dict[ReleaseNumber, Sequence[str]] = field(default_factory=dict)
     on_wait: Callable[["World"], None] | None = None
     on_journey: Callable[["World"], None] | None = None
 
@@ -221,6 +224,7 @@ class World:
         return Ports(
             proxy=WorldProxy(self),
             runner=WorldRunner(self),
+            runner_of=lambda name: WorldOther(self, name),
             probe=WorldProbe(self),
             make_probe=self._make_probe,
             journeys=WorldJourneys(self),
@@ -314,7 +318,7 @@ class World:
             candidate=account.candidate,
             live=account.live,
             live_release=account.live_release,
-            settings=make_settings(),
+            settings=self.settings_of.get(account.release or 0) or make_settings(),
             release=account.release,
         )
         ports.journal.append(OperationStarted(kind=plan.kind, lead="ada", pid=1))
@@ -329,6 +333,11 @@ class World:
         mended = settle_idle(run)
         assert confirm(run, Outcome.DONE) is Outcome.DONE
         return mended
+
+    def reason(self) -> str:
+        """Of the last step that did not end well."""
+        reasons = [body.reason for body in events_of(self, StepEnded) if body.reason]
+        return reasons[-1]
 
     def start_run(self) -> Run:
         """With nothing to do but what the caller does with it."""
@@ -348,6 +357,7 @@ class World:
 
     def reboot(self) -> None:
         """Everything stops; what is enabled at boot starts."""
+        self.others.running.clear()
         for slot in Slot:
             self.slots[slot] = self._spawn(self.last_release[slot]) if slot in self.boot else None
 
@@ -678,6 +688,10 @@ class WorldReleases:
 
     def verify(self, release: Release) -> str | None:
         return "app.py" if release.number in self.world.altered else None
+
+    def keep_output(self, release: Release, lines: Sequence[str]) -> Path:
+        self.world.outputs[release.number] = lines
+        return release.path / "release.log"
 
     def mark(self, release: Release, fate: Fate) -> None:
         self.world.fates.setdefault(release.number, fate)

@@ -1,7 +1,7 @@
 """The composition root: settings in, a ready set of ports out. The one place that knows every driver's name."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -258,6 +258,12 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
     return AdoptedRunner(layout, runner) if read_adopted(layout) else runner
 
 
+def make_runner_of(layout: Layout, settings: Settings) -> Callable[[str], Runner]:
+    """The runner of each other process of the app, made when it is first asked for."""
+    make = RUNNERS[settings.web.runner]
+    return cache(lambda process: make(replace(layout, process=process), settings))
+
+
 def make_sockets(settings: Settings, runner: Runner) -> Sockets:
     from celadon.host.sockets import KernelSockets
 
@@ -325,6 +331,7 @@ def make_ports(
     return Ports(
         proxy=proxy,
         runner=runner,
+        runner_of=make_runner_of(layout, settings),
         probe=make_probe_on(candidate, settings.readiness),
         make_probe=make_probe_on,
         journeys=JourneysByKind(settings, new_look=lambda: {LOOK_HEADER: new_look(read_secret(layout.look_mark))}),

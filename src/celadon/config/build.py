@@ -77,6 +77,7 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
         ),
         journeys=get("journeys"),
         keep_count=get("keep"),
+        release=get("processes").release,
     )
 
 

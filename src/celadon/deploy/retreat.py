@@ -4,6 +4,7 @@ import contextlib
 
 from celadon.deploy.hooks import run_hook
 from celadon.deploy.postflight import run_postflight
+from celadon.deploy.release_command import end_release_command
 from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.route import move_route
 from celadon.deploy.run import Run
@@ -29,6 +30,7 @@ def reject(run: Run) -> Result:
             next_command="celadon check",
         )
         return Result.FAILED
+    end_release_command(run, candidate)
     run.ports.runner.stop(candidate, grace_s=run.plan.settings.drain.stop_timeout_s)
     run.ports.reached("candidate_stopped")
     run_hook(run, "on_failure")

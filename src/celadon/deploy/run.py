@@ -34,10 +34,11 @@ class Ports:
     the process there. `probe` asks the candidate's readiness question, `make_probe` another one of a slot; `ask_on`
     goes on asking a slot until it is closed. `leave_line` sends one request of ours through the proxy and says whether
     its line must be in the log. `find_edited` names files that we wrote for the proxy and that were edited by hand
-    since."""
+    since. `runner_of` is the runner of another process of the app, by its name."""
 
     proxy: Proxy
     runner: Runner
+    runner_of: Callable[[str], Runner]
     probe: Probe
     make_probe: Callable[[Slot, ReadinessSettings], Probe]
     journeys: Journeys

@@ -26,6 +26,8 @@ from celadon.events import (
     PostflightRan,
     ReadinessAsked,
     ReleaseChosen,
+    ReleaseCommandRan,
+    ReleaseCommandStarted,
     ReleaseMade,
     ReleasesPruned,
     Repaired,
@@ -93,6 +95,11 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  r{release} made: {files} files, {size / _MIB:.1f} MiB, {duration_s:.2f} s"
         case ReleaseChosen(release=release):
             return f"  r{release} taken as it was built"
+        case ReleaseCommandStarted(command=command):
+            return f"  release: `{command}`"
+        case ReleaseCommandRan(reason=reason, duration_s=duration_s, output_tail=tail):
+            lines = [f"  release: {reason or 'done'} after {duration_s:.1f} s"]
+            return "\n".join(lines + ([f"    | {line}" for line in tail] if reason else []))
         case CandidateStarted(slot=slot, release=release, pid=pid):
             return f"  r{release} started in {slot}" + (f", pid {pid}" if pid else "")
         case ReadinessAsked(ok=False, reason=reason, hint=hint):

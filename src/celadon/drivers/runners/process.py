@@ -75,7 +75,9 @@ class ProcessRunner:
         if record is not None and record.release == release.number and self._alive(record, slot):
             return self.observe(slot)
         identity = find_identity(release.manifest.settings.user)
-        variables = slot_variables(release, slot, address=self._settings.web.address(slot))
+        process = release.manifest.settings.process(self._layout.process)
+        address = self._settings.web.address(slot) if process.listens else None
+        variables = slot_variables(release, slot, address=address, process=self._layout.process)
         variables = _base_variables(identity) | variables | {_MARK: self._mark_value(slot)}
         launch = write_slot(self._layout, slot, release, variables=variables, identity=identity)
         self._write(slot, _Record(release.number))
