@@ -380,6 +380,40 @@ class Blessed(_Event, frozen=True, kw_only=True, tag="blessed"):
     release: ReleaseNumber
 
 
+class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
+    """A process of a worker exists. `worker` has its number where there are replicas, as `mail.2`."""
+
+    worker: str
+    slot: Slot
+    release: ReleaseNumber
+    pid: int | None
+
+
+class WorkerQuieted(_Event, frozen=True, kw_only=True, tag="worker_quieted"):
+    """It was told to begin nothing new."""
+
+    worker: str
+    slot: Slot
+    signal: str
+
+
+class WorkerStopped(_Event, frozen=True, kw_only=True, tag="worker_stopped"):
+    """`killed`: SIGKILL was needed after its grace. `duration_s` is with the wait until it was idle."""
+
+    worker: str
+    slot: Slot
+    killed: bool
+    duration_s: float
+
+
+class WorkerFailed(_Event, frozen=True, kw_only=True, tag="worker_failed"):
+    """It could not be started where there is nowhere to go back to."""
+
+    worker: str
+    slot: Slot
+    reason: str
+
+
 class DrainCounted(_Event, frozen=True, kw_only=True, tag="drain_counted"):
     """Connections of `slot` still open, from the kernel, and proxy workers still on an old route."""
 
@@ -483,6 +517,10 @@ Event = (
     | SiteAdopted
     | SiteEjected
     | Blessed
+    | WorkerStarted
+    | WorkerQuieted
+    | WorkerStopped
+    | WorkerFailed
     | DrainCounted
     | SlotStopped
     | CandidateKept

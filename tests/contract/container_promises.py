@@ -26,13 +26,20 @@ from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import FindingLevel, SlotStatus
-from celadon.model.processes import RELEASE as RELEASE_PROCESS
-from celadon.model.processes import WEB, ReleaseCommand
+from celadon.model.processes import WEB
 from celadon.model.release import Release
 from celadon.model.settings import ContainerSettings, LimitSettings, ObserveSettings, Settings
 from celadon.observe.threshold import ThresholdJudge
 from tests.contract.container_engines import IMAGE, run_engine
-from tests.contract.runner_promises import SLEEPER, RunnerPromises, await_line, await_view, write_release
+from tests.contract.runner_promises import (
+    PROCESSES,
+    SLEEPER,
+    RunnerPromises,
+    as_processes,
+    await_line,
+    await_view,
+    write_release,
+)
 from tests.contract.slot_server import free_port
 from tests.fakes.world import make_release, make_settings
 
@@ -74,7 +81,7 @@ class ContainerStage:
             blue=TcpAddress(port=free_port()),
             green=TcpAddress(port=free_port()),
         )
-        return replace(settings, app=self.app, web=web, release=ReleaseCommand(command=web.command))
+        return as_processes(replace(settings, app=self.app, web=web))
 
     def make_release(self, number: int, script: str, **container: object) -> Release:
         path = self.layout.release(number)
@@ -98,7 +105,7 @@ class ContainerStage:
 
     def close(self) -> None:
         for slot in Slot:
-            for process in (WEB, RELEASE_PROCESS):
+            for process in PROCESSES:
                 self.runner_of(process).stop(slot, grace_s=0.0)
         shutil.rmtree(self.base, ignore_errors=True)
 

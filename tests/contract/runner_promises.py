@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from msgspec.structs import replace
 
 from celadon.contracts.runner import Runner
 from celadon.host.processes import identify
 from celadon.model.names import Slot
 from celadon.model.observed import SlotStatus, SlotView
-from celadon.model.processes import RELEASE
+from celadon.model.processes import RELEASE, WEB, ReleaseCommand, WorkerSettings
 from celadon.model.release import Release
+from celadon.model.settings import Settings
 
 SLEEPER = "import time; print('up', flush=True)\nwhile True: time.sleep(60)\n"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\n" + SLEEPER
@@ -22,8 +24,25 @@ POLITE = (
 )
 
 
+HEARS = (
+    "import signal, sys, time\n"
+    "signal.signal(signal.SIGUSR1, lambda *_: print('quiet', flush=True))\n"
+    "signal.signal(signal.SIGINT, lambda *_: (print('bye', flush=True), sys.exit(0)))\n"
+    "signal.signal(signal.SIGTERM, lambda *_: print('who?', flush=True))\n" + SLEEPER
+)
+WORKER = "mail.2"
+"""The second of two replicas."""
+
+
+def as_processes(settings: Settings) -> Settings:
+    """The release command and the worker `mail` run the web process's command."""
+    command = settings.web.command
+    mail = WorkerSettings(name="mail", command=command, stop_signal="SIGINT", grace_s=10.0, replicas_count=2)
+    return replace(settings, release=ReleaseCommand(command=command), workers=(mail,))
+
+
 class RunnerStage(Protocol):
-    """The release command is the app's own command, in a release of `make_release`."""
+    """With settings made by `as_processes`."""
 
     runner: Runner
 
@@ -140,6 +159,38 @@ class RunnerPromises:
         runner.stop(Slot.BLUE, grace_s=0.5)
         assert all(identify(pid) is None for pid in view.pids)
         assert stage.runner.observe(Slot.BLUE).status is SlotStatus.RUNNING
+
+    def test_a_worker_hears_its_signals(self, stage: RunnerStage) -> None:
+        """The quiet one, and the stop signal that it was started with, whoever asks; a signal to nobody is none."""
+        runner = stage.runner_of(WORKER)
+        runner.signal(Slot.BLUE, "SIGUSR1")
+        runner.start(Slot.BLUE, stage.make_release(7, HEARS))
+        await_line(runner, Slot.BLUE, "up")
+        runner.signal(Slot.BLUE, "SIGUSR1")
+        await_line(runner, Slot.BLUE, "quiet")
+        assert runner.observe(Slot.BLUE).status is SlotStatus.RUNNING
+        assert stage.runner_of(WORKER).stop(Slot.BLUE, grace_s=10.0).killed is False
+        assert runner.tail(Slot.BLUE, lines_count=3) == ["up", "quiet", "bye"]
+        assert runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
+
+    def test_processes_of_one_slot_do_not_know_each_other(self, stage: RunnerStage) -> None:
+        """Nor do replicas: each is started and stopped alone."""
+        release = stage.make_release(7, SLEEPER)
+        runners = [stage.runner, stage.runner_of("mail.1"), stage.runner_of(WORKER)]
+        views = [runner.start(Slot.BLUE, release) for runner in runners]
+        views = [await_view(runner, Slot.BLUE, lambda view: bool(view.pids)) for runner in runners]
+        assert len({view.pids[0] for view in views}) == 3
+        stage.runner.stop(Slot.BLUE, grace_s=0.2)
+        stage.runner_of("mail.1").stop(Slot.BLUE, grace_s=0.2)
+        assert [runner.observe(Slot.BLUE).status for runner in runners] == [
+            SlotStatus.STOPPED,
+            SlotStatus.STOPPED,
+            SlotStatus.RUNNING,
+        ]
+
+
+PROCESSES = (WEB, RELEASE, "mail.1", WORKER)
+"""What a stage ends when it is closed."""
 
 
 def write_release(base: Path, release: Release, script: str) -> Release:

@@ -15,10 +15,18 @@ from celadon.host.commands import run_command
 from celadon.host.layout import Layout
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import SlotStatus
-from celadon.model.processes import RELEASE, WEB, ReleaseCommand
+from celadon.model.processes import WEB
 from celadon.model.release import Release
 from celadon.model.settings import LimitSettings
-from tests.contract.runner_promises import SLEEPER, RunnerPromises, await_line, await_view, write_release
+from tests.contract.runner_promises import (
+    PROCESSES,
+    SLEEPER,
+    RunnerPromises,
+    as_processes,
+    await_line,
+    await_view,
+    write_release,
+)
 from tests.fakes.world import make_release, make_settings
 
 APP = AppName("suite")
@@ -32,8 +40,9 @@ class SystemdStage:
         limits = LimitSettings(memory_bytes=64 * 1024 * 1024, cpu_percent=50, tasks_count=32, open_files_count=256)
         command = f"{sys.executable} -S app.py"
         web = replace(settings.web, command=command, limits=limits)
-        drain, once = replace(settings.drain, stop_timeout_s=0.5), ReleaseCommand(command=command)
-        self.settings = replace(settings, app=APP, web=web, drain=drain, release=once)
+        self.settings = as_processes(
+            replace(settings, app=APP, web=web, drain=replace(settings.drain, stop_timeout_s=0.5))
+        )
         self.runner = self.runner_of(WEB)
 
     def runner_of(self, process: str) -> SystemdRunner:
@@ -53,7 +62,7 @@ def stage() -> Iterator[SystemdStage]:
     yield made
     for slot in Slot:
         made.runner.stop(slot, grace_s=0.1)
-    for process in (RELEASE,):
+    for process in PROCESSES:
         for slot in Slot:
             made.runner_of(process).stop(slot, grace_s=0.1)
     for unit in Path("/etc/systemd/system").glob("celadon-suite*.service"):

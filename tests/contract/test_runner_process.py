@@ -17,13 +17,20 @@ from celadon.host.memory import KernelHost
 from celadon.host.processes import find_marked, identify, identify_child
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import SlotStatus
-from celadon.model.processes import RELEASE, ReleaseCommand
 from celadon.model.release import Release
 from celadon.model.settings import ObserveSettings, Settings
 from celadon.model.verdict import Judgement
 from celadon.observe.threshold import ThresholdJudge
 from tests.contract.memory_group import open_memory_group
-from tests.contract.runner_promises import SLEEPER, RunnerPromises, await_line, await_view, write_release
+from tests.contract.runner_promises import (
+    PROCESSES,
+    SLEEPER,
+    RunnerPromises,
+    as_processes,
+    await_line,
+    await_view,
+    write_release,
+)
 from tests.fakes.world import make_release, make_settings
 
 
@@ -39,7 +46,7 @@ class ProcessStage:
         settings = make_settings()
         command = f"{sys.executable} -S app.py"
         web = replace(settings.web, command=command)
-        return replace(settings, user=user, web=web, release=ReleaseCommand(command=command))
+        return as_processes(replace(settings, user=user, web=web))
 
     def runner_of(self, process: str) -> ProcessRunner:
         return ProcessRunner(replace(self.layout, process=process), self.settings)
@@ -58,8 +65,8 @@ def stage(tmp_path: Path) -> Iterator[ProcessStage]:
     made = ProcessStage(tmp_path)
     yield made
     for slot in Slot:
-        made.runner.stop(slot, grace_s=0.1)
-        made.runner_of(RELEASE).stop(slot, grace_s=0.1)
+        for process in PROCESSES:
+            made.runner_of(process).stop(slot, grace_s=0.1)
 
 
 class TestProcess(RunnerPromises):

@@ -7,6 +7,7 @@ exception `Died`, raised at a chosen point; nothing in the engine catches it.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -58,7 +59,7 @@ from celadon.model.settings import (
     SwitchSettings,
     WebSettings,
 )
-from tests.fakes.processes import Others, WorldOther
+from tests.fakes.processes import Others, WorldOther, ask_other, reboot_others
 
 APP = AppName("shop")
 _Event = TypeVar("_Event")
@@ -241,6 +242,7 @@ class World:
             leave_line=self.leave_line,
             ask_on=self._ask_on,
             keep_asking=lambda ask, *, interval_s: WorldKeptAsking(self, ask, interval_s),
+            ask_process=partial(ask_other, self),
             reached=self.pass_point,
             find_edited=lambda: self.edited,
         )
@@ -327,9 +329,27 @@ class World:
         self._end(ports, outcome)
         return outcome
 
-    def settle(self) -> bool:
+    def roll_back_open(self, settings: Settings) -> Outcome:
+        """As `celadon rollback` does while a deploy waits for its bless."""
+        account = read_ledger(self.entries).unblessed
+        assert account is not None
+        plan = Plan(
+            operation=OperationId(f"back{len(self.entries)}"),
+            kind=OperationKind.ROLLBACK,
+            app=APP,
+            lead="ada",
+            candidate=account.candidate or Slot.GREEN,
+            live=account.live,
+            live_release=account.live_release,
+            settings=settings,
+            release=account.release,
+        )
+        run = Run(plan=plan, ports=self.ports(plan.operation))
+        return confirm(run, drive(run, start=Step.RETURN))
+
+    def settle(self, *, settings: Settings | None = None) -> bool:
         """As `celadon recover` does when nothing was interrupted."""
-        run = self.start_run()
+        run = self.start_run(settings)
         mended = settle_idle(run)
         assert confirm(run, Outcome.DONE) is Outcome.DONE
         return mended
@@ -339,7 +359,7 @@ class World:
         reasons = [body.reason for body in events_of(self, StepEnded) if body.reason]
         return reasons[-1]
 
-    def start_run(self) -> Run:
+    def start_run(self, settings: Settings | None = None) -> Run:
         """With nothing to do but what the caller does with it."""
         live = self.route
         running = self.slots[live] if live is not None else None
@@ -351,13 +371,13 @@ class World:
             candidate=live.other if live else Slot.BLUE,
             live=live,
             live_release=running.release if running else None,
-            settings=make_settings(),
+            settings=settings or make_settings(),
         )
         return Run(plan=plan, ports=self.ports(plan.operation))
 
     def reboot(self) -> None:
         """Everything stops; what is enabled at boot starts."""
-        self.others.running.clear()
+        reboot_others(self)
         for slot in Slot:
             self.slots[slot] = self._spawn(self.last_release[slot]) if slot in self.boot else None
 
@@ -564,6 +584,9 @@ class WorldRunner:
             self.world.boot.add(slot)
         else:
             self.world.boot.discard(slot)
+
+    def signal(self, slot: Slot, name: str) -> None:
+        pass
 
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         assert not self.world.reaches(slot), "a slot with traffic was stopped"

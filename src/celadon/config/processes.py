@@ -1,6 +1,8 @@
 """`[processes.NAME]` of celadon.toml → the app's other processes, or every mistake in them at once."""
 
 import json
+import re
+import signal
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -8,7 +10,7 @@ from msgspec import Struct
 
 from celadon.config import parse as kind
 from celadon.config.parse import Kind, ListedMistakes
-from celadon.model.processes import RELEASE, WEB, ReleaseCommand
+from celadon.model.processes import RELEASE, WEB, Handover, ReleaseCommand, WorkerSettings
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -21,12 +23,41 @@ class Field(Struct, frozen=True, kw_only=True):
 
 class Processes(Struct, frozen=True, kw_only=True):
     release: ReleaseCommand | None = None
+    workers: tuple[WorkerSettings, ...] = ()
 
 
+def _read_signal(value: Any) -> str:
+    name = kind.TEXT.read(value)
+    if name not in _SIGNALS:
+        raise ValueError(f"{value!r}")
+    return str(name)
+
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+_UNHEARD = {signal.SIGKILL, signal.SIGSTOP}
+_SIGNALS = {each.name for each in signal.Signals if each not in _UNHEARD}
+_SIGNAL = Kind(
+    expected='a signal that a program can hear, as "SIGTERM"',
+    schema={"type": "string", "pattern": "^SIG[A-Z0-9]+$"},
+    read=_read_signal,
+    show=kind.TEXT.show,
+)
+_USUAL = WorkerSettings(name="", command="")
 _RUN = Field(kind=kind.TEXT, is_required=True)
 _RELEASE: Final[Mapping[str, Field]] = {
     "run": _RUN,
     "timeout": Field(kind=kind.duration(0.1, 86400.0), default=ReleaseCommand(command="").timeout_s),
+}
+
+
+_WORKER: Final[Mapping[str, Field]] = {
+    "run": _RUN,
+    "handover": Field(kind=kind.choice(Handover), default=_USUAL.handover),
+    "quiet_signal": Field(kind=_SIGNAL),
+    "stop_signal": Field(kind=_SIGNAL, default=_USUAL.stop_signal),
+    "grace": Field(kind=kind.duration(0.1, 86400.0), default=_USUAL.grace_s),
+    "idle": Field(kind=kind.TEXT),
+    "replicas": Field(kind=kind.whole(1, 100), default=_USUAL.replicas_count),
 }
 
 
@@ -46,7 +77,7 @@ class _Reader:
         self.mistakes: list[tuple[tuple[str | int, ...], str]] = []
 
     def read(self, value: Mapping[str, Any]) -> Processes:
-        release = None
+        release, workers = None, []
         for name, table in value.items():
             if not isinstance(table, dict):
                 self._blame((name,), f"is not a table; expected [processes.{name}]")
@@ -54,13 +85,28 @@ class _Reader:
                 self._blame((name,), "stands in [web]: its command is `web.command`")
             elif name == RELEASE:
                 release = self._read_release(table)
+            elif not _NAME.match(name):
+                self._blame((name,), "is no name for a process; expected one matching ^[a-z][a-z0-9-]{0,31}$")
             else:
-                self._blame((name,), f"is no process that is known; expected [processes.{RELEASE}]")
-        return Processes(release=release)
+                workers.append(self._read_worker(table, name))
+        return Processes(release=release, workers=tuple(workers))
 
     def _read_release(self, table: Mapping[str, Any]) -> ReleaseCommand:
         taken = self._take(table, _RELEASE, RELEASE)
         return ReleaseCommand(command=taken["run"] or "", timeout_s=taken["timeout"])
+
+    def _read_worker(self, table: Mapping[str, Any], name: str) -> WorkerSettings:
+        taken = self._take(table, _WORKER, name)
+        return WorkerSettings(
+            name=name,
+            command=taken["run"] or "",
+            handover=taken["handover"],
+            quiet_signal=taken["quiet_signal"] or "",
+            stop_signal=taken["stop_signal"],
+            grace_s=taken["grace"],
+            idle=taken["idle"] or "",
+            replicas_count=taken["replicas"],
+        )
 
     def _take(self, table: Mapping[str, Any], fields: Mapping[str, Field], name: str) -> dict[str, Any]:
         for key in table:
@@ -90,7 +136,21 @@ def show_processes(processes: Processes) -> str:
         tables[RELEASE] = _show_table(
             _RELEASE, {"run": processes.release.command, "timeout": processes.release.timeout_s}
         )
+    for worker in processes.workers:
+        tables[worker.name] = _show_table(_WORKER, _plain_worker(worker))
     return "{" + ", ".join(f"{json.dumps(name)} = {table}" for name, table in tables.items()) + "}"
+
+
+def _plain_worker(worker: WorkerSettings) -> dict[str, Any]:
+    return {
+        "run": worker.command,
+        "handover": worker.handover,
+        "quiet_signal": worker.quiet_signal or None,
+        "stop_signal": worker.stop_signal,
+        "grace": worker.grace_s,
+        "idle": worker.idle or None,
+        "replicas": worker.replicas_count,
+    }
 
 
 def _show_table(fields: Mapping[str, Field], values: Mapping[str, Any]) -> str:
@@ -108,8 +168,12 @@ def _schema_of(fields: Mapping[str, Field]) -> dict[str, Any]:
 
 
 PROCESSES = Kind(
-    expected="tables, as [processes.release]; see docs/how-to/processes.md",
-    schema={"type": "object", "additionalProperties": False, "properties": {RELEASE: _schema_of(_RELEASE)}},
+    expected="tables, as [processes.release] and [processes.mail]; see docs/how-to/processes.md",
+    schema={
+        "type": "object",
+        "properties": {RELEASE: _schema_of(_RELEASE), WEB: False},
+        "additionalProperties": _schema_of(_WORKER),
+    },
     read=read_processes,
     show=show_processes,
 )

@@ -11,6 +11,7 @@ from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.deploy.switch import enable_boot
 from celadon.deploy.verify import ask_slot
+from celadon.deploy.workers import settle_workers
 from celadon.events import CandidateKept
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
@@ -59,6 +60,7 @@ def return_(run: Run) -> Result:
         return Result.FAILED
     run.ports.reached("pointer_back")
     disable_boot(run, plan.candidate)
+    settle_workers(run, plan.live, plan.live_release, wake=run.old_workers_may_be_quiet)
     retire(run, plan.candidate, release=plan.release)
     run.ports.reached("candidate_stopped")
     run_hook(run, "on_failure")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from celadon.contracts.asking import Asking, KeepAsking
+from celadon.contracts.asking import Asking, AskProcess, KeepAsking
 from celadon.contracts.baselines import Baselines
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.counters import Counters
@@ -55,6 +55,7 @@ class Ports:
     leave_line: Callable[[], bool]
     ask_on: Callable[[Slot, ReadinessSettings], Asking]
     keep_asking: KeepAsking
+    ask_process: AskProcess
     reached: Callable[[str], None]
     find_edited: Callable[[], Sequence[Path]]
 
@@ -65,7 +66,8 @@ class Run:
     `next_command` are of the first failure: what led here, not what followed. `switch_is_intended` turns true
     when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
     started again by then, `share_percent` what it was seen to get. `pace_ms` is what the live slot's readiness took
-    before anything was done, None where nobody asked."""
+    before anything was done, None where nobody asked. `old_workers_may_be_quiet` is false while this process knows
+    that nobody has told them to begin nothing new."""
 
     plan: Plan
     ports: Ports
@@ -77,6 +79,7 @@ class Run:
     learned: Learned | None = None
     pace_ms: float | None = None
     finalize_is_asked: bool = False
+    old_workers_may_be_quiet: bool = True
     reason: str = ""
     code: str = ""
     next_command: str | None = None

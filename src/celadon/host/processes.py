@@ -134,10 +134,11 @@ def find_with_descendants(roots: Iterable[ProcessIdentity]) -> list[int]:
     return sorted(found)
 
 
-def end_processes(find: Callable[[], list[int]], *, grace_s: float) -> bool:
-    """SIGTERM to all, wait up to `grace_s`, SIGKILL until none is found. True when SIGKILL was needed. Raises
-    TimeoutError when one survives 5 s of that."""
-    _signal_all(find(), signal.SIGTERM)
+def end_processes(find: Callable[[], list[int]], *, grace_s: float, ask: Callable[[], bool] = lambda: False) -> bool:
+    """`ask` them to end, or SIGTERM to all where that finds nobody; wait up to `grace_s`, SIGKILL until none is found.
+    True when SIGKILL was needed. Raises TimeoutError when one survives 5 s of that."""
+    if not ask():
+        _signal_all(find(), signal.SIGTERM)
     if _await_none(find, until_s=time.monotonic() + grace_s):
         return False
     until_s = time.monotonic() + _AFTER_KILL_S
@@ -146,6 +147,14 @@ def end_processes(find: Callable[[], list[int]], *, grace_s: float) -> bool:
         if _await_none(find, until_s=min(until_s, time.monotonic() + 0.2)):
             return True
     raise TimeoutError(f"pid {', '.join(map(str, find()))} survived SIGKILL")
+
+
+def signal_process(identity: ProcessIdentity | None, name: str) -> bool:
+    """`name` as `SIGUSR1`. False where it does not live."""
+    if identity is None or not is_alive(identity):
+        return False
+    _signal_all([identity.pid], signal.Signals[name])
+    return True
 
 
 class ProcessFinder:

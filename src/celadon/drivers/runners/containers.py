@@ -39,6 +39,7 @@ APP, PROCESS, SLOT, RELEASE = "celadon.app", "celadon.process", "celadon.slot", 
 _ALWAYS_THERE = frozenset({"bridge", HOST_NETWORK})
 _KEPT_LINES_COUNT = 1000
 _NEEDS_A_SHELL = re.compile(r"[;&|<>()`\n$*?~\[\]]")
+_STOP_SIGNAL = "SIGTERM"  # where it is not set, the image's own is used
 _SIGNALLED = 128
 _LAST_SIGNAL = 64
 _BEYOND_GRACE_S = 30.0
@@ -150,6 +151,7 @@ def render_run(
         f"--network={container.network}",
         *(_publish(settings, slot) if own.listens and container.network != HOST_NETWORK else []),
         *(["--init"] if container.init else []),
+        *([f"--stop-signal={own.stop_signal}"] if own.stop_signal != _STOP_SIGNAL else []),
         f"--stop-timeout={math.ceil(own.stop_timeout_s)}",
         *_render_limits(settings),
         *(f"--mount=type=bind,source={shared / source},target={target}" for target, source in _volumes(settings)),
@@ -308,6 +310,16 @@ class ContainerRunner(ABC):
     @abstractmethod
     def set_boot(self, slot: Slot, *, enabled: bool) -> None: ...
 
+    def signal(self, slot: Slot, name: str) -> None:
+        container = self._find(slot)
+        if container is None or container.state.pid == 0:
+            return
+        done = self._engine.call("kill", f"--signal={name}", container.id)
+        if not done.ok and self._view(slot, self._inspect(container.id)).status is SlotStatus.RUNNING:
+            raise StepError(
+                f"{self._engine.program} kill: {done.output}", code="not_signalled", next_command="celadon status"
+            )
+
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         began_s = time.monotonic()
         container, killed = self._find(slot), False
@@ -338,6 +350,7 @@ class ContainerRunner(ABC):
             user=release.manifest.settings.user,
             web=replace(web, blue=now.web.blue, green=now.web.green),
             release=release.manifest.settings.release,
+            workers=release.manifest.settings.workers,
         )
 
     def _open(self, slot: Slot, release: Release, settings: Settings) -> None:

@@ -72,6 +72,7 @@ def render_unit(
         *(["Restart=no", "RemainAfterExit=yes"] if process.is_once else ["Restart=on-failure"]),
         f"RestartSec={web.systemd.restart_delay_s:g}",
         f"TimeoutStopSec={process.stop_timeout_s:g}",
+        *([f"KillSignal={process.stop_signal}"] if process.stop_signal != "SIGTERM" else []),
         f"KillMode={web.systemd.kill_mode}",
         *([f"MemoryMax={limits.memory_bytes}"] if limits.memory_bytes else []),
         *([f"CPUQuota={limits.cpu_percent}%"] if limits.cpu_percent else []),
@@ -178,6 +179,11 @@ class SystemdRunner:
         if not enabled and not (self._units / name).exists():
             return
         self._systemctl.require("enable" if enabled else "disable", "--quiet", name, code="boot_not_set")
+
+    def signal(self, slot: Slot, name: str) -> None:
+        done = self._systemctl.call("kill", f"--signal={name}", "--kill-who=main", self._unit(slot))
+        if not done.ok and pids_of(self._show(slot)):
+            raise StepError(f"systemctl kill: {done.output}", code="not_signalled", next_command="celadon status")
 
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         """The grace is the unit's TimeoutStopSec; `grace_s` bounds how long this waits beyond systemd's own word."""
