@@ -160,10 +160,11 @@ def find_with_descendants(roots: Iterable[ProcessIdentity]) -> list[int]:
     return sorted(found)
 
 
-def end_processes(find: Callable[[], list[int]], *, grace_s: float) -> bool:
-    """SIGTERM to all, wait up to `grace_s`, SIGKILL until none is found. True when SIGKILL was needed. Raises
-    TimeoutError when one survives 5 s of that."""
-    _signal_all(find(), signal.SIGTERM)
+def end_processes(find: Callable[[], list[int]], *, grace_s: float, ask: Callable[[], bool] = lambda: False) -> bool:
+    """`ask` them to end, or SIGTERM to all where that finds nobody; wait up to `grace_s`, SIGKILL until none is found.
+    True when SIGKILL was needed. Raises TimeoutError when one survives 5 s of that."""
+    if not ask():
+        _signal_all(find(), signal.SIGTERM)
     if _await_none(find, until_s=time.monotonic() + grace_s):
         return False
     until_s = time.monotonic() + _AFTER_KILL_S
@@ -182,6 +183,14 @@ def kill_group(leader: int) -> None:
     until_s = time.monotonic() + _GROUP_DIES_S
     while (pids := _find_group(leader)) and (left_s := until_s - time.monotonic()) > 0:
         _await_one(pids[0], timeout_s=left_s)
+
+
+def signal_process(identity: ProcessIdentity | None, name: str) -> bool:
+    """`name` as `SIGUSR1`. False where it does not live."""
+    if identity is None or not is_alive(identity):
+        return False
+    _signal_all([identity.pid], signal.Signals[name])
+    return True
 
 
 class ProcessFinder:

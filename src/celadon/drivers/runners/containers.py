@@ -31,13 +31,15 @@ from celadon.model.address import Address, TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, ReleaseNumber, Slot, parse_release_label
 from celadon.model.observed import Finding, SlotStatus, SlotView, Stopped, problem
+from celadon.model.processes import WEB
 from celadon.model.release import Release
 from celadon.model.settings import HOST_NETWORK, Settings
 
-APP, SLOT, RELEASE = "celadon.app", "celadon.slot", "celadon.release"
+APP, PROCESS, SLOT, RELEASE = "celadon.app", "celadon.process", "celadon.slot", "celadon.release"
 _ALWAYS_THERE = frozenset({"bridge", HOST_NETWORK})
 _KEPT_LINES_COUNT = 1000
 _NEEDS_A_SHELL = re.compile(r"[;&|<>()`\n$*?~\[\]]")
+_STOP_SIGNAL = "SIGTERM"  # where it is not set, the image's own is used
 _SIGNALLED = 128
 _LAST_SIGNAL = 64
 _BEYOND_GRACE_S = 30.0
@@ -110,8 +112,8 @@ class _Main(Struct, frozen=True, kw_only=True):
     forwarders: tuple[int, ...]
 
 
-def container_name(app: AppName, slot: Slot) -> str:
-    return f"celadon-{app}-{slot}"
+def container_name(app: AppName, slot: Slot, *, process: str) -> str:
+    return f"celadon-{app}-{slot}" if process == WEB else f"celadon-{app}.{process}-{slot}"
 
 
 def inside_address(settings: Settings, slot: Slot) -> TcpAddress:
@@ -131,29 +133,37 @@ def slot_address(settings: Settings, slot: Slot) -> TcpAddress:
     return address
 
 
-def render_run(settings: Settings, slot: Slot, release: Release, *, image: str, shared: Path) -> list[str]:
+def render_run(
+    settings: Settings, slot: Slot, release: Release, *, image: str, shared: Path, process: str = WEB
+) -> list[str]:
     """Pure. The words of `run`; the variables come on its standard input, so that no argv has them."""
-    container, outside = settings.web.container, slot_address(settings, slot)
-    published = [f"--publish={outside.host}:{outside.port}:{inside_address(settings, slot).port}"]
+    container, own = settings.web.container, settings.process(process)
     return [
         "run",
         "--detach",
-        f"--name={container_name(settings.app, slot)}",
+        f"--name={container_name(settings.app, slot, process=process)}",
         f"--label={APP}={settings.app}",
+        f"--label={PROCESS}={process}",
         f"--label={SLOT}={slot}",
         f"--label={RELEASE}={release.label}",
         "--restart=no",
         "--env-file=/dev/stdin",
         f"--network={container.network}",
-        *([] if container.network == HOST_NETWORK else published),
+        *(_publish(settings, slot) if own.listens and container.network != HOST_NETWORK else []),
         *(["--init"] if container.init else []),
-        f"--stop-timeout={math.ceil(settings.drain.stop_timeout_s)}",
+        *([f"--stop-signal={own.stop_signal}"] if own.stop_signal != _STOP_SIGNAL else []),
+        f"--stop-timeout={math.ceil(own.stop_timeout_s)}",
         *_render_limits(settings),
         *(f"--mount=type=bind,source={shared / source},target={target}" for target, source in _volumes(settings)),
         *container.options,
         image,
-        *render_command(settings.web.command),
+        *render_command(own.command),
     ]
+
+
+def _publish(settings: Settings, slot: Slot) -> list[str]:
+    outside = slot_address(settings, slot)
+    return [f"--publish={outside.host}:{outside.port}:{inside_address(settings, slot).port}"]
 
 
 def render_variables(variables: Mapping[str, str]) -> str:
@@ -214,6 +224,7 @@ class ContainerRunner(ABC):
         self._layout = layout
         self._settings = settings
         self._engine = engine
+        self._process = layout.process
         self._mains: dict[Slot, _Main] = {}
 
     def check(self) -> Sequence[Finding]:
@@ -252,8 +263,9 @@ class ContainerRunner(ABC):
             self._remove(slot, container)
         settings = self._settings_of(release)
         self._open(slot, release, settings)
-        words = render_run(settings, slot, release, image=image, shared=self._layout.shared)
-        inside = slot_variables(release, slot, address=inside_address(settings, slot))
+        words = render_run(settings, slot, release, image=image, shared=self._layout.shared, process=self._process)
+        address = inside_address(settings, slot) if self._listens else None
+        inside = slot_variables(release, slot, address=address, process=self._process)
         done = self._engine.call(*words, stdin=render_variables(inside), cwd=self._layout.slot(slot))
         if not done.ok:
             if (made := self._find(slot)) is not None:
@@ -298,6 +310,16 @@ class ContainerRunner(ABC):
     @abstractmethod
     def set_boot(self, slot: Slot, *, enabled: bool) -> None: ...
 
+    def signal(self, slot: Slot, name: str) -> None:
+        container = self._find(slot)
+        if container is None or container.state.pid == 0:
+            return
+        done = self._engine.call("kill", f"--signal={name}", container.id)
+        if not done.ok and self._view(slot, self._inspect(container.id)).status is SlotStatus.RUNNING:
+            raise StepError(
+                f"{self._engine.program} kill: {done.output}", code="not_signalled", next_command="celadon status"
+            )
+
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         began_s = time.monotonic()
         container, killed = self._find(slot), False
@@ -316,16 +338,25 @@ class ContainerRunner(ABC):
             return tail_file(self._log(slot), lines_count=lines_count)
         return [escape_controls(line) for line in self._read_log(container, lines_count=lines_count).splitlines()]
 
+    @property
+    def _listens(self) -> bool:
+        return self._process == WEB
+
     def _settings_of(self, release: Release) -> Settings:
         """A release runs with its own, at the addresses of today."""
         web, now = release.manifest.settings.web, self._settings
         return replace(
-            now, user=release.manifest.settings.user, web=replace(web, blue=now.web.blue, green=now.web.green)
+            now,
+            user=release.manifest.settings.user,
+            web=replace(web, blue=now.web.blue, green=now.web.green),
+            release=release.manifest.settings.release,
+            workers=release.manifest.settings.workers,
         )
 
     def _open(self, slot: Slot, release: Release, settings: Settings) -> None:
         """The variables in the slot's directory are for questions from this machine: they have the port outside."""
-        outside = slot_variables(release, slot, address=slot_address(settings, slot))
+        address = slot_address(settings, slot) if self._listens else None
+        outside = slot_variables(release, slot, address=address, process=self._process)
         begin_slot(self._layout, slot, variables=outside, identity=None)
         write_atomic(self._layout.slot(slot) / "release", f"{release.label}\n")
         identity = find_identity(settings.user)
@@ -338,8 +369,8 @@ class ContainerRunner(ABC):
         reached("slot_written")
 
     def _find(self, slot: Slot) -> Container | None:
-        """By both labels, each compared as a whole."""
-        labels = (f"{APP}={self._settings.app}", f"{SLOT}={slot}")
+        """By the three labels, each compared as a whole."""
+        labels = (f"{APP}={self._settings.app}", f"{PROCESS}={self._process}", f"{SLOT}={slot}")
         filters = [f"--filter=label={label}" for label in labels]
         listed = self._engine.require("ps", "--all", "--quiet", "--no-trunc", *filters, code="engine_refused")
         ids = listed.split()
@@ -366,7 +397,7 @@ class ContainerRunner(ABC):
             container=container.id,
             release=container.release,
             restarts_count=container.restart_count,
-            forwarders=self._find_forwarders(container, slot),
+            forwarders=self._find_forwarders(container, slot) if self._listens else (),
         )
         return self._mains[slot]
 
