@@ -241,6 +241,23 @@ def test_an_unreadable_environment_stops_the_release(shelf: Shelf, tmp_path: Pat
     assert "secret" not in caught.value.what
 
 
+def test_the_file_of_secrets_is_no_part_of_the_tree(shelf: Shelf) -> None:
+    """It may lie beside the code, whose copy everybody may read; of its name only that one is left out."""
+    (shelf.source / ".env.production").write_text("TOKEN=x\n")
+    (shelf.source / "docs").mkdir()
+    (shelf.source / "docs" / ".env.production").write_text("an example")
+    settings = shelf.settings()
+    settings = replace(
+        settings,
+        source=replace(settings.source, path=str(shelf.source)),
+        web=replace(settings.web, env_file=str(shelf.source / ".env.production")),
+    )
+    release = shelf.make(1, settings)
+    assert read_env(release.path / "env") == {"TOKEN": "x"}
+    assert not (release.tree / ".env.production").exists()
+    assert (release.tree / "docs" / ".env.production").exists()
+
+
 def test_prune_keeps_what_may_be_needed(shelf: Shelf) -> None:
     """The newest, the protected, and the last blessed one however old."""
     releases = [shelf.make(number) for number in range(1, 8)]

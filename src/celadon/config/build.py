@@ -16,6 +16,7 @@ from celadon.model.settings import (
     ProxySettings,
     ReadinessSettings,
     ReusedDirectory,
+    SecretSettings,
     Settings,
     SourceSettings,
     SwitchSettings,
@@ -45,7 +46,12 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
             timeout_s=get("build.timeout"),
         ),
         shared=get("shared"),
-        web=_build_web(values, root=root),
+        web=_build_web(values, base=base, root=root),
+        secrets=SecretSettings(
+            command=get("secrets.command"),
+            timeout_s=get("secrets.timeout"),
+            credentials=get("secrets.credentials"),
+        ),
         readiness=_build_readiness(values),
         proxy=_build_proxy(values, base=base),
         switch=SwitchSettings(steps=get("switch.steps"), hold_s=get("switch.hold")),
@@ -80,8 +86,9 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
     )
 
 
-def _build_web(values: dict[str, Any], *, root: Path) -> WebSettings:
+def _build_web(values: dict[str, Any], *, base: Path, root: Path) -> WebSettings:
     get = values.__getitem__
+    env_file = get("web.env_file")
     blue, green = (_address(values, slot, index, root=root) for index, slot in enumerate((Slot.BLUE, Slot.GREEN)))
     return WebSettings(
         command=get("web.command") or "",
@@ -89,7 +96,7 @@ def _build_web(values: dict[str, Any], *, root: Path) -> WebSettings:
         green=green,
         runner=get("web.runner"),
         env=get("web.env"),
-        env_file=get("web.env_file"),
+        env_file=None if env_file is None else str((base / env_file).absolute()),
         limits=LimitSettings(
             memory_bytes=get("web.limits.memory"),
             cpu_percent=get("web.limits.cpu"),

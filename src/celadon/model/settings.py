@@ -137,8 +137,8 @@ class ContainerSettings(Struct, frozen=True, kw_only=True):
 
 class WebSettings(Struct, frozen=True, kw_only=True):
     """The process that answers requests. `command` runs under `/bin/sh` in the release's tree, the
-    shell replaced by it; empty: the image's own. `env` are plain values; `env_file` is read at deploy and belongs to
-    the release."""
+    shell replaced by it; empty: the image's own. `env` are plain values; `env_file` is absolute, read at deploy and
+    belongs to the release."""
 
     command: str
     blue: Address
@@ -152,6 +152,15 @@ class WebSettings(Struct, frozen=True, kw_only=True):
 
     def address(self, slot: Slot) -> Address:
         return self.blue if slot is Slot.BLUE else self.green
+
+
+class SecretSettings(Struct, frozen=True, kw_only=True):
+    """More variables of a release, read at deploy as `env_file` is. `command` is a shell command that prints them, at
+    most for `timeout_s`; `credentials` are names of variables → of systemd credentials."""
+
+    command: str | None = None
+    timeout_s: float = 30.0
+    credentials: dict[str, str] = field(default_factory=dict)
 
 
 class ReadinessSettings(Struct, frozen=True, kw_only=True):
@@ -256,6 +265,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     build: BuildSettings = BuildSettings()
     shared: tuple[str, ...] = ()
     web: WebSettings
+    secrets: SecretSettings = SecretSettings()
     readiness: ReadinessSettings = ReadinessSettings()
     proxy: ProxySettings
     switch: SwitchSettings = SwitchSettings()

@@ -1,5 +1,6 @@
 """Making a release: fetched and built under a worthless name, synced, renamed, never changed again."""
 
+import glob
 import os
 import pwd
 import shutil
@@ -14,8 +15,9 @@ from celadon.contracts.images import Images
 from celadon.drivers.releases.build import Builder
 from celadon.drivers.releases.digest import digest_of, digest_text, list_files
 from celadon.drivers.releases.sources import fetch_source
+from celadon.drivers.releases.variables import base_variables, gather_variables
 from celadon.events import DependenciesReused, Event, ReleaseMade
-from celadon.host.environment import mask_env, parse_env, render_env
+from celadon.host.environment import mask_env, render_env
 from celadon.host.files import sync_directory, write_atomic
 from celadon.host.layout import PARTIAL, Layout
 from celadon.model.errors import StepError
@@ -58,9 +60,9 @@ class ReleaseMaking:
         partial = final.with_name(final.name + PARTIAL)
         tree = partial / "tree"
         tree.mkdir(parents=True)
-        fetch_source(source, tree, exclude=self._settings.source.exclude, reached=lambda: reached("mid_unpack"))
+        fetch_source(source, tree, exclude=_find_excluded(self._settings), reached=lambda: reached("mid_unpack"))
         reached("unpacked")
-        variables = _read_environment(self._settings)
+        variables = gather_variables(self._settings)
         write_atomic(partial / "env", render_env(variables), mode=0o600)
         self._link_shared(tree, self._settings.shared)
         self._own(tree)
@@ -147,10 +149,10 @@ class ReleaseMaking:
             tree=tree,
             log=partial / "build.log",
             owner=self._owner,
-            variables=_build_variables(self._owner) | dict(variables),
+            variables=base_variables(self._owner) | dict(variables),
             timeout_s=build.timeout_s,
         )
-        builder.log.touch()
+        builder.log.touch(mode=0o600)
         if not self._reuse(tree, tell=tell):
             builder.run(build.dependency_steps, tell=tell, cancelled=cancelled)
         builder.run(build.steps, tell=tell, cancelled=cancelled)
@@ -173,27 +175,12 @@ class ReleaseMaking:
         return True
 
 
-def _read_environment(settings: Settings) -> dict[str, str]:
-    variables: dict[str, str] = {}
-    if settings.web.env_file is not None:
-        try:
-            variables = parse_env(Path(settings.web.env_file).read_text())
-        except (OSError, ValueError, UnicodeError) as error:
-            raise StepError(
-                f"env_file {settings.web.env_file}: {error}", code="env_unreadable", next_command="celadon config"
-            ) from error
-    variables |= settings.web.env
-    try:
-        render_env(variables)
-    except ValueError as error:
-        raise StepError(f"the environment: {error}", code="env_unreadable", next_command="celadon config") from error
-    return variables
-
-
-def _build_variables(owner: str | None) -> dict[str, str]:
-    home = pwd.getpwnam(owner).pw_dir if owner is not None else os.environ.get("HOME", "/")
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin"} | kept | {"HOME": home}
+def _find_excluded(settings: Settings) -> Sequence[str]:
+    """The file of secrets may lie where the code does; everybody may read a tree."""
+    source, env_file = Path(settings.source.path), settings.web.env_file
+    if env_file is None or not Path(env_file).is_relative_to(source):
+        return settings.source.exclude
+    return (*settings.source.exclude, f"/{glob.escape(str(Path(env_file).relative_to(source)))}")
 
 
 def _is_same(one: Path, other: Path) -> bool:
