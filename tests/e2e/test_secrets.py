@@ -124,3 +124,33 @@ def test_a_rollback_brings_the_old_values_back(site: Site) -> None:
     (site.base / "sealed").unlink()
     assert site.celadon("rollback").code == 0
     assert list_holders() == set(make_runner(site.layout, require_in_force(site.layout)).observe(Slot.GREEN).pids)
+
+
+def test_a_new_environment_is_a_deploy_without_a_build(site: Site) -> None:
+    """Under visitors who lose nothing: the code that is live, other variables; what else celadon.toml says by now is
+    told and left alone. A rollback brings the old variables back."""
+    site.config.write_text(site.config.read_text() + '[build]\nsteps = ["echo built >> built"]\n')
+    give_secrets(site, command=f"cat {site.base}/sealed")
+    assert site.deploy("v2").code == 0
+    site.write_version("v3")
+    (site.base / "sealed").write_text("DATABASE_URL=other\n")
+    site.config.write_text(site.config.read_text().replace("echo built", "exit 1; echo built"))
+    load = site.start_load()
+    done = site.celadon("deploy", "--env-only", "--json")
+    assert done.code == 0, done.output
+    [compared] = done.events("release_compared")
+    assert (compared["files_differ"], compared["env_changed"], compared["live"]) == (False, ["DATABASE_URL"], 2)
+    [left] = [found for found in done.events("check_found") if found["subject"] == "celadon.toml"]
+    assert left["text"].startswith("build.steps differ from what is live")
+    assert site.visit() == (200, "v2")
+    assert "r2 with a new environment" in site.celadon("history").output
+    back = site.celadon("rollback")
+    assert back.code == 0, back.output
+    tally = load.stop()
+    assert (tally.failed, dict(tally.faults), tally.closed) == (0, {}, 0)
+    assert set(tally.versions) == {"v2"}
+    assert tally.requests > 100
+    assert list_holders() == set(make_runner(site.layout, require_in_force(site.layout)).observe(Slot.GREEN).pids)
+    refused = site.celadon("deploy", "v1.0", "--env-only")
+    assert refused.code == 2
+    assert "takes the code that is live" in refused.output

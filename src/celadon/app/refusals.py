@@ -8,7 +8,7 @@ from celadon.deploy.run import Ports
 from celadon.events import CheckFound
 from celadon.host.layout import Layout
 from celadon.model.errors import RefusedError, StepError
-from celadon.model.observed import FindingLevel
+from celadon.model.observed import FindingLevel, warning
 from celadon.model.settings import Settings
 
 
@@ -20,6 +20,17 @@ def refuse_when_unblessed(ledger: Ledger) -> None:
             code="unblessed",
             next_command="celadon finalize  # or: celadon rollback",
         )
+
+
+def tell_left_alone(settings: Settings, given: Settings, *, journal: Journal) -> None:
+    """What celadon.toml says now and an env-only deploy does not take."""
+    from celadon.drivers.releases.compare import find_changed_settings
+
+    changed = find_changed_settings(settings, given)
+    if changed:
+        text = f"{', '.join(changed)} differ from what is live; only the environment is deployed"
+        found = warning("celadon.toml", text, fix="celadon deploy  # takes them too")
+        journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))
 
 
 def check_first(layout: Layout, settings: Settings, ports: Ports, *, journal: Journal) -> None:

@@ -21,8 +21,8 @@ from celadon.host.environment import mask_env, render_env
 from celadon.host.files import sync_directory, write_atomic
 from celadon.host.layout import PARTIAL, Layout
 from celadon.model.errors import StepError
-from celadon.model.names import ReleaseNumber
-from celadon.model.release import Manifest, Source
+from celadon.model.names import ReleaseNumber, parse_release_label
+from celadon.model.release import Manifest, Source, SourceKind
 from celadon.model.settings import Settings
 
 
@@ -60,15 +60,8 @@ class ReleaseMaking:
         partial = final.with_name(final.name + PARTIAL)
         tree = partial / "tree"
         tree.mkdir(parents=True)
-        fetch_source(source, tree, exclude=_find_excluded(self._settings), reached=lambda: reached("mid_unpack"))
-        reached("unpacked")
-        variables = gather_variables(self._settings)
-        write_atomic(partial / "env", render_env(variables), mode=0o600)
-        self._link_shared(tree, self._settings.shared)
-        self._own(tree)
         try:
-            builder = self._build(tree, partial, variables=variables, tell=tell, cancelled=cancelled)
-            image = self._images.make(number, tree, run=partial_of(builder.run_argv, tell=tell, cancelled=cancelled))
+            image = self._fill(number, source, partial, tell=tell, reached=reached, cancelled=cancelled)
         except StepError:
             mask_env(partial / "env")
             raise
@@ -103,6 +96,62 @@ class ReleaseMaking:
             )
         )
 
+    def _fill(
+        self,
+        number: ReleaseNumber,
+        source: Source,
+        partial: Path,
+        *,
+        tell: Callable[[Event], None],
+        reached: Callable[[str], None],
+        cancelled: Callable[[], bool],
+    ) -> str | None:
+        """`tree`, `env` and `build.log`. Returns the image's id, if it runs as one."""
+        if source.kind is SourceKind.RELEASE:
+            return self._take_over(number, source, partial, reached=reached)
+        excluded = _find_excluded(self._settings)
+        fetch_source(source, partial / "tree", exclude=excluded, reached=lambda: reached("mid_unpack"))
+        reached("unpacked")
+        return self._build(number, partial, tell=tell, cancelled=cancelled)
+
+    def _take_over(
+        self, number: ReleaseNumber, source: Source, partial: Path, *, reached: Callable[[str], None]
+    ) -> str | None:
+        """Another release's files, links and image, with variables of its own. Raises StepError (`env_unchanged`,
+        `release_altered`, `release_damaged`)."""
+        base = self._layout.release(parse_release_label(source.location))
+        manifest = _read_manifest(base)
+        write_atomic(partial / "env", render_env(gather_variables(self._settings)), mode=0o600)
+        if digest_text((partial / "env").read_bytes()) == manifest.env_digest:
+            text = f"its variables are those of {source.location}, to the letter"
+            raise StepError(text, code="env_unchanged", next_command="celadon restart")
+        reached("mid_unpack")
+        shutil.copytree(base / "tree", partial / "tree", symlinks=True, dirs_exist_ok=True)
+        reached("unpacked")
+        self._own(partial / "tree")
+        (partial / "build.log").touch(mode=0o600)
+        if digest_of(list_files(partial / "tree")) != manifest.tree_digest:
+            text = f"{source.location} is not what was built: its files differ from its manifest"
+            raise StepError(text, code="release_altered", next_command="celadon deploy")
+        if manifest.image is not None:
+            self._images.keep(number, manifest.image)
+        return manifest.image
+
+    def _build(
+        self,
+        number: ReleaseNumber,
+        partial: Path,
+        *,
+        tell: Callable[[Event], None],
+        cancelled: Callable[[], bool],
+    ) -> str | None:
+        tree, variables = partial / "tree", gather_variables(self._settings)
+        write_atomic(partial / "env", render_env(variables), mode=0o600)
+        self._link_shared(tree, self._settings.shared)
+        self._own(tree)
+        builder = self._run_steps(tree, partial, variables=variables, tell=tell, cancelled=cancelled)
+        return self._images.make(number, tree, run=partial_of(builder.run_argv, tell=tell, cancelled=cancelled))
+
     def _link_shared(self, tree: Path, shared: Sequence[str]) -> None:
         for name in shared:
             kept, place = self._layout.shared / name, tree / name
@@ -135,7 +184,7 @@ class ReleaseMaking:
             for name in (*names, *files):
                 os.lchown(os.path.join(directory, name), found.pw_uid, found.pw_gid)  # noqa: PTH118  called per file
 
-    def _build(
+    def _run_steps(
         self,
         tree: Path,
         partial: Path,
@@ -181,6 +230,13 @@ def _find_excluded(settings: Settings) -> Sequence[str]:
     if env_file is None or not Path(env_file).is_relative_to(source):
         return settings.source.exclude
     return (*settings.source.exclude, f"/{glob.escape(str(Path(env_file).relative_to(source)))}")
+
+
+def _read_manifest(base: Path) -> Manifest:
+    try:
+        return msgspec.json.decode((base / "manifest.json").read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StepError(f"{base.name}: {error}", code="release_damaged", next_command="celadon releases") from error
 
 
 def _is_same(one: Path, other: Path) -> bool:
