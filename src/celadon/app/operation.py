@@ -14,7 +14,7 @@ from celadon.app.inforce import merge_in_force, read_in_force, take_env, write_i
 from celadon.app.order import Order
 from celadon.app.plans import Plans
 from celadon.app.record import Record, RecordedJournal, note_installed
-from celadon.app.refusals import check_first, refuse_when_unblessed, tell_left_alone
+from celadon.app.refusals import check_first, check_machine, refuse_when_unblessed, tell_left_alone
 from celadon.app.targets import choose_live, choose_target, source_of_release
 from celadon.contracts.proxy import Proxy
 from celadon.deploy.invariants import confirm
@@ -149,6 +149,8 @@ class _Operator:
                 return self._deploy()
             case OperationKind.ROLLBACK:
                 return self._roll_back()
+            case OperationKind.RESTART:
+                return self._restart()
             case OperationKind.FINALIZE:
                 return self._finalize()
             case OperationKind.RECOVER:
@@ -186,6 +188,17 @@ class _Operator:
         number, source = self._next_number(ports), source_of_release(live)
         plan = self.plans.make(settings, route, ports=ports, release=number, source=source)
         return self._drive(plan, route=route)
+
+    def _restart(self) -> tuple[Run, Outcome]:
+        """The live release once more, in the other slot; celadon.toml is not read."""
+        refuse_when_unblessed(self.ledger)
+        in_force = self._require_in_force()
+        ports = self._ports(in_force, candidate=Slot.GREEN)
+        route = ports.proxy.observe()
+        live = choose_live(ports.releases, self.plans.find_live_release(ports, route))
+        check_machine(self.layout, ports, journal=self.journal)
+        settings = merge_in_force(live.manifest.settings, in_force)
+        return self._drive(self.plans.make(settings, route, ports=ports, release=live.number), route=route)
 
     def _put_in_force(self, settings: Settings) -> None:
         write_in_force(self.layout, settings)

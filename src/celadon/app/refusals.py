@@ -1,5 +1,7 @@
 """What stands in the way of a deploy before its first effect."""
 
+from collections.abc import Sequence
+
 from celadon.app.committing import check_repository
 from celadon.app.policy import check_policy
 from celadon.contracts.journal import Journal
@@ -8,7 +10,7 @@ from celadon.deploy.run import Ports
 from celadon.events import CheckFound
 from celadon.host.layout import Layout
 from celadon.model.errors import RefusedError, StepError
-from celadon.model.observed import FindingLevel, warning
+from celadon.model.observed import Finding, FindingLevel, warning
 from celadon.model.settings import Settings
 
 
@@ -35,15 +37,22 @@ def tell_left_alone(settings: Settings, given: Settings, *, journal: Journal) ->
 
 def check_first(layout: Layout, settings: Settings, ports: Ports, *, journal: Journal) -> None:
     """Nothing was touched yet: any problem refuses. What is found goes into the journal."""
+    _refuse_on([*check_policy(layout, settings), *_check_machine(layout, ports)], journal=journal)
+
+
+def check_machine(layout: Layout, ports: Ports, *, journal: Journal) -> None:
+    """As `check_first`, of what is kept: policy has had its say, and its sources are not read again."""
+    _refuse_on(_check_machine(layout, ports), journal=journal)
+
+
+def _check_machine(layout: Layout, ports: Ports) -> Sequence[Finding]:
     try:
-        findings = [
-            *check_policy(layout, settings),
-            *ports.runner.check(),
-            *ports.proxy.check(),
-            *check_repository(layout),
-        ]
+        return [*ports.runner.check(), *ports.proxy.check(), *check_repository(layout)]
     except StepError as error:
         raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
+
+
+def _refuse_on(findings: Sequence[Finding], *, journal: Journal) -> None:
     for found in findings:
         if found.level is not FindingLevel.OK:
             journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))

@@ -12,7 +12,7 @@ from celadon.host.commands import run_command
 from celadon.host.control import ask
 from celadon.host.layout import Layout
 from celadon.model.errors import UsageError
-from celadon.model.plan import OperationKind, Outcome, Request
+from celadon.model.plan import FORWARD, Outcome, Request
 
 _SYSTEMD_RUNS = Path("/run/systemd/system")
 _OF_ENGINES = frozenset(
@@ -31,7 +31,7 @@ def spawn_operation(order: Order) -> int | None:
     """
     layout = Layout(Path(order.root), order.app)
     layout.operations.mkdir(parents=True, exist_ok=True)
-    if order.kind is OperationKind.DEPLOY and _SYSTEMD_RUNS.is_dir():
+    if order.kind in FORWARD and _SYSTEMD_RUNS.is_dir():
         _spawn_unit(layout, order)
         return None
     return _fork(layout, order)

@@ -218,6 +218,8 @@ def _describe_start(event: OperationStarted) -> str:
         case OperationKind.DEPLOY:
             live = f"{_label(event.live_release)} in {event.live}" if event.live else "nothing yet"
             return f"deploy{release}{_describe_env_only(event)} into {event.candidate} by {event.lead}; live: {live}"
+        case OperationKind.RESTART:
+            return f"restart of {_label(event.release)} from {event.live} into {event.candidate} by {event.lead}"
         case OperationKind.ADOPT | OperationKind.EJECT:
             return f"{event.kind} by {event.lead}"
         case OperationKind.ROLLBACK | OperationKind.FINALIZE | OperationKind.RECOVER:
