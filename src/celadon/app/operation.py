@@ -196,8 +196,8 @@ class _Operator:
         ports = self._ports(in_force, candidate=Slot.GREEN)
         route = ports.proxy.observe()
         live = choose_live(ports.releases, self.plans.find_live_release(ports, route))
-        check_machine(self.layout, ports, journal=self.journal)
         settings = merge_in_force(live.manifest.settings, in_force)
+        check_machine(self.layout, settings, ports, journal=self.journal)
         return self._drive(self.plans.make(settings, route, ports=ports, release=live.number), route=route)
 
     def _put_in_force(self, settings: Settings) -> None:

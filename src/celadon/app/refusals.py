@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from celadon.app.committing import check_repository
 from celadon.app.policy import check_policy
+from celadon.app.room import check_room
 from celadon.contracts.journal import Journal
 from celadon.deploy.ledger import Ledger
 from celadon.deploy.run import Ports
@@ -37,17 +38,22 @@ def tell_left_alone(settings: Settings, given: Settings, *, journal: Journal) ->
 
 def check_first(layout: Layout, settings: Settings, ports: Ports, *, journal: Journal) -> None:
     """Nothing was touched yet: any problem refuses. What is found goes into the journal."""
-    _refuse_on([*check_policy(layout, settings), *_check_machine(layout, ports)], journal=journal)
+    _refuse_on([*check_policy(layout, settings), *_check_machine(layout, settings, ports)], journal=journal)
 
 
-def check_machine(layout: Layout, ports: Ports, *, journal: Journal) -> None:
+def check_machine(layout: Layout, settings: Settings, ports: Ports, *, journal: Journal) -> None:
     """As `check_first`, of what is kept: policy has had its say, and its sources are not read again."""
-    _refuse_on(_check_machine(layout, ports), journal=journal)
+    _refuse_on(_check_machine(layout, settings, ports), journal=journal)
 
 
-def _check_machine(layout: Layout, ports: Ports) -> Sequence[Finding]:
+def _check_machine(layout: Layout, settings: Settings, ports: Ports) -> Sequence[Finding]:
     try:
-        return [*ports.runner.check(), *ports.proxy.check(), *check_repository(layout)]
+        return [
+            *ports.runner.check(),
+            *ports.proxy.check(),
+            *check_repository(layout),
+            *check_room(layout, settings, ports.runner),
+        ]
     except StepError as error:
         raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
 

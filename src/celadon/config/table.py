@@ -124,6 +124,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("proxy.preview", kind.TRUTH, False, "Whoever has the app's secret (`celadon preview`) reaches the slot that is not live."),
     _setting("switch.steps", kind.list_of(kind.SHARE), _SWITCH.steps, 'Shares of the traffic that the candidate gets one after the other, as `["5%", "25%", "100%"]`. The last is 100%.'),
     _setting("switch.hold", kind.duration(0.1), _SWITCH.hold_s, "How long each share below 100% is watched before the next."),
+    _setting("switch.require_room", kind.TRUTH, _SWITCH.require_room, "Refuse a deploy where as much as the live release uses, of memory and tasks, is not free. Off: it is a warning."),
     _setting("observe.window", kind.duration(), _OBSERVE.window_s, "How long real traffic is watched before the bless."),
     _setting("observe.judge", kind.choice(JudgeKind), JudgeKind.EVIDENCE, "`evidence` weighs what users show against what the old slot does meanwhile; `thresholds` are the plain limits alone."),
     _setting("observe.min_window", kind.duration(), None, "With `evidence`: a release that is shown to be healthy is blessed from then on. Default: at the end of the window."),

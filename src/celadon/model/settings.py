@@ -40,10 +40,12 @@ class SwitchWay(StrEnum):
 
 class SwitchSettings(Struct, frozen=True, kw_only=True):
     """`steps` are the shares of the traffic, in percent, that the candidate gets one after the other; the last is 100.
-    Each smaller one is watched for `hold_s`, as the window is."""
+    Each smaller one is watched for `hold_s`, as the window is. `require_room`: no deploy where what is live does not
+    fit twice."""
 
     steps: tuple[int, ...] = (100,)
     hold_s: float = 30.0
+    require_room: bool = True
 
 
 class ProbeKind(StrEnum):
