@@ -117,6 +117,18 @@ class ReleaseMade(_Event, frozen=True, kw_only=True, tag="release_made"):
     duration_s: float
 
 
+class ReleaseCompared(_Event, frozen=True, kw_only=True, tag="release_compared"):
+    """What is other in a new release than in the one that was live: its files, variables and settings, by name."""
+
+    release: ReleaseNumber
+    live: ReleaseNumber
+    files_differ: bool
+    env_added: tuple[str, ...] = ()
+    env_changed: tuple[str, ...] = ()
+    env_removed: tuple[str, ...] = ()
+    settings_changed: tuple[str, ...] = ()
+
+
 class ReleaseChosen(_Event, frozen=True, kw_only=True, tag="release_chosen"):
     """A kept release was taken, its digest checked."""
 
@@ -490,6 +502,7 @@ Event = (
     | BuildStepEnded
     | DependenciesReused
     | ReleaseMade
+    | ReleaseCompared
     | ReleaseChosen
     | ReleaseCommandStarted
     | ReleaseCommandRan

@@ -684,6 +684,7 @@ class WorldReleases:
         *,
         settings: Settings,
         lead: str,
+        live: ReleaseNumber | None,
         tell: Callable[[Event], None],
         reached: Callable[[str], None],
         cancelled: Callable[[], bool],

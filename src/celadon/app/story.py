@@ -23,12 +23,12 @@ from celadon.events import (
 )
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import WHOLE, Served
-from celadon.model.plan import OperationKind
+from celadon.model.plan import FORWARD, OperationKind
 from celadon.model.report import Ended, FailedJourney, Judged, Moment, Moved, Rejection, SlotSummary, Usual, make_moment
 from celadon.model.verdict import Evidence
 
 MOMENTS_LIMIT: Final = 120
-_DEPLOYS: Final = (OperationKind.DEPLOY, OperationKind.ROLLBACK)
+_DEPLOYS: Final = FORWARD | {OperationKind.ROLLBACK}
 
 _Kind = TypeVar("_Kind")
 _Made = TypeVar("_Made")

@@ -4,12 +4,12 @@ from celadon.contracts.judge import Judge
 from celadon.deploy.run import Run
 from celadon.events import BaselineGathered
 from celadon.model.baseline import Learned
-from celadon.model.plan import OperationKind
+from celadon.model.plan import FORWARD
 
 
 def gather_baseline(run: Run) -> None:
     """Before the candidate starts, so that nothing of it is in the log yet, and off the way from ready to switched."""
-    if run.plan.kind is OperationKind.DEPLOY and run.plan.live is not None:
+    if run.plan.kind in FORWARD and run.plan.live is not None:
         _take(run, run.ports.baselines.gather())
 
 

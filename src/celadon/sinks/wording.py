@@ -28,6 +28,7 @@ from celadon.events import (
     ReleaseChosen,
     ReleaseCommandRan,
     ReleaseCommandStarted,
+    ReleaseCompared,
     ReleaseMade,
     ReleasesPruned,
     Repaired,
@@ -54,6 +55,7 @@ from celadon.host.text import escape_controls
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import WHOLE, FindingLevel
 from celadon.model.plan import OperationKind, Outcome
+from celadon.model.release import SourceKind
 from celadon.model.verdict import Evidence, FailingRoute, Judgement
 
 _MIB = 1024 * 1024
@@ -77,7 +79,7 @@ def describe(entry: Entry) -> str | None:
     return describe_event(entry.body)
 
 
-def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case a kind
+def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912, PLR0915  one case a kind
     match event:
         case OperationStarted():
             return _describe_start(event)
@@ -98,6 +100,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  {directory} taken from r{release}: {lock_file} is the same"
         case ReleaseMade(release=release, files_count=files, bytes_count=size, duration_s=duration_s):
             return f"  r{release} made: {files} files, {size / _MIB:.1f} MiB, {duration_s:.2f} s"
+        case ReleaseCompared():
+            return _describe_compared(event)
         case ReleaseChosen(release=release):
             return f"  r{release} taken as it was built"
         case ReleaseCommandStarted(command=command):
@@ -227,11 +231,19 @@ def _describe_start(event: OperationStarted) -> str:
     match event.kind:
         case OperationKind.DEPLOY:
             live = f"{_label(event.live_release)} in {event.live}" if event.live else "nothing yet"
-            return f"deploy{release} into {event.candidate} by {event.lead}; live: {live}"
+            return f"deploy{release}{_describe_env_only(event)} into {event.candidate} by {event.lead}; live: {live}"
+        case OperationKind.RESTART:
+            return f"restart of {_label(event.release)} from {event.live} into {event.candidate} by {event.lead}"
         case OperationKind.ADOPT | OperationKind.EJECT:
             return f"{event.kind} by {event.lead}"
         case OperationKind.ROLLBACK | OperationKind.FINALIZE | OperationKind.RECOVER:
             return f"{event.kind}{release} by {event.lead}"
+
+
+def _describe_env_only(event: OperationStarted) -> str:
+    if event.source is None or event.source.kind is not SourceKind.RELEASE:
+        return ""
+    return f", {event.source.location} with a new environment,"
 
 
 def _describe_baseline(event: BaselineGathered) -> str:
@@ -248,6 +260,18 @@ def _describe_baseline(event: BaselineGathered) -> str:
     if event.trial:
         lines.append(f"    {event.trial}")
     return "\n".join(lines)
+
+
+def _describe_compared(event: ReleaseCompared) -> str:
+    what = {
+        "variables added": event.env_added,
+        "variables changed": event.env_changed,
+        "variables gone": event.env_removed,
+        "settings changed": event.settings_changed,
+    }
+    told = [f"{how}: {', '.join(names)}" for how, names in what.items() if names]
+    files = "other files" if event.files_differ else "the same files"
+    return f"  beside {_label(event.live)}: {'; '.join([files, *told])}"
 
 
 def _describe_unready(event: CandidateUnready) -> str:

@@ -171,6 +171,12 @@ def render_variables(variables: Mapping[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))
 
 
+def find_broken(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those whose value goes over lines, which a file of them cannot say: the engine takes them by name from the
+    variables that it is called with."""
+    return {name: value for name, value in variables.items() if "\n" in value or "\r" in value}
+
+
 def render_command(command: str) -> list[str]:
     """Words for the image's own entry point; a shell comes in only where there is something for it to do."""
     if not command:
@@ -266,7 +272,15 @@ class ContainerRunner(ABC):
         words = render_run(settings, slot, release, image=image, shared=self._layout.shared, process=self._process)
         address = inside_address(settings, slot) if self._listens else None
         inside = slot_variables(release, slot, address=address, process=self._process)
-        done = self._engine.call(*words, stdin=render_variables(inside), cwd=self._layout.slot(slot))
+        broken = find_broken(inside)
+        done = self._engine.call(
+            words[0],
+            *(f"--env={name}" for name in sorted(broken)),
+            *words[1:],
+            stdin=render_variables({name: value for name, value in inside.items() if name not in broken}),
+            cwd=self._layout.slot(slot),
+            more=broken,
+        )
         if not done.ok:
             if (made := self._find(slot)) is not None:
                 self._remove(slot, made)
