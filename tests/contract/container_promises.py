@@ -205,6 +205,26 @@ class ContainerPromises(RunnerPromises):
         assert stage.runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
         assert stage.runner.start(Slot.BLUE, stage.make_release(2, SLEEPER)).release == 2
 
+    def test_what_was_started_behind_its_back_is_seen(self, stage: ContainerStage) -> None:
+        """It takes a slot that it has emptied for empty: what another one has started there since is left alone when
+        it is the release that is wanted, and else makes room."""
+        stage.runner.stop(Slot.BLUE, grace_s=0.0)
+        first, second = stage.make_release(1, SLEEPER), stage.make_release(2, SLEEPER)
+        running = stage.runner_of(WEB).start(Slot.BLUE, first)
+        assert stage.runner.start(Slot.BLUE, first).pids[0] == running.pids[0]
+        stage.runner.stop(Slot.BLUE, grace_s=0.0)
+        stage.runner_of(WEB).start(Slot.BLUE, first)
+        assert stage.runner.start(Slot.BLUE, second).release == 2
+        assert stage.runner_of(WEB).observe(Slot.BLUE).release == 2
+        assert len(stage.containers()) == 1
+
+    def test_a_view_of_what_was_started_is_that_of_who_asks_the_engine(self, stage: ContainerStage) -> None:
+        """Its processes and those that hold its port, by whatever way they were found."""
+        started = stage.runner.start(Slot.BLUE, stage.make_release(1, SERVER))
+        asked = stage.runner_of(WEB).observe(Slot.BLUE)
+        assert {started.pids[0], started.pids[-1]} <= {*asked.pids}
+        assert (started.pids[0], started.release, started.status) == (asked.pids[0], asked.release, asked.status)
+
     def test_somebody_elses_container_is_not_touched(self, stage: ContainerStage) -> None:
         """Not even one that has our name."""
         run_engine(stage.program, "run", "--detach", "--init", "--name=celadon-shop-blue", IMAGE, "sleep", "60")
