@@ -118,10 +118,42 @@ class ReleaseMade(_Event, frozen=True, kw_only=True, tag="release_made"):
     duration_s: float
 
 
+class ReleaseCompared(_Event, frozen=True, kw_only=True, tag="release_compared"):
+    """What is other in a new release than in the one that was live: its files, variables and settings, by name."""
+
+    release: ReleaseNumber
+    live: ReleaseNumber
+    files_differ: bool
+    env_added: tuple[str, ...] = ()
+    env_changed: tuple[str, ...] = ()
+    env_removed: tuple[str, ...] = ()
+    settings_changed: tuple[str, ...] = ()
+
+
 class ReleaseChosen(_Event, frozen=True, kw_only=True, tag="release_chosen"):
     """A kept release was taken, its digest checked."""
 
     release: ReleaseNumber
+
+
+class ReleaseCommandStarted(_Event, frozen=True, kw_only=True, tag="release_command_started"):
+    """The intent to run the app's release command in the new release."""
+
+    release: ReleaseNumber
+    command: str
+    timeout_s: float
+
+
+class ReleaseCommandRan(_Event, frozen=True, kw_only=True, tag="release_command_ran"):
+    """It ended, or was ended: `reason` says how where that was not well, `exit_code` is None where it had none.
+    `output_tail` are its last 20 lines; all of them, up to 1,000, are in the release's `release.log`."""
+
+    release: ReleaseNumber
+    command: str
+    exit_code: int | None
+    duration_s: float
+    reason: str = ""
+    output_tail: tuple[str, ...] = ()
 
 
 class CandidateStarting(_Event, frozen=True, kw_only=True, tag="candidate_starting"):
@@ -361,6 +393,40 @@ class Blessed(_Event, frozen=True, kw_only=True, tag="blessed"):
     release: ReleaseNumber
 
 
+class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
+    """A process of a worker exists. `worker` has its number where there are replicas, as `mail.2`."""
+
+    worker: str
+    slot: Slot
+    release: ReleaseNumber
+    pid: int | None
+
+
+class WorkerQuieted(_Event, frozen=True, kw_only=True, tag="worker_quieted"):
+    """It was told to begin nothing new."""
+
+    worker: str
+    slot: Slot
+    signal: str
+
+
+class WorkerStopped(_Event, frozen=True, kw_only=True, tag="worker_stopped"):
+    """`killed`: SIGKILL was needed after its grace. `duration_s` is with the wait until it was idle."""
+
+    worker: str
+    slot: Slot
+    killed: bool
+    duration_s: float
+
+
+class WorkerFailed(_Event, frozen=True, kw_only=True, tag="worker_failed"):
+    """It could not be started where there is nowhere to go back to."""
+
+    worker: str
+    slot: Slot
+    reason: str
+
+
 class DrainCounted(_Event, frozen=True, kw_only=True, tag="drain_counted"):
     """Connections of `slot` still open, from the kernel, and proxy workers still on an old route. `kinds` is what they
     are taken for (None in journals of older versions)."""
@@ -443,7 +509,10 @@ Event = (
     | BuildStepEnded
     | DependenciesReused
     | ReleaseMade
+    | ReleaseCompared
     | ReleaseChosen
+    | ReleaseCommandStarted
+    | ReleaseCommandRan
     | CandidateStarting
     | CandidateStarted
     | ReadinessAsked
@@ -468,6 +537,10 @@ Event = (
     | SiteAdopted
     | SiteEjected
     | Blessed
+    | WorkerStarted
+    | WorkerQuieted
+    | WorkerStopped
+    | WorkerFailed
     | DrainCounted
     | SlotStopped
     | CandidateKept

@@ -6,11 +6,15 @@ The world is in memory, so that the sweep is complete and quick; tests/crash/tes
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from celadon.deploy.invariants import find_broken
 from celadon.deploy.ledger import read_ledger
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.plan import Outcome
+from celadon.model.plan import OperationKind, Outcome
+from celadon.model.processes import Handover, ReleaseCommand, WorkerSettings
+from celadon.model.release import Fate
+from celadon.model.settings import Settings
 from tests.fakes.world import Died, Nature, World, WorldRunner, make_settings
 
 Scenario = Callable[[World], None]
@@ -44,24 +48,54 @@ def sick_by_steps(world: World) -> None:
     world.deploy(2, settings=make_settings(steps=(10, 50, 100)))
 
 
-SCENARIOS = (second_deploy, sick_deploy, unready_deploy, dying_deploy, deploy_by_steps, sick_by_steps)
+WORKERS = (
+    WorkerSettings(name="mail", command="mail", handover=Handover.EXCLUSIVE),
+    WorkerSettings(name="cron", command="cron", quiet_signal="SIGTSTP"),
+)
 
 
-def a_world_with_r1() -> World:
+def with_processes() -> Settings:
+    return replace(make_settings(), release=ReleaseCommand(command="migrate"), workers=WORKERS)
+
+
+def deploy_with_processes(world: World) -> None:
+    world.deploy(2, settings=with_processes())
+
+
+def sick_deploy_with_processes(world: World) -> None:
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    world.deploy(2, settings=with_processes())
+
+
+SCENARIOS = (
+    second_deploy,
+    sick_deploy,
+    unready_deploy,
+    dying_deploy,
+    deploy_by_steps,
+    sick_by_steps,
+    deploy_with_processes,
+    sick_deploy_with_processes,
+)
+
+
+def a_world_with_r1(scenario: Scenario) -> World:
+    """Its first release has what the second one has."""
     world = World()
-    assert world.deploy(1) is Outcome.DONE
+    has_processes = scenario in {deploy_with_processes, sick_deploy_with_processes}
+    assert world.deploy(1, settings=with_processes() if has_processes else None) is Outcome.DONE
     world.passed.clear()
     return world
 
 
 def points_of(scenario: Scenario) -> list[str]:
-    world = a_world_with_r1()
+    world = a_world_with_r1(scenario)
     scenario(world)
     return world.passed
 
 
 def kill_at(scenario: Scenario, index: int) -> World:
-    world = a_world_with_r1()
+    world = a_world_with_r1(scenario)
     world.die_at = index
     with pytest.raises(Died):
         scenario(world)
@@ -75,11 +109,27 @@ def assert_sound(world: World, where: str) -> None:
     route = world.proxy_view()
     broken = find_broken(route, {slot: WorldRunner(world).observe(slot) for slot in Slot})
     assert not broken, f"{where}: {broken}"
+    assert_workers_sound(world, where)
     assert world.boot == {world.route}, f"{where}: boot {world.boot}, route {world.route}"
     assert read_ledger(world.entries).unsettled is None, where
     world.natures[3] = Nature.GOOD
     assert world.deploy(3) is Outcome.DONE, f"{where}: the next deploy failed"
     assert not world.partial, where
+    assert not world.others.running, f"{where}: {world.others.running}"
+
+
+def assert_workers_sound(world: World, where: str) -> None:
+    """Those of the live release run, in its slot and nowhere else, none of them told to begin nothing new; no exclusive
+    one was ever beside another."""
+    assert world.route is not None, where
+    process = world.slots[world.route]
+    assert process is not None, where
+    wanted = {worker.name: process.release for worker in world.settings_of[process.release].workers}
+    assert world.others.in_slot(world.route) == wanted, where
+    assert world.others.in_slot(world.route.other) == {}, where
+    assert not any(other.is_quiet for other in world.others.running.values()), where
+    assert world.others.boot == {(name, world.route): release for name, release in wanted.items()}, where
+    assert world.others.doubled == [], where
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
@@ -146,9 +196,28 @@ def test_a_reboot_that_starts_nothing_is_recovered_whole(scenario: Scenario) -> 
             assert_sound(world, f"rebooted at {index} {name}")
 
 
+def restart(world: World) -> None:
+    plan = world.plan_deploy(1, operation="again")
+    world.operate(replace(plan, kind=OperationKind.RESTART, source=None))
+
+
+def test_every_death_in_a_restart_leaves_the_release_that_was_live() -> None:
+    """One slot, one process, in whichever slot; a machine that restarts at that instant has it too."""
+    for index, name in enumerate(points_of(restart), start=1):
+        for reboots in (False, True):
+            world = kill_at(restart, index)
+            if reboots:
+                world.reboot()
+            world.recover()
+            process = world.slots[world.route] if world.route else None
+            assert process is not None, name
+            assert (process.release, world.fates) == (1, {1: Fate.BLESSED}), name
+            assert_sound(world, f"died at {index} {name}")
+
+
 def test_the_routed_slot_is_up_at_every_point() -> None:
     """I1 holds at every point of a healthy deploy, not only at its ends."""
-    world = a_world_with_r1()
+    world = a_world_with_r1(second_deploy)
     world.deploy(2)
     assert world.unserved_count == 0
 

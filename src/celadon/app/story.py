@@ -12,6 +12,7 @@ from celadon.events import (
     HookRan,
     JourneyFailed,
     OperationStarted,
+    ReleaseCommandRan,
     ReleaseMade,
     ShareSeen,
     SlotStopped,
@@ -22,12 +23,12 @@ from celadon.events import (
 )
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import WHOLE, Served
-from celadon.model.plan import OperationKind
+from celadon.model.plan import FORWARD, OperationKind
 from celadon.model.report import Ended, FailedJourney, Judged, Moment, Moved, Rejection, SlotSummary, Usual, make_moment
 from celadon.model.verdict import Evidence
 
 MOMENTS_LIMIT: Final = 120
-_DEPLOYS: Final = (OperationKind.DEPLOY, OperationKind.ROLLBACK)
+_DEPLOYS: Final = FORWARD | {OperationKind.ROLLBACK}
 
 _Kind = TypeVar("_Kind")
 _Made = TypeVar("_Made")
@@ -232,6 +233,8 @@ def find_rejection(story: Story) -> Rejection | None:
                 return Rejection(asked=f"journey {journey}", reason=reason, head=head)
             case BuildStepEnded(command=command, exit_code=code, output_tail=tail) if code:
                 return Rejection(asked=command, reason=f"it exited with {code}", log_tail=tail)
+            case ReleaseCommandRan(command=command, reason=reason, output_tail=tail) if reason:
+                return Rejection(asked=command, reason=f"the release command {reason}", log_tail=tail)
             case HookRan(hook=hook, command=command, exit_code=code, output_tail=tail) if code and hook != "on_failure":
                 return Rejection(asked=f"{hook} {command}", reason=f"it exited with {code}", log_tail=tail)
             case _:

@@ -28,6 +28,7 @@ _OWN_OPTIONS = frozenset(
     {"attach", "cidfile", "detach", "env", "env-file", "init", "label", "label-file", "name", "network", "net", "pull"}
     | {"publish", "publish-all", "replace", "restart", "rm", "secret"}
 )
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}\Z")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 E = TypeVar("E", bound=StrEnum)
@@ -335,6 +336,9 @@ SHARE = Kind(
 TRUTH = Kind(expected="true or false", schema={"type": "boolean"}, read=_truth, show=lambda value: str(value).lower())
 TEXTS = list_of(TEXT)
 HEADERS = table_of(TEXT, _HEADER)
+CREDENTIALS = table_of(
+    _string('the name of a credential, as "shop-database"', lambda value: _matching(_CREDENTIAL, value)), _ENV_NAME
+)
 ENV = table_of(_string("a string without control characters", _check_text), _ENV_NAME)
 BELOW = _string(
     "`.` or a path inside the release, without `..`", lambda value: value if value == "." else _inside(value)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from celadon.config import parse as kind
 from celadon.config.journeys import JOURNEYS
 from celadon.config.parse import Kind
+from celadon.config.processes import PROCESSES, Processes
 from celadon.model.settings import (
     BlessMode,
     BuildSettings,
@@ -24,6 +25,7 @@ from celadon.model.settings import (
     ProxyKind,
     ReadinessSettings,
     RunnerKind,
+    SecretSettings,
     SourceSettings,
     SwitchSettings,
     SwitchWay,
@@ -56,7 +58,7 @@ _READY, _OBSERVE, _DRAIN, _BUILD = ReadinessSettings(), ObserveSettings(), Drain
 _LOOKS_COUNT, _SEEN_TIMEOUT_S = 3, 10.0
 _SWITCH = SwitchSettings()
 _SOURCE, _SYSTEMD, _HOOKS = SourceSettings(path="."), SystemdSettings(), HookSettings()
-_CONTAINER = ContainerSettings()
+_CONTAINER, _SECRETS = ContainerSettings(), SecretSettings()
 
 SETTINGS: tuple[Setting, ...] = (
     _setting("app", kind.APP, REQUIRED, "The app's name: it names units, proxy files and the state directory."),
@@ -64,6 +66,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("keep", kind.whole(1, 1000), 5, "How many releases stay on disk. The live, the previous and the last blessed always do."),
     _setting("shared", kind.list_of(kind.INSIDE), (), "Paths that outlive releases: links into the app's shared directory."),
     _setting("journeys", JOURNEYS, (), "What a visitor does: each must pass on the candidate before the switch, and is run all through the window."),
+    _setting("processes", PROCESSES, Processes(), "What the app runs beside `[web]`: a release command before the switch, and workers, each with the way that it hands over."),
     _setting("source.path", kind.PATH, ".", "The directory or git repository that releases are made of, relative to this file."),
     _setting("source.exclude", kind.TEXTS, _SOURCE.exclude, "Glob patterns left out of a directory release."),
     _setting("build.steps", kind.TEXTS, (), "Shell commands run in the new release, in order."),
@@ -75,7 +78,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("web.sockets", kind.TRUTH, False, "Slots listen on Unix sockets instead of ports."),
     _setting("web.runner", kind.choice(RunnerKind), RunnerKind.PROCESS, "What runs the app: plain processes, systemd units, or containers of Docker or Podman."),
     _setting("web.env", kind.ENV, {}, "Plain variables. They belong to the release and come back with a rollback."),
-    _setting("web.env_file", kind.ABSOLUTE, None, "A file of NAME=value lines, read at deploy. For secrets."),
+    _setting("web.env_file", kind.PATH, None, "A file of NAME=value lines, relative to this file, read at deploy. For secrets. It is no part of the release's tree."),
     _setting("web.limits.memory", kind.SIZE, None, "`MemoryMax` (systemd), `--memory` (containers)."),
     _setting("web.limits.cpu", kind.PERCENT, None, "`CPUQuota` (systemd), `--cpus` (containers); 150% is one and a half cores."),
     _setting("web.limits.tasks", kind.whole(1, 1_000_000), None, "`TasksMax` (systemd), `--pids-limit` (containers)."),
@@ -92,6 +95,9 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("web.container.volumes", kind.VOLUMES, {}, 'Path inside → what is there, as `"/data" = "data"`: a path in the app\'s shared directory, or an absolute one of this machine.'),
     _setting("web.container.init", kind.TRUTH, _CONTAINER.init, "A small init before the app, so that SIGTERM ends an app that does not say what it does on it. Off for images that bring their own."),
     _setting("web.container.options", kind.OPTIONS, (), 'Words for `docker run` or `podman run`, as `["--shm-size=1g"]`. What Celadon says itself is refused.'),
+    _setting("secrets.command", kind.TEXT, None, "A shell command that prints NAME=value lines or one JSON object, as `sops -d --output-type dotenv secrets.env`. Run at deploy in `source.path` as the app's user."),
+    _setting("secrets.timeout", kind.duration(0.1, 3600.0), _SECRETS.timeout_s, "For that command."),
+    _setting("secrets.credentials", kind.CREDENTIALS, {}, 'Variable → the systemd credential that it holds, as `DATABASE_URL = "shop-database"`. Read at deploy, decrypted if need be.'),
     _setting("readiness.type", kind.choice(ProbeKind), _READY.kind, "How a candidate is asked whether it is ready."),
     _setting("readiness.method", kind.word("GET", "HEAD", "POST", "OPTIONS"), _READY.method, "Of the HTTP question."),
     _setting("readiness.path", kind.URL_PATH, _READY.path, "Should check what the app needs (its database), not answer a static 200."),
@@ -121,6 +127,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("proxy.preview", kind.TRUTH, False, "Whoever has the app's secret (`celadon preview`) reaches the slot that is not live."),
     _setting("switch.steps", kind.list_of(kind.SHARE), _SWITCH.steps, 'Shares of the traffic that the candidate gets one after the other, as `["5%", "25%", "100%"]`. The last is 100%.'),
     _setting("switch.hold", kind.duration(0.1), _SWITCH.hold_s, "How long each share below 100% is watched before the next."),
+    _setting("switch.require_room", kind.TRUTH, _SWITCH.require_room, "Refuse a deploy where as much as the live release uses, of memory and tasks, is not free. Off: it is a warning."),
     _setting("observe.window", kind.duration(), _OBSERVE.window_s, "How long real traffic is watched before the bless."),
     _setting("observe.judge", kind.choice(JudgeKind), JudgeKind.EVIDENCE, "`evidence` weighs what users show against what the old slot does meanwhile; `thresholds` are the plain limits alone."),
     _setting("observe.min_window", kind.duration(), None, "With `evidence`: a release that is shown to be healthy is blessed from then on. Default: at the end of the window."),

@@ -3,6 +3,7 @@
 from celadon.deploy.baseline import gather_baseline
 from celadon.deploy.hooks import pass_hook
 from celadon.deploy.pace import measure_pace
+from celadon.deploy.release_command import run_release_command
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.events import CandidateStarted, CandidateStarting, ReleaseChosen
@@ -15,6 +16,7 @@ from celadon.model.release import Release
 def prepare(run: Run) -> Result:
     if run.asked(Request.ABORT):
         return Result.ABORTED
+    run.old_workers_may_be_quiet = False
     measure_pace(run)
     run.release = _obtain_release(run)
     run.ports.reached("prepared")
@@ -24,8 +26,10 @@ def prepare(run: Run) -> Result:
         return Result.FAILED
     gather_baseline(run)
     clear_idle_slot(run)
-    start_candidate(run)
-    return Result.OK
+    result = run_release_command(run)
+    if result is Result.OK:
+        start_candidate(run)
+    return result
 
 
 def _obtain_release(run: Run) -> Release:
@@ -36,6 +40,7 @@ def _obtain_release(run: Run) -> Release:
             plan.source,
             settings=plan.settings,
             lead=plan.lead,
+            live=plan.live_release,
             tell=run.note,
             reached=ports.reached,
             cancelled=run.abort_is_asked,

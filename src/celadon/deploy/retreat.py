@@ -4,12 +4,14 @@ import contextlib
 
 from celadon.deploy.hooks import run_hook
 from celadon.deploy.postflight import run_postflight
+from celadon.deploy.release_command import end_release_command
 from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.route import move_route
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.deploy.switch import enable_boot
 from celadon.deploy.verify import ask_slot
+from celadon.deploy.workers import settle_workers
 from celadon.events import CandidateKept
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
@@ -29,6 +31,7 @@ def reject(run: Run) -> Result:
             next_command="celadon check",
         )
         return Result.FAILED
+    end_release_command(run, candidate)
     run.ports.runner.stop(candidate, grace_s=run.plan.settings.drain.stop_timeout_s)
     run.ports.reached("candidate_stopped")
     run_hook(run, "on_failure")
@@ -57,6 +60,7 @@ def return_(run: Run) -> Result:
         return Result.FAILED
     run.ports.reached("pointer_back")
     disable_boot(run, plan.candidate)
+    settle_workers(run, plan.live, plan.live_release, wake=run.old_workers_may_be_quiet)
     retire(run, plan.candidate, release=plan.release)
     run.ports.reached("candidate_stopped")
     run_hook(run, "on_failure")
@@ -103,7 +107,10 @@ def _await_ready(run: Run, slot: Slot, settings: ReadinessSettings) -> bool:
 
 
 def _keep(run: Run) -> None:
-    """Nothing here may stand in the way back: a disk that takes no mark leaves the release as it is."""
+    """Nothing here may stand in the way back: a disk that takes no mark leaves the release as it is. The one that is
+    live, and could not be restarted, did not fail: its variables are needed as they are."""
+    if run.plan.release == run.plan.live_release:
+        return
     with contextlib.suppress(StepError, OSError):
         release = run.candidate_release()
         if release.fate is None:

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
 
+from celadon.host.processes import list_open_files
 from celadon.host.tcp_sockets import TracedSocket, list_callers
 from celadon.model.connections import Peer
 
@@ -65,13 +66,7 @@ def _read_program(pid: int) -> str:
 
 def _list_inodes(pid: int) -> list[str]:
     """Of its sockets."""
-    directory = f"/proc/{pid}/fd"
-    found = []
     try:
-        for descriptor in os.listdir(directory):
-            name = os.readlink(f"{directory}/{descriptor}")
-            if name.startswith("socket:["):
-                found.append(name[8:-1])
+        return [name[8:-1] for name in list_open_files(pid) if name.startswith("socket:[")]
     except OSError:
-        pass
-    return found
+        return []

@@ -6,6 +6,7 @@ from pathlib import Path
 from socket import socket as Socket  # noqa: N812  a type
 
 from celadon.host.callers import Callers
+from celadon.host.processes import list_open_files
 from celadon.host.tcp_sockets import OPEN, TcpState, TracedSocket, list_tcp, open_diag, read_tcp, trace_tcp
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.connections import Connection, Peer
@@ -125,11 +126,7 @@ def _holders(inodes: frozenset[str], *, among: Iterable[str]) -> Iterator[int]:
 
 
 def _holds_one(pid: str, wanted: set[str]) -> bool:
-    directory = f"/proc/{pid}/fd"
     try:
-        for descriptor in os.listdir(directory):
-            if os.readlink(f"{directory}/{descriptor}") in wanted:
-                return True
+        return any(name in wanted for name in list_open_files(pid))
     except OSError:
         return False
-    return False

@@ -57,6 +57,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     reason: str = ""
     duration_s: float = 0.0
     switch_ms: float | None = None
+    source: Source | None = None
 
 
 class PreviewAccess(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from celadon.model.address import Address
 from celadon.model.journeys import Journey
 from celadon.model.names import AppName, Slot
+from celadon.model.processes import RELEASE, WEB, ProcessSettings, ReleaseCommand, WorkerSettings, find_worker_name
 
 
 class RunnerKind(StrEnum):
@@ -45,10 +46,12 @@ class SwitchWay(StrEnum):
 
 class SwitchSettings(Struct, frozen=True, kw_only=True):
     """`steps` are the shares of the traffic, in percent, that the candidate gets one after the other; the last is 100.
-    Each smaller one is watched for `hold_s`, as the window is."""
+    Each smaller one is watched for `hold_s`, as the window is. `require_room`: no deploy where what is live does not
+    fit twice."""
 
     steps: tuple[int, ...] = (100,)
     hold_s: float = 30.0
+    require_room: bool = True
 
 
 class ProbeKind(StrEnum):
@@ -142,8 +145,8 @@ class ContainerSettings(Struct, frozen=True, kw_only=True):
 
 class WebSettings(Struct, frozen=True, kw_only=True):
     """The process that answers requests. `command` runs under `/bin/sh` in the release's tree, the
-    shell replaced by it; empty: the image's own. `env` are plain values; `env_file` is read at deploy and belongs to
-    the release."""
+    shell replaced by it; empty: the image's own. `env` are plain values; `env_file` is absolute, read at deploy and
+    belongs to the release."""
 
     command: str
     blue: Address
@@ -157,6 +160,15 @@ class WebSettings(Struct, frozen=True, kw_only=True):
 
     def address(self, slot: Slot) -> Address:
         return self.blue if slot is Slot.BLUE else self.green
+
+
+class SecretSettings(Struct, frozen=True, kw_only=True):
+    """More variables of a release, read at deploy as `env_file` is. `command` is a shell command that prints them, at
+    most for `timeout_s`; `credentials` are names of variables → of systemd credentials."""
+
+    command: str | None = None
+    timeout_s: float = 30.0
+    credentials: dict[str, str] = field(default_factory=dict)
 
 
 class ReadinessSettings(Struct, frozen=True, kw_only=True):
@@ -279,6 +291,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     build: BuildSettings = BuildSettings()
     shared: tuple[str, ...] = ()
     web: WebSettings
+    secrets: SecretSettings = SecretSettings()
     readiness: ReadinessSettings = ReadinessSettings()
     proxy: ProxySettings
     switch: SwitchSettings = SwitchSettings()
@@ -287,3 +300,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     hooks: HookSettings = HookSettings()
     journeys: tuple[Journey, ...] = ()
     keep_count: int = 5
+    release: ReleaseCommand | None = None
+    workers: tuple[WorkerSettings, ...] = ()
+
+    def process(self, name: str) -> ProcessSettings:
+        """Of one that is not in these settings any more: enough to end it."""
+        stop_timeout_s = self.drain.stop_timeout_s
+        if name == WEB:
+            return ProcessSettings(command=self.web.command, stop_timeout_s=stop_timeout_s, listens=True)
+        if name == RELEASE and self.release is not None:
+            return ProcessSettings(command=self.release.command, stop_timeout_s=stop_timeout_s, is_once=True)
+        for worker in self.workers:
+            if worker.name == find_worker_name(name):
+                return ProcessSettings(
+                    command=worker.command, stop_timeout_s=worker.grace_s, stop_signal=worker.stop_signal
+                )
+        return ProcessSettings(command="", stop_timeout_s=stop_timeout_s)

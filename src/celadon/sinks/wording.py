@@ -28,6 +28,9 @@ from celadon.events import (
     PostflightRan,
     ReadinessAsked,
     ReleaseChosen,
+    ReleaseCommandRan,
+    ReleaseCommandStarted,
+    ReleaseCompared,
     ReleaseMade,
     ReleasesPruned,
     Repaired,
@@ -45,12 +48,17 @@ from celadon.events import (
     WindowExtended,
     WindowOpened,
     WindowSampled,
+    WorkerFailed,
+    WorkerQuieted,
+    WorkerStarted,
+    WorkerStopped,
 )
 from celadon.host.text import escape_controls
 from celadon.model.connections import KindCounts
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import WHOLE, FindingLevel
 from celadon.model.plan import OperationKind, Outcome
+from celadon.model.release import SourceKind
 from celadon.model.report import Ended
 from celadon.model.verdict import Evidence, FailingRoute, Judgement
 
@@ -65,6 +73,7 @@ REPAIRS = {
     "live_slot_started": "the live slot was not running: started",
     "pointer_repaired": "the pointer follows what the proxy does",
     "share_ended": "a share of the traffic that no deploy was giving has ended",
+    "workers_settled": "workers were not as they should be: started in the live slot, stopped in the other",
     "orphan_stopped": "a slot without traffic was left running: stopped",
 }
 
@@ -74,7 +83,7 @@ def describe(entry: Entry) -> str | None:
     return describe_event(entry.body)
 
 
-def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case a kind
+def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912, PLR0915  one case a kind
     match event:
         case OperationStarted():
             return _describe_start(event)
@@ -95,8 +104,15 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  {directory} taken from r{release}: {lock_file} is the same"
         case ReleaseMade(release=release, files_count=files, bytes_count=size, duration_s=duration_s):
             return f"  r{release} made: {files} files, {size / _MIB:.1f} MiB, {duration_s:.2f} s"
+        case ReleaseCompared():
+            return _describe_compared(event)
         case ReleaseChosen(release=release):
             return f"  r{release} taken as it was built"
+        case ReleaseCommandStarted(command=command):
+            return f"  release: `{command}`"
+        case ReleaseCommandRan(reason=reason, duration_s=duration_s, output_tail=tail):
+            lines = [f"  release: {reason or 'done'} after {duration_s:.1f} s"]
+            return "\n".join(lines + ([f"    | {line}" for line in tail] if reason else []))
         case CandidateStarted(slot=slot, release=release, pid=pid):
             return f"  r{release} started in {slot}" + (f", pid {pid}" if pid else "")
         case ReadinessAsked(ok=False, reason=reason, hint=hint):
@@ -141,6 +157,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  the site goes to {address} ({slot}) without celadon; edited: {', '.join(files) or 'nothing'}"
         case Blessed(slot=slot, release=release):
             return f"  {_label(release)} in {slot} is blessed"
+        case WorkerStarted() | WorkerQuieted() | WorkerStopped() | WorkerFailed():
+            return _describe_worker(event)
         case DrainCounted(slot=slot, connections_count=count, kinds=kinds, lingering_workers_count=workers):
             lingering = f", {workers} old proxy workers" if workers else ""
             open_ones = f"{_count(count, 'connection')} open{describe_kinds(kinds)}"
@@ -236,11 +254,19 @@ def _describe_start(event: OperationStarted) -> str:
     match event.kind:
         case OperationKind.DEPLOY:
             live = f"{_label(event.live_release)} in {event.live}" if event.live else "nothing yet"
-            return f"deploy{release} into {event.candidate} by {event.lead}; live: {live}"
+            return f"deploy{release}{_describe_env_only(event)} into {event.candidate} by {event.lead}; live: {live}"
+        case OperationKind.RESTART:
+            return f"restart of {_label(event.release)} from {event.live} into {event.candidate} by {event.lead}"
         case OperationKind.ADOPT | OperationKind.EJECT:
             return f"{event.kind} by {event.lead}"
         case OperationKind.ROLLBACK | OperationKind.FINALIZE | OperationKind.RECOVER:
             return f"{event.kind}{release} by {event.lead}"
+
+
+def _describe_env_only(event: OperationStarted) -> str:
+    if event.source is None or event.source.kind is not SourceKind.RELEASE:
+        return ""
+    return f", {event.source.location} with a new environment,"
 
 
 def _describe_baseline(event: BaselineGathered) -> str:
@@ -257,6 +283,18 @@ def _describe_baseline(event: BaselineGathered) -> str:
     if event.trial:
         lines.append(f"    {event.trial}")
     return "\n".join(lines)
+
+
+def _describe_compared(event: ReleaseCompared) -> str:
+    what = {
+        "variables added": event.env_added,
+        "variables changed": event.env_changed,
+        "variables gone": event.env_removed,
+        "settings changed": event.settings_changed,
+    }
+    told = [f"{how}: {', '.join(names)}" for how, names in what.items() if names]
+    files = "other files" if event.files_differ else "the same files"
+    return f"  beside {_label(event.live)}: {'; '.join([files, *told])}"
 
 
 def _describe_unready(event: CandidateUnready) -> str:
@@ -307,6 +345,19 @@ def _describe_postflight(event: PostflightRan) -> str:
         f"  ATTENTION: {_label(event.release)} in {event.slot} has the traffic, and through the proxy fails "
         f"{', '.join(event.failed)}; nothing is changed by that. Next: celadon logs --slot {event.slot}"
     )
+
+
+def _describe_worker(event: WorkerStarted | WorkerQuieted | WorkerStopped | WorkerFailed) -> str:
+    match event:
+        case WorkerStarted(worker=worker, slot=slot, release=release, pid=pid):
+            return f"  worker {worker} of {_label(release)} started in {slot}" + (f", pid {pid}" if pid else "")
+        case WorkerQuieted(worker=worker, slot=slot, signal=signal):
+            return f"  worker {worker} in {slot} begins nothing new ({signal})"
+        case WorkerStopped(worker=worker, slot=slot, killed=killed, duration_s=duration_s):
+            how = "killed after its grace" if killed else "stopped"
+            return f"  worker {worker} in {slot} {how} ({duration_s:.1f} s)"
+        case WorkerFailed(worker=worker, slot=slot, reason=reason):
+            return f"  ATTENTION: worker {worker} does not start in {slot}: {reason}"
 
 
 def _describe_failed_journey(event: JourneyFailed) -> str:
