@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
+from celadon.model.connections import KindCounts
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
 from celadon.model.observed import Effect, FindingLevel, Served
 from celadon.model.plan import OperationKind, Outcome, Request
@@ -427,20 +428,26 @@ class WorkerFailed(_Event, frozen=True, kw_only=True, tag="worker_failed"):
 
 
 class DrainCounted(_Event, frozen=True, kw_only=True, tag="drain_counted"):
-    """Connections of `slot` still open, from the kernel, and proxy workers still on an old route."""
+    """Connections of `slot` still open, from the kernel, and proxy workers still on an old route. `kinds` is what they
+    are taken for (None in journals of older versions)."""
 
     slot: Slot
     connections_count: int
+    kinds: KindCounts | None = None
     lingering_workers_count: int
     elapsed_s: float
 
 
 class SlotStopped(_Event, frozen=True, kw_only=True, tag="slot_stopped"):
-    """`cut_count` connections were still open when SIGTERM was sent."""
+    """`cut_count` connections were still open when SIGTERM was sent: `left`, by kind (None in journals of older
+    versions). Of these `signalled_count` streams were the app's own to close on that signal: unless `killed`, nobody
+    cut them."""
 
     slot: Slot
     release: ReleaseNumber | None
     cut_count: int
+    left: KindCounts | None = None
+    signalled_count: int = 0
     killed: bool
     duration_s: float
 

@@ -119,9 +119,18 @@ def list_moves(story: Story) -> tuple[Moved, ...]:
 
 
 def list_stops(story: Story) -> tuple[Ended, ...]:
-    return story.list_of(
-        SlotStopped,
-        lambda at, body: Ended(at=at, slot=body.slot, cut_count=body.cut_count, duration_s=body.duration_s),
+    return story.list_of(SlotStopped, _end)
+
+
+def _end(at: float, body: SlotStopped) -> Ended:
+    return Ended(
+        at=at,
+        slot=body.slot,
+        cut_count=body.cut_count,
+        left=body.left,
+        signalled_count=body.signalled_count,
+        killed=body.killed,
+        duration_s=body.duration_s,
     )
 
 

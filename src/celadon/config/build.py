@@ -74,7 +74,13 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
             readiness_failures_count=get("observe.readiness_failures"),
             bless=get("observe.bless"),
         ),
-        drain=DrainSettings(timeout_s=get("drain.timeout"), stop_timeout_s=get("drain.stop_timeout")),
+        drain=DrainSettings(
+            timeout_s=get("drain.timeout"),
+            stop_timeout_s=get("drain.stop_timeout"),
+            requests=get("drain.requests"),
+            idle=get("drain.idle"),
+            streams=get("drain.streams"),
+        ),
         hooks=HookSettings(
             pre_deploy=get("hooks.pre_deploy"),
             pre_switch=get("hooks.pre_switch"),

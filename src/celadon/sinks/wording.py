@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from celadon.events import (
     BaselineGathered,
     Blessed,
@@ -52,10 +54,12 @@ from celadon.events import (
     WorkerStopped,
 )
 from celadon.host.text import escape_controls
+from celadon.model.connections import KindCounts
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import WHOLE, FindingLevel
 from celadon.model.plan import OperationKind, Outcome
 from celadon.model.release import SourceKind
+from celadon.model.report import Ended
 from celadon.model.verdict import Evidence, FailingRoute, Judgement
 
 _MIB = 1024 * 1024
@@ -155,11 +159,12 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912, PLR0915 
             return f"  {_label(release)} in {slot} is blessed"
         case WorkerStarted() | WorkerQuieted() | WorkerStopped() | WorkerFailed():
             return _describe_worker(event)
-        case DrainCounted(slot=slot, connections_count=count, lingering_workers_count=workers):
+        case DrainCounted(slot=slot, connections_count=count, kinds=kinds, lingering_workers_count=workers):
             lingering = f", {workers} old proxy workers" if workers else ""
-            return f"  {slot} drains: {count} connections open{lingering}" if count or workers else None
-        case SlotStopped(slot=slot, cut_count=cut, killed=killed, duration_s=duration_s):
-            return f"  {describe_slot_end(slot, duration_s, cut, killed=killed)}"
+            open_ones = f"{_count(count, 'connection')} open{describe_kinds(kinds)}"
+            return f"  {slot} drains: {open_ones}{lingering}" if count or workers else None
+        case SlotStopped():
+            return f"  {describe_stop(event)}"
         case CandidateKept(release=release, path=path):
             return f"  {_label(release)} is kept for inspection: {path}"
         case ReleasesPruned(releases=releases):
@@ -202,9 +207,27 @@ def describe_routes(routes: Sequence[FailingRoute]) -> str:
     return ", ".join(f"{escape_controls(each.route)} ({each.failed_count})" for each in routes)
 
 
-def describe_slot_end(slot: Slot, duration_s: float, cut_count: int, *, killed: bool = False) -> str:
-    how = ", by SIGKILL" if killed else ""
-    return f"{slot} stopped after {duration_s:.2f} s{how}; {_count(cut_count, 'connection')} cut"
+def describe_stop(event: SlotStopped | Ended) -> str:
+    """What was open and of which kind; streams that the app closes on its signal are cut only by SIGKILL."""
+    how, signalled = (", by SIGKILL", 0) if event.killed else ("", event.signalled_count)
+    kinds = event.left
+    if kinds is not None and signalled:
+        kinds = replace(kinds, streams_count=kinds.streams_count - signalled)
+    closed = f"; {_count(signalled, 'stream')} left to the app's own closing" if signalled else ""
+    cut = f"{_count(event.cut_count - signalled, 'connection')} cut{describe_kinds(kinds)}"
+    return f"{event.slot} stopped after {event.duration_s:.2f} s{how}; {cut}{closed}"
+
+
+def describe_kinds(kinds: KindCounts | None) -> str:
+    """In brackets, with a space before; nothing where there are none."""
+    if kinds is None or not kinds.total_count:
+        return ""
+    named = [
+        _count(kinds.requests_count, "request") if kinds.requests_count else "",
+        f"{kinds.idle_count} idle" if kinds.idle_count else "",
+        _count(kinds.streams_count, "stream") if kinds.streams_count else "",
+    ]
+    return f" ({', '.join(filter(None, named))})"
 
 
 def describe_traffic(route: Slot | None, release: ReleaseNumber | None) -> str:
