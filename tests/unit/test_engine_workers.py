@@ -107,6 +107,13 @@ def test_a_worker_that_is_not_told_to_be_quiet_is_not_disturbed_by_a_way_back() 
     assert world.others.running["mail", BLUE].pid == pid
 
 
+def test_each_worker_has_its_own_grace() -> None:
+    """The old release's says how long the old one may take."""
+    world = a_world(with_workers(worker(grace_s=90.0)))
+    assert world.deploy(2, settings=with_workers(worker(grace_s=12.0))) is Outcome.DONE
+    assert world.others.graces_s == [90.0]
+
+
 def test_a_rejected_release_touches_no_worker() -> None:
     """Traffic never moved, and neither did the work."""
     settings = with_workers(worker(Handover.EXCLUSIVE), worker(name="cron", quiet_signal="SIGUSR1"))
