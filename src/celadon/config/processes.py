@@ -33,7 +33,7 @@ def _read_signal(value: Any) -> str:
     return str(name)
 
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 _UNHEARD = {signal.SIGKILL, signal.SIGSTOP}
 _SIGNALS = {each.name for each in signal.Signals if each not in _UNHEARD}
 _SIGNAL = Kind(
@@ -85,7 +85,7 @@ class _Reader:
                 self._blame((name,), "stands in [web]: its command is `web.command`")
             elif name == RELEASE:
                 release = self._read_release(table)
-            elif not _NAME.match(name):
+            elif not NAME.match(name):
                 self._blame((name,), "is no name for a process; expected one matching ^[a-z][a-z0-9-]{0,31}$")
             else:
                 workers.append(self._read_worker(table, name))
