@@ -44,6 +44,8 @@ class Others:
     short_lived: dict[tuple[str, int], float] = field(default_factory=dict)
     unstartable: set[tuple[str, int]] = field(default_factory=set)
     busy_until_s: float = 0.0
+    beats_until_s: float = _FOR_EVER
+    depth: str = "0"
     release_takes_s: float = 0.2
     release_exit_code: int = 0
 
@@ -127,8 +129,11 @@ class WorldOther:
 
 
 def ask_other(world: World, process: str, slot: Slot, command: str, *, tree: Path, timeout_s: float) -> Answer:
-    """Its idle command."""
-    ok = world.now_s >= world.others.busy_until_s
+    """Its idle, heartbeat or queue command."""
+    if command == "./depth":
+        return Answer(ok=True, latency_ms=1.0, output_tail=(world.others.depth,))
+    is_idle, beats = world.now_s >= world.others.busy_until_s, world.now_s < world.others.beats_until_s
+    ok = beats if command == "./beat" else is_idle
     return Answer(ok=ok, latency_ms=1.0, reason="" if ok else "exit code 1")
 
 

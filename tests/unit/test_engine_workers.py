@@ -1,5 +1,7 @@
 """Workers over a machine in memory: who runs where at each step, both ways, and after a death."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -14,8 +16,8 @@ from tests.fakes.world import Died, Nature, World, events_of, make_settings
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 
 
-def worker(handover: Handover = Handover.OVERLAP, **more: object) -> WorkerSettings:
-    return WorkerSettings(**({"name": "mail", "command": "mail", "handover": handover} | more))  # type: ignore[arg-type]
+def worker(handover: Handover = Handover.OVERLAP, **more: Any) -> WorkerSettings:
+    return WorkerSettings(**({"name": "mail", "command": "mail", "handover": handover} | more))
 
 
 def with_workers(*workers: WorkerSettings, bless: BlessMode = BlessMode.AUTO) -> Settings:
@@ -133,6 +135,14 @@ def test_a_worker_that_ends_in_the_window_brings_the_old_release_back(handover: 
     assert (events_of(world, VerdictReached)[-1].rule, world.others.in_slot(BLUE)) == ("worker", {"mail": 1})
 
 
+def test_a_worker_that_ends_in_the_last_moment_is_not_blessed() -> None:
+    """It is looked at once more before the bless."""
+    settings = replace(make_settings(window_s=2.6), workers=(worker(),))
+    world = a_world(settings)
+    world.others.short_lived["mail", 2] = 2.3
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+
+
 def test_a_worker_that_is_started_again_in_the_window_is_a_breach() -> None:
     """As of the process that answers requests."""
     settings = with_workers(worker())
@@ -146,6 +156,58 @@ def test_a_worker_that_is_started_again_in_the_window_is_a_breach() -> None:
     world.on_wait = crash
     assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
     assert events_of(world, VerdictReached)[-1].rule == "worker_restarts"
+
+
+def watched(**more: Any) -> Settings:
+    settings = with_workers(worker(heartbeat_max_age_s=10.0, **more))
+    return replace(settings, observe=replace(settings.observe, window_s=60.0))
+
+
+@pytest.mark.parametrize("more", [{"heartbeat_file": "tmp/beat"}, {"heartbeat_command": "./beat"}])
+def test_a_worker_that_gives_no_sign_of_life_any_more_brings_the_old_release_back(more: dict[str, Any]) -> None:
+    """Within its limit, and not before; one that gives them is blessed."""
+    world = a_world(watched(**more))
+    assert world.deploy(2, settings=watched(**more)) is Outcome.DONE
+    world.others.beats_until_s = world.now_s + 20.0
+    began_s = world.now_s
+    assert world.deploy(3, settings=watched(**more)) is Outcome.ROLLED_BACK
+    assert events_of(world, VerdictReached)[-1].rule == "heartbeat"
+    assert 25.0 < world.now_s - began_s < 40.0
+    assert world.open_askings_count == 0
+
+
+def test_a_heartbeat_file_that_never_comes_is_a_breach() -> None:
+    """From the window's beginning on."""
+    settings = watched(heartbeat_file="tmp/{process}.never")
+    world = a_world(watched())
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+    assert "the worker mail gave no sign of life for 1" in events_of(world, VerdictReached)[-1].reason
+
+
+def test_a_queue_that_grows_over_its_limit_brings_the_old_release_back() -> None:
+    """Three times in a row; one that was too long from the beginning is held against nobody, and what is no number
+    tells nothing."""
+    settings = watched(queue_depth="./depth", max_queue_depth=100)
+    world = a_world(settings)
+    world.others.depth = "101"
+    assert world.deploy(2, settings=settings) is Outcome.DONE
+    world.others.depth = "100"
+    grows_s = world.now_s + 20.0
+    told = "connection refused"
+
+    def grow(world: World) -> None:
+        world.others.depth = told if world.now_s > grows_s else "100"
+
+    world.on_wait = grow
+    assert world.deploy(3, settings=settings) is Outcome.DONE
+    grows_s, told = world.now_s + 20.0, "101"
+    assert world.deploy(4, settings=settings) is Outcome.ROLLED_BACK
+    reached = events_of(world, VerdictReached)[-1]
+    assert (reached.rule, reached.reason) == (
+        "queue_depth",
+        "the queue of mail has 101 jobs, limit 100, 3 times in a row",
+    )
+    assert world.now_s - grows_s > 9.0
 
 
 def test_a_worker_that_cannot_be_started_brings_the_old_release_back() -> None:

@@ -36,6 +36,10 @@ stop_signal = "SIGINT"
 grace = "90s"
 idle = "./idle"
 replicas = 2
+heartbeat_file = "tmp/{process}.beat"
+heartbeat_max_age = "1m"
+queue_depth = "./depth"
+max_queue_depth = 500
 [processes.cron-1]
 run = "./cron"
 """
@@ -54,6 +58,10 @@ def test_workers_are_read(tmp_path: Path) -> None:
         grace_s=90.0,
         idle="./idle",
         replicas_count=2,
+        heartbeat_file="tmp/{process}.beat",
+        heartbeat_max_age_s=60.0,
+        queue_depth="./depth",
+        max_queue_depth=500,
     )
     assert cron == WorkerSettings(name="cron-1", command="./cron", handover=Handover.OVERLAP, grace_s=30.0)
     assert (mail.processes, cron.processes) == (("mail.1", "mail.2"), ("cron-1",))
@@ -79,6 +87,11 @@ def test_workers_are_read(tmp_path: Path) -> None:
             "`processes.mail.stop_signal` is 'SIGKILL'; expected",
         ),
         ('[processes.mail]\nrun = "m"\nreplicas = 0', "`processes.mail.replicas` is 0, outside 1 to 100"),
+        ('[processes.mail]\nrun = "m"\nqueue_depth = "q"', "`processes.mail.queue_depth` needs the other one of"),
+        (
+            '[processes.mail]\nrun = "m"\nheartbeat_file = "a"\nheartbeat_command = "b"',
+            "`processes.mail.heartbeat_command` and `heartbeat_file` exclude each other",
+        ),
         ('[processes.Mail]\nrun = "m"', "`processes.Mail` is no name for a process"),
         ("[processes]\nrelease = 3", "`processes.release` is not a table; expected [processes.release]"),
         ('processes = "Procfile"\n', "`processes` is not a table; expected [processes.NAME]"),

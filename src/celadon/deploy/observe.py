@@ -51,8 +51,9 @@ def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
             closing(_ask_old_slot(run, old)) as control,
             closing(RunningJourneys(run, old=old, percent=percent)) as journeys,
             closing(Looking(run)) as looking,
+            closing(Jobs(run, percent=percent)) as jobs,
         ):
-            return _watch(run, traffic, control, journeys, looking, window_s=window_s, percent=percent)
+            return _watch(run, traffic, control, journeys, looking, jobs=jobs, window_s=window_s, percent=percent)
     finally:
         traffic.close()
 
@@ -64,6 +65,7 @@ def _watch(
     journeys: RunningJourneys,
     looking: Looking,
     *,
+    jobs: Jobs,
     window_s: float,
     percent: int,
 ) -> Result:
@@ -83,7 +85,6 @@ def _watch(
     )
     run.ports.reached("window_recorded")
     sampler, sources = Sampler(run, began_s=clock.now_s()), Sources(run, judge, traffic)
-    jobs = Jobs(run, percent=percent)
     while True:
         round_began_s = clock.now_s()
         if run.asked(Request.ABORT):

@@ -34,7 +34,8 @@ class Ports:
     the process there. `probe` asks the candidate's readiness question, `make_probe` another one of a slot; `ask_on`
     goes on asking a slot until it is closed. `leave_line` sends one request of ours through the proxy and says whether
     its line must be in the log. `find_edited` names files that we wrote for the proxy and that were edited by hand
-    since. `runner_of` is the runner of another process of the app, by its name."""
+    since. `runner_of` is the runner of another process of the app, by its name;
+    `read_age_s` how long ago a file was written, None where there is none."""
 
     proxy: Proxy
     runner: Runner
@@ -56,6 +57,7 @@ class Ports:
     ask_on: Callable[[Slot, ReadinessSettings], Asking]
     keep_asking: KeepAsking
     ask_process: AskProcess
+    read_age_s: Callable[[Path], float | None]
     reached: Callable[[str], None]
     find_edited: Callable[[], Sequence[Path]]
 
