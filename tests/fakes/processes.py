@@ -40,7 +40,7 @@ class Others:
     boot: dict[tuple[str, Slot], ReleaseNumber] = field(default_factory=dict)
     done: list[tuple[str, str, Slot]] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
-    graces_s: list[float] = field(default_factory=list)
+    stop_takes_s: float = 0.0
     short_lived: dict[tuple[str, int], float] = field(default_factory=dict)
     unstartable: set[tuple[str, int]] = field(default_factory=set)
     busy_until_s: float = 0.0
@@ -115,13 +115,16 @@ class WorldOther:
 
     def signal(self, slot: Slot, name: str) -> None:
         if self.observe(slot).status is SlotStatus.RUNNING:
-            self.others.done.append((name, self.name, slot))
-            self.others.running[self.name, slot].is_quiet = True
+            other = self.others.running[self.name, slot]
+            if name == "SIGTERM":
+                other.ends_at_s = min(other.ends_at_s, self.world.now_s + self.others.stop_takes_s)
+            else:
+                self.others.done.append((name, self.name, slot))
+            other.is_quiet = True
 
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         if self.others.running.pop((self.name, slot), None) is not None:
             self.others.done.append(("stop", self.name, slot))
-            self.others.graces_s.append(grace_s)
         return Stopped(slot=slot, killed=False, took_s=0.0)
 
     def tail(self, slot: Slot, *, lines_count: int) -> Sequence[str]:

@@ -110,10 +110,41 @@ def test_a_worker_that_is_not_told_to_be_quiet_is_not_disturbed_by_a_way_back() 
 
 
 def test_each_worker_has_its_own_grace() -> None:
-    """The old release's says how long the old one may take."""
-    world = a_world(with_workers(worker(grace_s=90.0)))
+    """The old release's says how long the old one may take; then it is killed. Replicas end at the same time."""
+    world = a_world(with_workers(worker(grace_s=90.0, replicas_count=3)))
+    world.others.stop_takes_s = 1000.0
+    began_s = world.now_s
     assert world.deploy(2, settings=with_workers(worker(grace_s=12.0))) is Outcome.DONE
-    assert world.others.graces_s == [90.0]
+    assert [(stopped.killed, 90.0 <= stopped.duration_s < 91.0) for stopped in events_of(world, WorkerStopped)] == [
+        (True, True)
+    ] * 3
+    assert world.now_s - began_s < 100.0
+
+
+def test_visitors_are_watched_while_an_exclusive_worker_ends() -> None:
+    """A bad release is back long before the old worker's grace is over, and the old release has its worker again."""
+    settings = with_workers(worker(Handover.EXCLUSIVE, grace_s=60.0))
+    world = a_world(settings)
+    world.others.stop_takes_s = 50.0
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    began_s = world.now_s
+    moved_back_s: list[float] = []
+    world.on_wait = lambda world: moved_back_s.append(world.now_s) if world.route is BLUE else None
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+    assert next(at for at in moved_back_s if at > began_s + 1.0) - began_s < 10.0
+    assert (world.others.in_slot(BLUE), world.others.in_slot(GREEN)) == ({"mail": 1}, {})
+    assert world.others.running["mail", BLUE].ends_at_s == float("inf")
+    assert world.others.doubled == []
+
+
+def test_nothing_is_blessed_before_an_exclusive_worker_has_moved() -> None:
+    """However short the window; the new one is looked at before the bless."""
+    settings = with_workers(worker(Handover.EXCLUSIVE, grace_s=60.0))
+    world = a_world(settings)
+    world.others.stop_takes_s = 20.0
+    world.others.short_lived["mail", 2] = 0.0
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+    assert events_of(world, VerdictReached)[-1].rule == "worker"
 
 
 def test_a_rejected_release_touches_no_worker() -> None:

@@ -9,8 +9,9 @@ from typing import Final
 
 from celadon.contracts.asking import Asking
 from celadon.deploy.run import Run
+from celadon.deploy.workers import HandingOver
 from celadon.model.errors import StepError
-from celadon.model.observed import WHOLE, Answer, SlotStatus, SlotView
+from celadon.model.observed import Answer, SlotStatus, SlotView
 from celadon.model.processes import Handover, WorkerSettings
 from celadon.model.release import Release
 
@@ -26,19 +27,24 @@ _TOO_LONG_TIMES: Final = 3
 
 
 class Jobs:
-    """Began when it was made. While a share is held there is nothing to look at: workers follow the switch."""
+    """Of nobody until `begin`."""
 
-    def __init__(self, run: Run, *, percent: int) -> None:
-        workers = run.plan.settings.workers if percent == WHOLE else ()
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._clock = run.ports.clock
+        self._alive: list[_Alive] = []
+        self._asked: list[_Beat | _Depth] = []
+        self._looked_s: float | None = None
+
+    def begin(self) -> None:
+        """From now on all run that the new release has before its bless."""
+        run, workers = self._run, self._run.plan.settings.workers
         workers = tuple(each for each in workers if each.handover is not Handover.AFTER_BLESS)
         release = _find_release(run) if workers else None
-        self._clock = run.ports.clock
         self._alive = [_Alive(run, process) for worker in workers for process in worker.processes]
-        self._asked: list[_Beat | _Depth] = []
         if release is not None:
             for worker in workers:
                 self._asked += _watch(run, worker, release)
-        self._looked_s: float | None = None
 
     def find_fault(self, *, is_last: bool) -> Fault | None:
         """Looks once a second, and at the last. Blocks for no command."""
@@ -56,6 +62,28 @@ class Jobs:
         """Never blocks."""
         for each in self._asked:
             each.close()
+
+
+class Work:
+    """The handover as long as it goes on, then the jobs of whoever has taken over."""
+
+    def __init__(self, run: Run, handing_over: HandingOver | None, *, is_watched: bool) -> None:
+        self._handing_over = handing_over
+        self._jobs = Jobs(run)
+        self.is_awaited = handing_over is not None
+        if is_watched and handing_over is None:
+            self._jobs.begin()
+
+    def find_fault(self, *, is_last: bool) -> Fault | None:
+        """Raises StepError where a worker does not start or stop."""
+        if self._handing_over is not None and self._handing_over.step():
+            self._handing_over, self.is_awaited = None, False
+            self._jobs.begin()
+        return self._jobs.find_fault(is_last=is_last)
+
+    def close(self) -> None:
+        """Never blocks."""
+        self._jobs.close()
 
 
 def _find_release(run: Run) -> Release | None:

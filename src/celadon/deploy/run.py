@@ -68,8 +68,8 @@ class Run:
     `next_command` are of the first failure: what led here, not what followed. `switch_is_intended` turns true
     when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
     started again by then, `share_percent` what it was seen to get. `pace_ms` is what the live slot's readiness took
-    before anything was done, None where nobody asked. `old_workers_may_be_quiet` is false while this process knows
-    that nobody has told them to begin nothing new."""
+    before anything was done, None where nobody asked. `old_workers_may_be_told` is false while this process knows
+    that nobody has told them to begin nothing new, or to end."""
 
     plan: Plan
     ports: Ports
@@ -81,7 +81,7 @@ class Run:
     learned: Learned | None = None
     pace_ms: float | None = None
     finalize_is_asked: bool = False
-    old_workers_may_be_quiet: bool = True
+    old_workers_may_be_told: bool = True
     reason: str = ""
     code: str = ""
     next_command: str | None = None
