@@ -118,6 +118,7 @@ def test_each_worker_has_its_own_grace() -> None:
     assert [(stopped.killed, 90.0 <= stopped.duration_s < 91.0) for stopped in events_of(world, WorkerStopped)] == [
         (True, True)
     ] * 3
+    assert world.others.names("SIGKILL") == [(name, BLUE) for name in ("mail.1", "mail.2", "mail.3")]
     assert world.now_s - began_s < 100.0
 
 
