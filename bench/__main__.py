@@ -1,13 +1,13 @@
-"""`./run bench [commands|proxies|reading|reaction|containers|obs1] [--quick]`: measure here, print tables. Needs root
-for the `user` of nginx; obs1 measures no machine but the rule of the window, and only when it is asked for: an hour or
-two (`--full`: days)."""
+"""`./run bench [commands|proxies|reading|reaction|drain|containers|obs1] [--quick]`: measure here, print tables. Needs
+root for the `user` of nginx; obs1 measures no machine but the rule of the window, and only when it is asked for: an
+hour or two (`--full`: days)."""
 
 import argparse
 import signal
 import sys
 from pathlib import Path
 
-from bench import commands, containers
+from bench import commands, containers, draining
 from bench.obs1 import report as obs1
 from bench.obs1.variants import JUDGES
 from bench.proxies import report
@@ -17,7 +17,7 @@ from bench.reading import report as reading
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./run bench")
-    parts = ["commands", "proxies", "reading", "reaction", "containers", "obs1"]
+    parts = ["commands", "proxies", "reading", "reaction", "drain", "containers", "obs1"]
     parser.add_argument("part", nargs="?", choices=parts)
     parser.add_argument("--quick", action="store_true", help="a tenth of the runs: shows the shape, not the figures")
     parser.add_argument(
@@ -46,6 +46,8 @@ def main(words: list[str]) -> int:
         sys.stdout.write(reading.run(quick=options.quick, only=options.only) + "\n")
     if options.part in {None, "reaction"}:
         sys.stdout.write(reaction.run(quick=options.quick, only=options.only) + "\n")
+    if options.part in {None, "drain"}:
+        sys.stdout.write(draining.run(duration_s=30 * scale).text() + "\n")
     if options.part in {None, "containers"}:
         for table in containers.run(starts=int(20 * scale), deploys=int(50 * scale)):
             print(table, flush=True)

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
+from celadon.model.connections import KindCounts
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
 from celadon.model.observed import Effect, FindingLevel, Served
 from celadon.model.plan import OperationKind, Outcome, Request
@@ -115,6 +116,18 @@ class ReleaseMade(_Event, frozen=True, kw_only=True, tag="release_made"):
     files_count: int
     bytes_count: int
     duration_s: float
+
+
+class ReleaseCompared(_Event, frozen=True, kw_only=True, tag="release_compared"):
+    """What is other in a new release than in the one that was live: its files, variables and settings, by name."""
+
+    release: ReleaseNumber
+    live: ReleaseNumber
+    files_differ: bool
+    env_added: tuple[str, ...] = ()
+    env_changed: tuple[str, ...] = ()
+    env_removed: tuple[str, ...] = ()
+    settings_changed: tuple[str, ...] = ()
 
 
 class ReleaseChosen(_Event, frozen=True, kw_only=True, tag="release_chosen"):
@@ -415,20 +428,26 @@ class WorkerFailed(_Event, frozen=True, kw_only=True, tag="worker_failed"):
 
 
 class DrainCounted(_Event, frozen=True, kw_only=True, tag="drain_counted"):
-    """Connections of `slot` still open, from the kernel, and proxy workers still on an old route."""
+    """Connections of `slot` still open, from the kernel, and proxy workers still on an old route. `kinds` is what they
+    are taken for (None in journals of older versions)."""
 
     slot: Slot
     connections_count: int
+    kinds: KindCounts | None = None
     lingering_workers_count: int
     elapsed_s: float
 
 
 class SlotStopped(_Event, frozen=True, kw_only=True, tag="slot_stopped"):
-    """`cut_count` connections were still open when SIGTERM was sent."""
+    """`cut_count` connections were still open when SIGTERM was sent: `left`, by kind (None in journals of older
+    versions). Of these `signalled_count` streams were the app's own to close on that signal: unless `killed`, nobody
+    cut them."""
 
     slot: Slot
     release: ReleaseNumber | None
     cut_count: int
+    left: KindCounts | None = None
+    signalled_count: int = 0
     killed: bool
     duration_s: float
 
@@ -490,6 +509,7 @@ Event = (
     | BuildStepEnded
     | DependenciesReused
     | ReleaseMade
+    | ReleaseCompared
     | ReleaseChosen
     | ReleaseCommandStarted
     | ReleaseCommandRan

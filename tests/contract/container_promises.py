@@ -23,6 +23,7 @@ from celadon.host.memory import KernelHost
 from celadon.host.processes import identify
 from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
+from celadon.model.connections import Connection
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import FindingLevel, SlotStatus
@@ -153,14 +154,16 @@ class ContainerPromises(RunnerPromises):
         assert not answer.ok, answer
 
     def test_connections_into_the_container_are_counted(self, stage: ContainerStage) -> None:
-        """Whoever forwards them: an old slot with somebody on it is not at rest."""
+        """Whoever forwards them: an old slot with somebody on it is not at rest. What came over them is known too."""
         release = stage.make_release(1, SERVER, port=8000)
         stage.runner.start(Slot.BLUE, release)
         await_line(stage.runner, Slot.BLUE, "up")
         settings = replace(stage.settings, web=replace(stage.settings.web, container=ContainerSettings(port=8000)))
         sockets = PublishedSockets(KernelSockets(), stage.runner, settings)
-        with socket.create_connection(("127.0.0.1", stage.port(Slot.BLUE)), timeout=5):
+        with socket.create_connection(("127.0.0.1", stage.port(Slot.BLUE)), timeout=5) as client:
             assert await_count(sockets, settings, wanted=1) == 1
+            client.sendall(b"GET")
+            assert await_received(sockets, settings, wanted=3).unheard_s is not None
         assert await_count(sockets, settings, wanted=0) == 0
 
     def test_the_variables_are_the_releases_own_to_the_letter(self, stage: ContainerStage) -> None:
@@ -204,6 +207,26 @@ class ContainerPromises(RunnerPromises):
         run_engine(stage.program, "create", "--name=celadon-shop-blue", *labels, IMAGE, "sleep", "60")
         assert stage.runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
         assert stage.runner.start(Slot.BLUE, stage.make_release(2, SLEEPER)).release == 2
+
+    def test_what_was_started_behind_its_back_is_seen(self, stage: ContainerStage) -> None:
+        """It takes a slot that it has emptied for empty: what another one has started there since is left alone when
+        it is the release that is wanted, and else makes room."""
+        stage.runner.stop(Slot.BLUE, grace_s=0.0)
+        first, second = stage.make_release(1, SLEEPER), stage.make_release(2, SLEEPER)
+        running = stage.runner_of(WEB).start(Slot.BLUE, first)
+        assert stage.runner.start(Slot.BLUE, first).pids[0] == running.pids[0]
+        stage.runner.stop(Slot.BLUE, grace_s=0.0)
+        stage.runner_of(WEB).start(Slot.BLUE, first)
+        assert stage.runner.start(Slot.BLUE, second).release == 2
+        assert stage.runner_of(WEB).observe(Slot.BLUE).release == 2
+        assert len(stage.containers()) == 1
+
+    def test_a_view_of_what_was_started_is_that_of_who_asks_the_engine(self, stage: ContainerStage) -> None:
+        """Its processes and those that hold its port, by whatever way they were found."""
+        started = stage.runner.start(Slot.BLUE, stage.make_release(1, SERVER))
+        asked = stage.runner_of(WEB).observe(Slot.BLUE)
+        assert {started.pids[0], started.pids[-1]} <= {*asked.pids}
+        assert (started.pids[0], started.release, started.status) == (asked.pids[0], asked.release, asked.status)
 
     def test_somebody_elses_container_is_not_touched(self, stage: ContainerStage) -> None:
         """Not even one that has our name."""
@@ -265,3 +288,11 @@ def await_count(sockets: PublishedSockets, settings: Settings, *, wanted: int) -
     while (count := sockets.connections_count(settings.web.blue)) != wanted and time.monotonic() < deadline:
         time.sleep(0.01)
     return count
+
+
+def await_received(sockets: PublishedSockets, settings: Settings, *, wanted: int) -> Connection:
+    deadline = time.monotonic() + 20
+    while (found := sockets.connections(settings.web.blue)[0]).received_bytes != wanted:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.01)
+    return found

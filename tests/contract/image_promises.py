@@ -118,6 +118,14 @@ class ImagePromises:
         assert images.images().has(image)
         assert images.make(6, image=digest_name) == image
 
+    def test_one_image_is_kept_for_two_releases(self, images: ImageStage) -> None:
+        """It goes with the last of them."""
+        image = images.make(1, image=IMAGE)
+        images.images().keep(ReleaseNumber(2), image)
+        images.images().keep_only([ReleaseNumber(2)])
+        assert images.kept() == ["shop.r2"]
+        assert images.images().has(image)
+
     def test_what_no_release_needs_is_let_go(self, images: ImageStage) -> None:
         """Of this app only, and never of one whose name begins alike."""
         for number in (1, 2, 3):

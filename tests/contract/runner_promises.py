@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.contracts.runner import Runner
+from celadon.host.environment import render_env
 from celadon.host.processes import identify
 from celadon.model.names import Slot
 from celadon.model.observed import SlotStatus, SlotView
@@ -128,6 +129,15 @@ class RunnerPromises:
         stage.runner.start(Slot.BLUE, stage.make_release(2, SLEEPER))
         await_line(stage.runner, Slot.BLUE, "up")
         assert "one" not in stage.runner.tail(Slot.BLUE, lines_count=20)
+
+    def test_a_variable_reaches_the_app_to_the_letter(self, stage: RunnerStage) -> None:
+        """Line breaks, quotes, blanks, what is not ASCII, and nothing at all."""
+        release = stage.make_release(1, f"import os\nprint(ascii([os.environ[name] for name in 'ABC']))\n{SLEEPER}")
+        values = [""" a "b" 'c' # $d `e` \\ f=g\n-----\r\n\t""", "ü\u2028\U0001f512", ""]
+        (release.path / "env").write_text(render_env(dict(zip("ABC", values, strict=True))))
+        stage.runner.start(Slot.BLUE, release)
+        await_line(stage.runner, Slot.BLUE, "up")
+        assert ascii(values) in stage.runner.tail(Slot.BLUE, lines_count=20)
 
     def test_boot_can_be_set_twice(self, stage: RunnerStage) -> None:
         """Enabling and disabling are idempotent."""

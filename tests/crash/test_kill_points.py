@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from celadon.deploy.invariants import find_broken
 from celadon.deploy.ledger import read_ledger
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.plan import Outcome
+from celadon.model.plan import OperationKind, Outcome
 from celadon.model.processes import Handover, ReleaseCommand, WorkerSettings
+from celadon.model.release import Fate
 from celadon.model.settings import Settings
 from tests.fakes.world import Died, Nature, World, WorldRunner, make_settings
 
@@ -193,6 +194,25 @@ def test_a_reboot_that_starts_nothing_is_recovered_whole(scenario: Scenario) -> 
         if interrupted:
             assert world.recover() is Outcome.RECOVERED, f"rebooted at {index} {name}"
             assert_sound(world, f"rebooted at {index} {name}")
+
+
+def restart(world: World) -> None:
+    plan = world.plan_deploy(1, operation="again")
+    world.operate(replace(plan, kind=OperationKind.RESTART, source=None))
+
+
+def test_every_death_in_a_restart_leaves_the_release_that_was_live() -> None:
+    """One slot, one process, in whichever slot; a machine that restarts at that instant has it too."""
+    for index, name in enumerate(points_of(restart), start=1):
+        for reboots in (False, True):
+            world = kill_at(restart, index)
+            if reboots:
+                world.reboot()
+            world.recover()
+            process = world.slots[world.route] if world.route else None
+            assert process is not None, name
+            assert (process.release, world.fates) == (1, {1: Fate.BLESSED}), name
+            assert_sound(world, f"died at {index} {name}")
 
 
 def test_the_routed_slot_is_up_at_every_point() -> None:

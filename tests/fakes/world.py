@@ -27,6 +27,7 @@ from celadon.deploy.run import Ports, Run
 from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step, StepEnded
 from celadon.model.address import Address, TcpAddress
 from celadon.model.baseline import Learned
+from celadon.model.connections import Connection
 from celadon.model.errors import JournalError, StepError
 from celadon.model.journeys import Journey
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
@@ -157,6 +158,10 @@ class World:
     failing_hook: str = ""
     ready_until: str | None = None
     downloads_end_at_s: float = 0.0
+    left_open: Callable[[float], Sequence[Connection]] | None = None
+    counting_takes_s: float = 0.0
+    counted_at_s: list[float] = field(default_factory=list)
+    stop_kills: bool = False
     unserved_count: int = 0
     edited: list[Path] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
@@ -592,7 +597,7 @@ class WorldRunner:
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         assert not self.world.reaches(slot), "a slot with traffic was stopped"
         self.world.slots[slot] = None
-        return Stopped(slot=slot, killed=False, took_s=0.0)
+        return Stopped(slot=slot, killed=self.world.stop_kills, took_s=0.0)
 
     def tail(self, slot: Slot, *, lines_count: int) -> Sequence[str]:
         return ("boom",)
@@ -661,9 +666,19 @@ class WorldSockets:
         return bool((self.listening_pids(address) or frozenset()) & set(by))
 
     def connections_count(self, address: Address) -> int:
-        """One download, open on the slot that the route has left until `downloads_end_at_s`."""
+        return len(self.connections(address))
+
+    def connections(self, address: Address) -> Sequence[Connection]:
+        """One download, open on the slot that the route has left until `downloads_end_at_s`, and what else was left
+        open there."""
         slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
-        return int(slot is not self.world.route and self.world.now_s < self.world.downloads_end_at_s)
+        if slot is self.world.route or self.world.slots[slot] is None:
+            return ()
+        self.world.counted_at_s.append(self.world.now_s)
+        self.world.now_s += self.world.counting_takes_s
+        downloads = [Connection(id=1, received_bytes=80, sent_bytes=1 << 20, unsent_bytes=1 << 16)]
+        left_open = self.world.left_open(self.world.now_s) if self.world.left_open else ()
+        return [*(downloads if self.world.now_s < self.world.downloads_end_at_s else ()), *left_open]
 
 
 class WorldHost:
@@ -685,6 +700,7 @@ class WorldReleases:
         *,
         settings: Settings,
         lead: str,
+        live: ReleaseNumber | None,
         tell: Callable[[Event], None],
         reached: Callable[[str], None],
         cancelled: Callable[[], bool],

@@ -18,7 +18,7 @@ from celadon.config.show import render_in_force
 from celadon.config.table import BY_KEY
 from celadon.model.address import SocketAddress, TcpAddress
 from celadon.model.errors import UsageError
-from celadon.model.settings import BlessMode, ProxyKind, RunnerKind, SwitchWay
+from celadon.model.settings import BlessMode, DrainPolicy, DrainWay, ProxyKind, RunnerKind, SwitchWay
 
 GOOD = """\
 app = "shop"
@@ -96,6 +96,35 @@ def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path, text: str) -> Non
     found = mistakes(tmp_path, text)
     assert len(found) == 1
     assert "this is no TOML" in found[0][1]
+
+
+def test_a_drain_is_patient_by_kind(tmp_path: Path) -> None:
+    """`wait`, a time, or, for streams, the app's own closing; shown as it was written."""
+    policies = 'requests = "wait"\nidle = "close-after 500ms"\nstreams = "signal"'
+    loaded = load(tmp_path, GOOD + f"[drain]\n{policies}\n")
+    drain = loaded.settings.drain
+    assert drain.requests == DrainPolicy(way=DrainWay.WAIT)
+    assert drain.idle == DrainPolicy(way=DrainWay.CLOSE_AFTER, after_s=0.5)
+    assert drain.streams == DrainPolicy(way=DrainWay.SIGNAL)
+    shown = [BY_KEY[f"drain.{name}"].kind.show(getattr(drain, name)) for name in ("requests", "idle", "streams")]
+    assert shown == ['"wait"', '"close-after 500ms"', '"signal"']
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('requests = "signal"', "`drain.requests` is 'signal'; expected wait, or a duration, as \"close-after 30s\""),
+        ('idle = "close-after"', "`drain.idle` is 'close-after'; expected wait,"),
+        ('streams = "close-after 30"', "`drain.streams` is 'close-after 30'; expected wait, signal,"),
+        ('streams = "close-after  3s"', "`drain.streams` is 'close-after  3s'"),
+        ("streams = 30", "`drain.streams` is an integer (30)"),
+        ('streams = "close-after 31s"', "`drain.streams` is longer than `drain.timeout`, 30 s"),
+    ],
+)
+def test_what_a_drain_cannot_do_is_told_at_its_place(tmp_path: Path, line: str, what: str) -> None:
+    """Signalling is for streams, and nothing outlasts the drain."""
+    found = mistakes(tmp_path, f"{GOOD}[drain]\n{line}\n")
+    assert [(place, what in text) for place, text in found] == [(len(GOOD.splitlines()) + 2, True)], found
 
 
 def test_bombs_are_refused(tmp_path: Path) -> None:

@@ -35,6 +35,21 @@ def test_a_deploy_that_nobody_set_a_threshold_for_is_refused_with_the_lines_to_a
     assert 'max_p95 = "1000ms"' in fix
 
 
+def test_a_file_of_secrets_that_everybody_can_read_is_a_warning(layout: Layout, tmp_path: Path) -> None:
+    """One that is not there refuses the deploy before it builds anything."""
+    path = tmp_path / "env"
+    settings = make_settings()
+    settings = replace(settings, web=replace(settings.web, env_file=str(path)))
+    [missing] = check_policy(layout, settings)
+    assert missing.level is FindingLevel.PROBLEM
+    path.write_text("TOKEN=x\n")
+    path.chmod(0o644)
+    [found] = check_policy(layout, settings)
+    assert (found.level, found.fix) == (FindingLevel.WARNING, f"chmod 600 {path}")
+    path.chmod(0o640)
+    assert check_policy(layout, settings) == ()
+
+
 def test_the_lines_are_filled_in_from_what_was_usual(layout: Layout) -> None:
     write_baseline(layout, Baseline(minutes=(Minute(0, {"GET /": RouteCount(6_000, 120)}, {}),)))
     [fix] = check(layout)

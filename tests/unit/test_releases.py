@@ -11,10 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.drivers.releases.store import ReleaseStore
-from celadon.events import BuildStepEnded, BuildStepStarted, DependenciesReused, Event, ReleaseMade
+from celadon.events import BuildStepEnded, BuildStepStarted, DependenciesReused, Event, ReleaseCompared, ReleaseMade
 from celadon.host.environment import read_env
 from celadon.host.layout import Layout
 from celadon.host.processes import find_marked
+from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, ReleaseNumber
 from celadon.model.release import Fate, Release, Source, SourceKind
@@ -42,6 +43,7 @@ class Shelf:
         settings: Settings | None = None,
         *,
         source: Source | None = None,
+        live: ReleaseNumber | None = None,
         reached: Callable[[str], None] = lambda _: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Release:
@@ -50,6 +52,7 @@ class Shelf:
             source or Source(kind=SourceKind.DIRECTORY, location=str(self.source)),
             settings=settings or self.settings(),
             lead="ada",
+            live=live,
             tell=self.told.append,
             reached=reached,
             cancelled=cancelled,
@@ -239,6 +242,82 @@ def test_an_unreadable_environment_stops_the_release(shelf: Shelf, tmp_path: Pat
     assert caught.value.code == "env_unreadable"
     assert "line 2" in caught.value.what
     assert "secret" not in caught.value.what
+
+
+def test_the_file_of_secrets_is_no_part_of_the_tree(shelf: Shelf) -> None:
+    """It may lie beside the code, whose copy everybody may read; of its name only that one is left out."""
+    (shelf.source / ".env.production").write_text("TOKEN=x\n")
+    (shelf.source / "docs").mkdir()
+    (shelf.source / "docs" / ".env.production").write_text("an example")
+    settings = shelf.settings()
+    settings = replace(
+        settings,
+        source=replace(settings.source, path=str(shelf.source)),
+        web=replace(settings.web, env_file=str(shelf.source / ".env.production")),
+    )
+    release = shelf.make(1, settings)
+    assert read_env(release.path / "env") == {"TOKEN": "x"}
+    assert not (release.tree / ".env.production").exists()
+    assert (release.tree / "docs" / ".env.production").exists()
+
+
+def of_release(number: int) -> Source:
+    return Source(kind=SourceKind.RELEASE, location=f"r{number}", ref="v1", commit="c0ffee")
+
+
+def test_a_new_environment_takes_the_files_as_they_were_built(shelf: Shelf) -> None:
+    """No build, not the directory of today; each release has variables of its own and is whole by itself."""
+    built = shelf.settings(env={"MODE": "old", "GONE": "x"}, shared=("data",), steps=("echo built >> out",))
+    old = shelf.make(1, built)
+    (shelf.source / "app.py").write_text("print('of today')\n")
+    settings = replace(built, web=replace(built.web, env={"MODE": "new", "ADDED": "x"}))
+    new = shelf.make(2, settings, source=of_release(1), live=ReleaseNumber(1))
+    assert (new.tree / "app.py").read_text() == "print('hello')\n"
+    assert (new.tree / "out").read_text() == "built\n"
+    assert (new.tree / "data").readlink() == shelf.layout.shared / "data"
+    assert new.manifest.tree_digest == old.manifest.tree_digest
+    assert (new.manifest.source.ref, new.manifest.source.commit) == ("v1", "c0ffee")
+    assert (read_env(new.path / "env")["MODE"], read_env(old.path / "env")["MODE"]) == ("new", "old")
+    (new.tree / "out").write_text("written by the app\n")
+    assert shelf.store.verify(old) is None
+    [compared] = shelf.told_of(ReleaseCompared)
+    assert not compared.files_differ
+    assert (compared.env_added, compared.env_changed, compared.env_removed) == (("ADDED",), ("MODE",), ("GONE",))
+
+
+def test_an_environment_that_is_the_same_is_no_release(shelf: Shelf) -> None:
+    """Somebody has forgotten to save a file; what was read is not left lying there."""
+    settings = shelf.settings(env={"TOKEN": "canary-5e"})
+    shelf.make(1, settings)
+    with pytest.raises(StepError) as caught:
+        shelf.make(2, settings, source=of_release(1))
+    assert caught.value.code == "env_unchanged"
+    assert shelf.store.numbers() == (1,)
+    kept = [path for path in shelf.layout.releases.rglob("env") if "canary-5e" in path.read_text()]
+    assert kept == [shelf.layout.release(1) / "env"]
+
+
+def test_files_that_are_not_what_was_built_get_no_new_environment(shelf: Shelf) -> None:
+    """Nor a release that would look whole."""
+    change_file(shelf.make(1, shelf.settings(env={"MODE": "old"})))
+    with pytest.raises(StepError) as caught:
+        shelf.make(2, shelf.settings(env={"MODE": "new"}), source=of_release(1))
+    assert caught.value.code == "release_altered"
+    assert shelf.store.numbers() == (1,)
+
+
+def test_what_is_new_beside_the_live_release_is_told_by_name(shelf: Shelf) -> None:
+    """Code, variables and settings in one deploy are all named; what they hold is not."""
+    shelf.make(1, shelf.settings(env={"TOKEN": "canary-1"}))
+    (shelf.source / "app.py").write_text("print('other')\n")
+    settings = shelf.settings(env={"TOKEN": "canary-2"}, timeout_s=7.0)
+    web = replace(settings.web, command="other", blue=TcpAddress(port=9001))
+    shelf.make(2, replace(settings, web=web, keep_count=9), live=ReleaseNumber(1))
+    [compared] = shelf.told_of(ReleaseCompared)
+    assert compared.files_differ
+    assert compared.env_changed == ("TOKEN",)
+    assert compared.settings_changed == ("build.timeout", "keep", "web.command", "web.ports")
+    assert "canary" not in repr(compared)
 
 
 def test_prune_keeps_what_may_be_needed(shelf: Shelf) -> None:

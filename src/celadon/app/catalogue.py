@@ -77,6 +77,7 @@ def _tell(entries: Sequence[Entry]) -> OperationRecord | None:
         reason=ended.reason if ended else "",
         duration_s=ended.duration_s if ended else 0.0,
         switch_ms=switches[-1] if switches else None,
+        source=started.body.source,
     )
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from celadon.app.compose import make_proxy, make_runner
 from celadon.app.policy import check_policy
+from celadon.app.room import check_room
 from celadon.app.status import read_recorded
+from celadon.contracts.runner import Runner
 from celadon.drivers.proxies.edited import mask
 from celadon.drivers.releases.store import ReleaseStore
 from celadon.host.layout import Layout
@@ -30,13 +32,23 @@ def check_all(layout: Layout, settings: Settings) -> Sequence[Finding]:
     except StepError as error:
         text = f"{error.what} ({error.code})"
         found = [Finding(level=FindingLevel.PROBLEM, subject="proxy", text=text, fix=error.next_command)]
+    runner = make_runner(layout, settings)
     return [
         *check_policy(layout, settings),
-        *make_runner(layout, settings).check(),
+        *runner.check(),
         *found,
+        *_look_for_room(layout, settings, runner),
         *check_repository(layout),
         *_try_rule(layout, settings),
     ]
+
+
+def _look_for_room(layout: Layout, settings: Settings, runner: Runner) -> Sequence[Finding]:
+    """A runner that cannot be asked has been told of."""
+    try:
+        return check_room(layout, settings, runner)
+    except StepError:
+        return ()
 
 
 def _try_rule(layout: Layout, settings: Settings) -> Sequence[Finding]:

@@ -22,6 +22,7 @@ from celadon.contracts.sockets import Sockets
 from celadon.deploy.run import Ports
 from celadon.host.checkpoint import reached
 from celadon.host.layout import Layout
+from celadon.model.address import TcpAddress
 from celadon.model.names import Slot
 from celadon.model.observed import Answer
 from celadon.model.settings import (
@@ -293,11 +294,12 @@ def make_ask_process(layout: Layout, settings: Settings) -> AskProcess:
 def make_sockets(settings: Settings, runner: Runner) -> Sockets:
     from celadon.host.sockets import KernelSockets
 
+    machine = KernelSockets(proxy=TcpAddress(port=int(settings.proxy.listen.rpartition(":")[2])))
     if settings.web.runner not in CONTAINER_RUNNERS or settings.web.container.network == HOST_NETWORK:
-        return KernelSockets()
+        return machine
     from celadon.drivers.runners.published import PublishedSockets
 
-    return PublishedSockets(KernelSockets(), runner, settings)
+    return PublishedSockets(machine, runner, settings)
 
 
 def make_images(layout: Layout, settings: Settings) -> Images:

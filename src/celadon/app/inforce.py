@@ -51,6 +51,12 @@ def merge_in_force(settings: Settings, in_force: Settings) -> Settings:
     )
 
 
+def take_env(settings: Settings, given: Settings) -> Settings:
+    """`settings` with the variables of `given`, and with where those are read."""
+    web = msgspec.structs.replace(settings.web, env=given.web.env, env_file=given.web.env_file)
+    return msgspec.structs.replace(settings, web=web, secrets=given.secrets, source=given.source)
+
+
 def find_app(root: Path, *, config: Path, named: str | None) -> AppName:
     """The app meant by `--app`, by the `app` line of the config (even of a broken one), or the only one there is."""
     if named is not None:

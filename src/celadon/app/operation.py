@@ -10,12 +10,12 @@ import msgspec
 
 from celadon.app.aside import begin_turn, commit_aside
 from celadon.app.compose import make_ports, make_proxy
-from celadon.app.inforce import merge_in_force, read_in_force, write_in_force
+from celadon.app.inforce import merge_in_force, read_in_force, take_env, write_in_force
 from celadon.app.order import Order
 from celadon.app.plans import Plans
 from celadon.app.record import Record, RecordedJournal, note_installed
-from celadon.app.refusals import check_first, refuse_when_unblessed
-from celadon.app.targets import choose_target
+from celadon.app.refusals import check_first, check_machine, refuse_when_unblessed, tell_left_alone
+from celadon.app.targets import choose_live, choose_target, source_of_release
 from celadon.contracts.proxy import Proxy
 from celadon.deploy.invariants import confirm
 from celadon.deploy.ledger import Account, Ledger, read_ledger
@@ -43,6 +43,7 @@ from celadon.model.errors import (
 from celadon.model.names import ReleaseNumber, Slot, render_release_label
 from celadon.model.observed import RouteView
 from celadon.model.plan import OperationKind, Outcome, Plan
+from celadon.model.release import SourceKind
 from celadon.model.settings import Settings
 from celadon.store.journal import SqliteJournal, open_journal
 
@@ -148,6 +149,8 @@ class _Operator:
                 return self._deploy()
             case OperationKind.ROLLBACK:
                 return self._roll_back()
+            case OperationKind.RESTART:
+                return self._restart()
             case OperationKind.FINALIZE:
                 return self._finalize()
             case OperationKind.RECOVER:
@@ -160,15 +163,49 @@ class _Operator:
         if settings is None:
             raise UsageError("a deploy needs settings", code="order_incomplete", next_command="celadon deploy")
         refuse_when_unblessed(self.ledger)
+        if self.order.source is not None and self.order.source.kind is SourceKind.RELEASE:
+            return self._deploy_env(settings)
         ports = self._ports(settings, candidate=Slot.GREEN)
         check_first(self.layout, settings, ports, journal=self.journal)
-        write_in_force(self.layout, settings)
-        self.in_force = settings
-        number = ReleaseNumber(max([*ports.releases.numbers(), self.ledger.highest_release], default=0) + 1)
+        self._put_in_force(settings)
+        number = self._next_number(ports)
         self._install(ports, release=number)
         route = ports.proxy.observe()
         plan = self.plans.make(settings, route, ports=ports, release=number)
         return self._drive(plan, route=route)
+
+    def _deploy_env(self, given: Settings) -> tuple[Run, Outcome]:
+        """The live release's files and settings, with the variables of today: nothing else of `given` is taken, and the
+        proxy's files are left alone."""
+        in_force = take_env(self._require_in_force(), given)
+        ports = self._ports(in_force, candidate=Slot.GREEN)
+        route = ports.proxy.observe()
+        live = choose_live(ports.releases, self.plans.find_live_release(ports, route))
+        settings = take_env(merge_in_force(live.manifest.settings, in_force), given)
+        check_first(self.layout, settings, ports, journal=self.journal)
+        tell_left_alone(settings, given, journal=self.journal)
+        self._put_in_force(in_force)
+        number, source = self._next_number(ports), source_of_release(live)
+        plan = self.plans.make(settings, route, ports=ports, release=number, source=source)
+        return self._drive(plan, route=route)
+
+    def _restart(self) -> tuple[Run, Outcome]:
+        """The live release once more, in the other slot; celadon.toml is not read."""
+        refuse_when_unblessed(self.ledger)
+        in_force = self._require_in_force()
+        ports = self._ports(in_force, candidate=Slot.GREEN)
+        route = ports.proxy.observe()
+        live = choose_live(ports.releases, self.plans.find_live_release(ports, route))
+        settings = merge_in_force(live.manifest.settings, in_force)
+        check_machine(self.layout, settings, ports, journal=self.journal)
+        return self._drive(self.plans.make(settings, route, ports=ports, release=live.number), route=route)
+
+    def _put_in_force(self, settings: Settings) -> None:
+        write_in_force(self.layout, settings)
+        self.in_force = settings
+
+    def _next_number(self, ports: Ports) -> ReleaseNumber:
+        return ReleaseNumber(max([*ports.releases.numbers(), self.ledger.highest_release], default=0) + 1)
 
     def _install(self, ports: Ports, *, release: ReleaseNumber) -> None:
         try:

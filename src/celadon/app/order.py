@@ -44,7 +44,9 @@ def new_operation_id() -> OperationId:
 
 def write_order(order: Order, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.encode(order))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(msgspec.json.encode(order))
 
 
 def read_order(path: Path) -> Order:

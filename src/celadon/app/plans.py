@@ -11,6 +11,7 @@ from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import RouteView
 from celadon.model.plan import OperationKind, Plan
+from celadon.model.release import Source
 from celadon.model.settings import Settings
 
 
@@ -21,8 +22,16 @@ class Plans:
         self._order = order
         self._ledger = ledger
 
-    def make(self, settings: Settings, route: RouteView, *, ports: Ports, release: ReleaseNumber | None) -> Plan:
-        """The candidate goes where the route does not."""
+    def make(
+        self,
+        settings: Settings,
+        route: RouteView,
+        *,
+        ports: Ports,
+        release: ReleaseNumber | None,
+        source: Source | None = None,
+    ) -> Plan:
+        """The candidate goes where the route does not. `source` is the order's, where none is given."""
         live = route.slot
         return Plan(
             operation=self._order.operation,
@@ -33,7 +42,7 @@ class Plans:
             live=live,
             live_release=self.find_live_release(ports, route),
             settings=settings,
-            source=self._order.source,
+            source=source or self._order.source,
             release=release,
         )
 

@@ -1,11 +1,13 @@
 """What is asked of a deploy by policy, not by the machine."""
 
+import stat
 from collections.abc import Sequence
 from math import ceil
+from pathlib import Path
 
 from celadon.host.layout import Layout
 from celadon.model.baseline import Learned
-from celadon.model.observed import Finding, problem
+from celadon.model.observed import Finding, problem, warning
 from celadon.model.settings import ObserveSettings, Settings
 
 _TIMES_THE_USUAL = 2
@@ -14,12 +16,29 @@ _STEP_MS = 100
 
 
 def check_policy(layout: Layout, settings: Settings) -> Sequence[Finding]:
+    return (*_check_thresholds(layout, settings), *_check_secrets(settings))
+
+
+def _check_thresholds(layout: Layout, settings: Settings) -> Sequence[Finding]:
     """Nobody but the owner knows what is too bad for the site, so that somebody has to say it."""
     observe = settings.observe
     if not observe.require_thresholds or _has_threshold(observe):
         return ()
     text = "no threshold says what is too bad for this site: max_error_rate, max_p95, max_p99 or slo"
     return (problem("observe", text, fix=suggest_thresholds(_recall(layout, observe))),)
+
+
+def _check_secrets(settings: Settings) -> Sequence[Finding]:
+    path = settings.web.env_file
+    if path is None:
+        return ()
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        return (problem("web.env_file", f"{path}: {error.strerror}"),)
+    if not mode & stat.S_IROTH:
+        return ()
+    return (warning("web.env_file", f"{path} can be read by every user of this machine", fix=f"chmod 600 {path}"),)
 
 
 def suggest_thresholds(learned: Learned) -> str:

@@ -1,14 +1,17 @@
 """What stands in the way of a deploy before its first effect."""
 
+from collections.abc import Sequence
+
 from celadon.app.committing import check_repository
 from celadon.app.policy import check_policy
+from celadon.app.room import check_room
 from celadon.contracts.journal import Journal
 from celadon.deploy.ledger import Ledger
 from celadon.deploy.run import Ports
 from celadon.events import CheckFound
 from celadon.host.layout import Layout
 from celadon.model.errors import RefusedError, StepError
-from celadon.model.observed import FindingLevel
+from celadon.model.observed import Finding, FindingLevel, warning
 from celadon.model.settings import Settings
 
 
@@ -22,17 +25,40 @@ def refuse_when_unblessed(ledger: Ledger) -> None:
         )
 
 
+def tell_left_alone(settings: Settings, given: Settings, *, journal: Journal) -> None:
+    """What celadon.toml says now and an env-only deploy does not take."""
+    from celadon.drivers.releases.compare import find_changed_settings
+
+    changed = find_changed_settings(settings, given)
+    if changed:
+        text = f"{', '.join(changed)} differ from what is live; only the environment is deployed"
+        found = warning("celadon.toml", text, fix="celadon deploy  # takes them too")
+        journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))
+
+
 def check_first(layout: Layout, settings: Settings, ports: Ports, *, journal: Journal) -> None:
     """Nothing was touched yet: any problem refuses. What is found goes into the journal."""
+    _refuse_on([*check_policy(layout, settings), *_check_machine(layout, settings, ports)], journal=journal)
+
+
+def check_machine(layout: Layout, settings: Settings, ports: Ports, *, journal: Journal) -> None:
+    """As `check_first`, of what is kept: policy has had its say, and its sources are not read again."""
+    _refuse_on(_check_machine(layout, settings, ports), journal=journal)
+
+
+def _check_machine(layout: Layout, settings: Settings, ports: Ports) -> Sequence[Finding]:
     try:
-        findings = [
-            *check_policy(layout, settings),
+        return [
             *ports.runner.check(),
             *ports.proxy.check(),
             *check_repository(layout),
+            *check_room(layout, settings, ports.runner),
         ]
     except StepError as error:
         raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
+
+
+def _refuse_on(findings: Sequence[Finding], *, journal: Journal) -> None:
     for found in findings:
         if found.level is not FindingLevel.OK:
             journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))

@@ -12,7 +12,7 @@ from celadon.host.commands import run_command
 from celadon.host.control import ask
 from celadon.host.layout import Layout
 from celadon.model.errors import UsageError
-from celadon.model.plan import OperationKind, Outcome, Request
+from celadon.model.plan import FORWARD, Outcome, Request
 
 _SYSTEMD_RUNS = Path("/run/systemd/system")
 _OF_ENGINES = frozenset(
@@ -31,7 +31,7 @@ def spawn_operation(order: Order) -> int | None:
     """
     layout = Layout(Path(order.root), order.app)
     layout.operations.mkdir(parents=True, exist_ok=True)
-    if order.kind is OperationKind.DEPLOY and _SYSTEMD_RUNS.is_dir():
+    if order.kind in FORWARD and _SYSTEMD_RUNS.is_dir():
         _spawn_unit(layout, order)
         return None
     return _fork(layout, order)
@@ -40,7 +40,6 @@ def spawn_operation(order: Order) -> int | None:
 def _spawn_unit(layout: Layout, order: Order) -> None:
     path = layout.operations / f"{order.operation}.order"
     write_order(order, path)
-    path.chmod(0o600)
     scope = [] if os.geteuid() == 0 else ["--user"]
     ensure_recovery_unit(user_manager=os.geteuid() != 0, root=layout.root)
     log = layout.operations / f"{order.operation}.log"
@@ -73,8 +72,9 @@ def _spawn_unit(layout: Layout, order: Order) -> None:
 
 
 def _is_passed(name: str) -> bool:
-    """What is ours, and what says where the caller's Docker or Podman is. No other: argv is no place for a secret."""
-    return name.startswith("CELADON_") or name in _OF_ENGINES
+    """What is ours, and what says where the caller's Docker or Podman is, and its unit's credentials. No other: argv is
+    no place for a secret."""
+    return name.startswith("CELADON_") or name in {*_OF_ENGINES, "CREDENTIALS_DIRECTORY"}
 
 
 def _fork(layout: Layout, order: Order) -> int:

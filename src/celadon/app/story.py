@@ -23,12 +23,12 @@ from celadon.events import (
 )
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import WHOLE, Served
-from celadon.model.plan import OperationKind
+from celadon.model.plan import FORWARD, OperationKind
 from celadon.model.report import Ended, FailedJourney, Judged, Moment, Moved, Rejection, SlotSummary, Usual, make_moment
 from celadon.model.verdict import Evidence
 
 MOMENTS_LIMIT: Final = 120
-_DEPLOYS: Final = (OperationKind.DEPLOY, OperationKind.ROLLBACK)
+_DEPLOYS: Final = FORWARD | {OperationKind.ROLLBACK}
 
 _Kind = TypeVar("_Kind")
 _Made = TypeVar("_Made")
@@ -119,9 +119,18 @@ def list_moves(story: Story) -> tuple[Moved, ...]:
 
 
 def list_stops(story: Story) -> tuple[Ended, ...]:
-    return story.list_of(
-        SlotStopped,
-        lambda at, body: Ended(at=at, slot=body.slot, cut_count=body.cut_count, duration_s=body.duration_s),
+    return story.list_of(SlotStopped, _end)
+
+
+def _end(at: float, body: SlotStopped) -> Ended:
+    return Ended(
+        at=at,
+        slot=body.slot,
+        cut_count=body.cut_count,
+        left=body.left,
+        signalled_count=body.signalled_count,
+        killed=body.killed,
+        duration_s=body.duration_s,
     )
 
 

@@ -4,7 +4,7 @@ from celadon.contracts.releases import Releases
 from celadon.deploy.ledger import Ledger
 from celadon.model.errors import RefusedError, StepError
 from celadon.model.names import ReleaseNumber
-from celadon.model.release import Fate, Release, SourceKind
+from celadon.model.release import Fate, Release, Source, SourceKind
 
 
 def choose_target(
@@ -37,6 +37,23 @@ def choose_target(
             next_command="celadon releases",
         )
     return release
+
+
+def choose_live(releases: Releases, live: ReleaseNumber | None) -> Release:
+    """What is live, to be run once more. Raises RefusedError where it is none of ours or not whole."""
+    if live is None:
+        raise RefusedError("no release is live", code="not_deployed", next_command="celadon deploy")
+    release = _read(releases, live)
+    if release.manifest.source.kind is SourceKind.ADOPTED:
+        text = f"{release.label} ran before celadon, and not as a release of its own"
+        raise RefusedError(text, code="adopted_not_startable", next_command="celadon deploy")
+    return release
+
+
+def source_of_release(release: Release) -> Source:
+    """Of one that has its files."""
+    origin = release.manifest.source
+    return Source(kind=SourceKind.RELEASE, location=release.label, ref=origin.ref, commit=origin.commit)
 
 
 def _find_previous(releases: Releases, ledger: Ledger, *, live: ReleaseNumber | None) -> ReleaseNumber:

@@ -16,7 +16,7 @@ from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.model.errors import BusyError, NeedsPersonError, RefusedError, UsageError
 from celadon.model.names import AppName, OperationId, ReleaseNumber, parse_app_name
-from celadon.model.plan import OperationKind, Outcome, Request
+from celadon.model.plan import FORWARD, OperationKind, Outcome, Request
 from celadon.model.release import Source, SourceKind
 from celadon.model.settings import RunnerKind, Settings
 
@@ -136,16 +136,16 @@ def request_of_running(layout: Layout, request: Request, *, by: str) -> Operatio
     return holder.operation
 
 
-def ask_deploy_back(layout: Layout, *, by: str) -> OperationId | None:
-    """Have a running deploy go back; None when nothing runs. Raises BusyError for any other operation: to end a running
-    rollback would bring back what it leads away from."""
+def ask_deploy_back(layout: Layout, *, by: str) -> tuple[OperationId, OperationKind] | None:
+    """Have a running deploy or restart go back; None when nothing runs. Raises BusyError for any other operation: to
+    end a running rollback would bring back what it leads away from."""
     holder = AppLock(layout.lock).holder()
     if holder is None:
         return None
-    if holder.purpose != OperationKind.DEPLOY.value:
+    if holder.purpose not in {kind.value for kind in FORWARD}:
         raise BusyError(f"{holder.holder}'s {holder.purpose} is running", code="locked", next_command="celadon attach")
     ask(layout.request, Request.ABORT, by=by, pid=holder.pid)
-    return holder.operation
+    return holder.operation, OperationKind(holder.purpose)
 
 
 def follow_running(layout: Layout, operation: OperationId, sinks: Sequence[Sink]) -> Outcome | None:

@@ -33,7 +33,7 @@ from celadon.host.lock import AppLock
 from celadon.host.pointer import read_pointer
 from celadon.model.errors import UsageError
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot, parse_release_label, render_release_label
-from celadon.model.plan import OperationKind
+from celadon.model.plan import FORWARD, OperationKind
 from celadon.model.report import Asked, Later, Why
 from celadon.store.journal import read_entries
 
@@ -129,7 +129,7 @@ def _is_worth_asking(story: Story) -> bool:
     """A rollback without a verdict is somebody's decision; what led to it is the deploy before."""
     if story.started.kind is OperationKind.ROLLBACK:
         return story.opens_candidate and find_verdict(story) is not None
-    return story.started.kind is OperationKind.DEPLOY
+    return story.started.kind in FORWARD
 
 
 def _find_release(stories: Sequence[Story], order: Sequence[int], release: ReleaseNumber | None) -> list[int]:

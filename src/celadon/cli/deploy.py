@@ -8,7 +8,11 @@ import click
 from celadon.cli.context import load, make_sinks
 from celadon.cli.options import config_option, lead_option, output_options, yes_option
 from celadon.host.layout import Layout
+from celadon.model.errors import UsageError
+from celadon.model.release import Source, SourceKind
 from celadon.model.settings import Settings
+
+LIVE_RELEASE = Source(kind=SourceKind.RELEASE, location="")
 
 
 @click.command("deploy")
@@ -17,20 +21,28 @@ from celadon.model.settings import Settings
 @output_options
 @lead_option
 @yes_option
-def command(ref: str | None, config: Path, as_json: bool, quiet: bool, lead: str | None, yes: bool) -> int:
+@click.option("--env-only", is_flag=True, help="The live release with the environment of today, and nothing else.")
+def command(
+    ref: str | None, config: Path, as_json: bool, quiet: bool, lead: str | None, yes: bool, env_only: bool
+) -> int:
     """Deploy the directory, a commit (REF) or a tar file.
 
     The candidate starts in the idle slot, is verified, gets the traffic, is watched; the old release stays hot
     until the new one has earned its place. Ctrl-C detaches. On a terminal a change of the proxy's files is shown and
     asked for first; -y answers yes.
+
+    --env-only copies the live release's files, builds nothing, and takes of celadon.toml the environment alone.
     """
     from celadon.app.verbs import choose_source, find_lead, order_of
     from celadon.cli.performing import perform_order
     from celadon.model.plan import OperationKind
 
     loaded, layout = load(config)
-    source = choose_source(loaded.settings, ref)
-    if not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
+    if env_only and ref is not None:
+        text = f"--env-only takes the code that is live, not {ref!r}; nothing was changed"
+        raise UsageError(text, code="env_only", next_command="celadon deploy --help")
+    source = LIVE_RELEASE if env_only else choose_source(loaded.settings, ref)
+    if not (yes or env_only or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
         _ask_for_proxy_changes(layout, loaded.settings)
     order = order_of(layout, OperationKind.DEPLOY, lead=find_lead(lead), settings=loaded.settings, source=source)
     return perform_order(layout, order, make_sinks(as_json=as_json, quiet=quiet))

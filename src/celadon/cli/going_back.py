@@ -48,7 +48,8 @@ def read_plain(arguments: Sequence[str]) -> RollbackWords | None:
 
 
 def go_back(words: RollbackWords) -> int:
-    """The exit code. A running deploy is asked to go back first; blessed meanwhile, it is rolled back as any other."""
+    """The exit code. A running deploy is asked to go back first; blessed meanwhile, it is rolled back as any other.
+    What a restart goes back to is the same release, so that the way goes on from there."""
     from celadon.app.verbs import ask_deploy_back, find_lead, order_of
     from celadon.cli.exit_codes import exit_code_of
     from celadon.cli.performing import detachable, follow, perform_order
@@ -59,11 +60,13 @@ def go_back(words: RollbackWords) -> int:
     sinks = make_sinks(as_json=words.as_json, quiet=words.quiet)
     running = ask_deploy_back(layout, by=who) if number is None else None
     if running is not None:
+        operation, kind = running
         with detachable(layout, sinks):
-            outcome = follow(layout, running, sinks, lead=who)
-        if outcome in {Outcome.ROLLED_BACK, Outcome.REJECTED}:
+            outcome = follow(layout, operation, sinks, lead=who)
+        is_back = outcome in {Outcome.ROLLED_BACK, Outcome.REJECTED}
+        if is_back and kind is OperationKind.DEPLOY:
             return 0
-        if outcome not in {Outcome.DONE, Outcome.UNBLESSED}:
+        if not is_back and outcome not in {Outcome.DONE, Outcome.UNBLESSED}:
             return exit_code_of(outcome, OperationKind.ROLLBACK)
     return perform_order(layout, order_of(layout, OperationKind.ROLLBACK, lead=who, release=number), sinks)
 

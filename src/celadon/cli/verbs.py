@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 VERBS = (
-    "init", "adopt", "check", "plan", "deploy", "status", "rollback", "finalize", "abort", "attach", "history", "why",
-    "observe", "releases", "logs", "replay", "proxy", "config", "preview", "eject", "recover", "completion", "version",
+    "init", "adopt", "check", "plan", "deploy", "status", "rollback", "restart", "finalize", "abort", "attach",
+    "history", "why", "observe", "releases", "logs", "replay", "proxy", "config", "preview", "eject", "recover",
+    "completion", "version",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from celadon.model.settings import (
     ProxySettings,
     ReadinessSettings,
     ReusedDirectory,
+    SecretSettings,
     Settings,
     SourceSettings,
     SwitchSettings,
@@ -45,10 +46,17 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
             timeout_s=get("build.timeout"),
         ),
         shared=get("shared"),
-        web=_build_web(values, root=root),
+        web=_build_web(values, base=base, root=root),
+        secrets=SecretSettings(
+            command=get("secrets.command"),
+            timeout_s=get("secrets.timeout"),
+            credentials=get("secrets.credentials"),
+        ),
         readiness=_build_readiness(values),
         proxy=_build_proxy(values, base=base),
-        switch=SwitchSettings(steps=get("switch.steps"), hold_s=get("switch.hold")),
+        switch=SwitchSettings(
+            steps=get("switch.steps"), hold_s=get("switch.hold"), require_room=get("switch.require_room")
+        ),
         observe=ObserveSettings(
             judge=get("observe.judge"),
             window_s=get("observe.window"),
@@ -66,7 +74,13 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
             readiness_failures_count=get("observe.readiness_failures"),
             bless=get("observe.bless"),
         ),
-        drain=DrainSettings(timeout_s=get("drain.timeout"), stop_timeout_s=get("drain.stop_timeout")),
+        drain=DrainSettings(
+            timeout_s=get("drain.timeout"),
+            stop_timeout_s=get("drain.stop_timeout"),
+            requests=get("drain.requests"),
+            idle=get("drain.idle"),
+            streams=get("drain.streams"),
+        ),
         hooks=HookSettings(
             pre_deploy=get("hooks.pre_deploy"),
             pre_switch=get("hooks.pre_switch"),
@@ -82,8 +96,9 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
     )
 
 
-def _build_web(values: dict[str, Any], *, root: Path) -> WebSettings:
+def _build_web(values: dict[str, Any], *, base: Path, root: Path) -> WebSettings:
     get = values.__getitem__
+    env_file = get("web.env_file")
     blue, green = (_address(values, slot, index, root=root) for index, slot in enumerate((Slot.BLUE, Slot.GREEN)))
     return WebSettings(
         command=get("web.command") or "",
@@ -91,7 +106,7 @@ def _build_web(values: dict[str, Any], *, root: Path) -> WebSettings:
         green=green,
         runner=get("web.runner"),
         env=get("web.env"),
-        env_file=get("web.env_file"),
+        env_file=None if env_file is None else str((base / env_file).absolute()),
         limits=LimitSettings(
             memory_bytes=get("web.limits.memory"),
             cpu_percent=get("web.limits.cpu"),

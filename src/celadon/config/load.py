@@ -159,6 +159,7 @@ class _Reader:
             self._blame(("proxy", "switch"), f"`proxy.switch` is {way.value!r}; expected one of {allowed} for {kind}")
         self._check_steps(values["switch.steps"], kind, way)
         self._check_window(values)
+        self._check_drain(values)
         if kind is ProxyKind.TRAEFIK and values["web.sockets"]:
             self._blame(("web", "sockets"), "Traefik cannot reach an app on a Unix socket; give it two `web.ports`")
 
@@ -202,6 +203,17 @@ class _Reader:
             )
         if values["observe.judge"] is JudgeKind.THRESHOLDS and values["observe.max_error_rate"] is None:
             self._blame(("observe", "judge"), "`observe.judge` is thresholds, but `observe.max_error_rate` is missing")
+
+    def _check_drain(self, values: dict[str, Any]) -> None:
+        timeout_s = values["drain.timeout"]
+        for name in ("requests", "idle", "streams"):
+            policy = values[f"drain.{name}"]
+            given = f"drain.{name}" in self._given
+            if given and None not in (policy, timeout_s) and policy.after_s > timeout_s:
+                self._blame(
+                    ("drain", name),
+                    f"`drain.{name}` is longer than `drain.timeout`, {timeout_s:g} s, which ends the drain",
+                )
 
     def _check_addresses(self, values: dict[str, Any]) -> None:
         ports, sockets = values["web.ports"], values["web.sockets"]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from celadon.model.names import APP_NAME_PATTERN, parse_app_name
+from celadon.model.settings import DrainPolicy, DrainWay
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)\Z")
@@ -27,6 +28,7 @@ _OWN_OPTIONS = frozenset(
     {"attach", "cidfile", "detach", "env", "env-file", "init", "label", "label-file", "name", "network", "net", "pull"}
     | {"publish", "publish-all", "replace", "restart", "rm", "secret"}
 )
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}\Z")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 E = TypeVar("E", bound=StrEnum)
@@ -87,6 +89,20 @@ def _duration(value: Any, *, low_s: float, high_s: float) -> float:
     if not low_s <= seconds <= high_s:
         raise ValueError(f"{value!r}, outside {show_duration(low_s)} to {show_duration(high_s)}")
     return seconds
+
+
+def _drain_policy(value: Any, *, plain: list[str]) -> DrainPolicy:
+    way, _, after = _check_text(value).partition(" ")
+    if way == DrainWay.CLOSE_AFTER and _DURATION.match(after):
+        return DrainPolicy(way=DrainWay.CLOSE_AFTER, after_s=_duration(after, low_s=0.0, high_s=7 * 86400.0))
+    if value not in plain:
+        raise ValueError(f"{value!r}")
+    return DrainPolicy(way=DrainWay(value))
+
+
+def _show_drain_policy(policy: DrainPolicy) -> str:
+    after = f" {show_duration(policy.after_s)}" if policy.way is DrainWay.CLOSE_AFTER else ""
+    return _quote(f"{policy.way}{after}")
 
 
 def show_duration(seconds: float) -> str:
@@ -239,6 +255,17 @@ def duration(low_s: float = 0.0, high_s: float = 7 * 86400.0) -> Kind:
     )
 
 
+def drain_policy(*ways: DrainWay) -> Kind:
+    """CLOSE_AFTER is always one of them."""
+    plain = [way.value for way in ways if way is not DrainWay.CLOSE_AFTER]
+    return Kind(
+        expected=f'{", ".join(plain)}, or a duration, as "close-after 30s"',
+        schema={"type": "string", "pattern": rf"^({'|'.join(plain)}|close-after \d+(\.\d+)?(ms|s|m|h))$"},
+        read=lambda value: _drain_policy(value, plain=plain),
+        show=_show_drain_policy,
+    )
+
+
 def whole(low: int, high: int) -> Kind:
     return Kind(
         expected=f"an integer from {low} to {high}",
@@ -309,6 +336,9 @@ SHARE = Kind(
 TRUTH = Kind(expected="true or false", schema={"type": "boolean"}, read=_truth, show=lambda value: str(value).lower())
 TEXTS = list_of(TEXT)
 HEADERS = table_of(TEXT, _HEADER)
+CREDENTIALS = table_of(
+    _string('the name of a credential, as "shop-database"', lambda value: _matching(_CREDENTIAL, value)), _ENV_NAME
+)
 ENV = table_of(_string("a string without control characters", _check_text), _ENV_NAME)
 BELOW = _string(
     "`.` or a path inside the release, without `..`", lambda value: value if value == "." else _inside(value)

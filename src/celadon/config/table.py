@@ -16,6 +16,7 @@ from celadon.model.settings import (
     BuildSettings,
     ContainerSettings,
     DrainSettings,
+    DrainWay,
     HookSettings,
     JudgeKind,
     ObserveSettings,
@@ -24,6 +25,7 @@ from celadon.model.settings import (
     ProxyKind,
     ReadinessSettings,
     RunnerKind,
+    SecretSettings,
     SourceSettings,
     SwitchSettings,
     SwitchWay,
@@ -56,7 +58,7 @@ _READY, _OBSERVE, _DRAIN, _BUILD = ReadinessSettings(), ObserveSettings(), Drain
 _LOOKS_COUNT, _SEEN_TIMEOUT_S = 3, 10.0
 _SWITCH = SwitchSettings()
 _SOURCE, _SYSTEMD, _HOOKS = SourceSettings(path="."), SystemdSettings(), HookSettings()
-_CONTAINER = ContainerSettings()
+_CONTAINER, _SECRETS = ContainerSettings(), SecretSettings()
 
 SETTINGS: tuple[Setting, ...] = (
     _setting("app", kind.APP, REQUIRED, "The app's name: it names units, proxy files and the state directory."),
@@ -77,7 +79,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("web.sockets", kind.TRUTH, False, "Slots listen on Unix sockets instead of ports."),
     _setting("web.runner", kind.choice(RunnerKind), RunnerKind.PROCESS, "What runs the app: plain processes, systemd units, or containers of Docker or Podman."),
     _setting("web.env", kind.ENV, {}, "Plain variables. They belong to the release and come back with a rollback."),
-    _setting("web.env_file", kind.ABSOLUTE, None, "A file of NAME=value lines, read at deploy. For secrets."),
+    _setting("web.env_file", kind.PATH, None, "A file of NAME=value lines, relative to this file, read at deploy. For secrets. It is no part of the release's tree."),
     _setting("web.limits.memory", kind.SIZE, None, "`MemoryMax` (systemd), `--memory` (containers)."),
     _setting("web.limits.cpu", kind.PERCENT, None, "`CPUQuota` (systemd), `--cpus` (containers); 150% is one and a half cores."),
     _setting("web.limits.tasks", kind.whole(1, 1_000_000), None, "`TasksMax` (systemd), `--pids-limit` (containers)."),
@@ -94,6 +96,9 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("web.container.volumes", kind.VOLUMES, {}, 'Path inside → what is there, as `"/data" = "data"`: a path in the app\'s shared directory, or an absolute one of this machine.'),
     _setting("web.container.init", kind.TRUTH, _CONTAINER.init, "A small init before the app, so that SIGTERM ends an app that does not say what it does on it. Off for images that bring their own."),
     _setting("web.container.options", kind.OPTIONS, (), 'Words for `docker run` or `podman run`, as `["--shm-size=1g"]`. What Celadon says itself is refused.'),
+    _setting("secrets.command", kind.TEXT, None, "A shell command that prints NAME=value lines or one JSON object, as `sops -d --output-type dotenv secrets.env`. Run at deploy in `source.path` as the app's user."),
+    _setting("secrets.timeout", kind.duration(0.1, 3600.0), _SECRETS.timeout_s, "For that command."),
+    _setting("secrets.credentials", kind.CREDENTIALS, {}, 'Variable → the systemd credential that it holds, as `DATABASE_URL = "shop-database"`. Read at deploy, decrypted if need be.'),
     _setting("readiness.type", kind.choice(ProbeKind), _READY.kind, "How a candidate is asked whether it is ready."),
     _setting("readiness.method", kind.word("GET", "HEAD", "POST", "OPTIONS"), _READY.method, "Of the HTTP question."),
     _setting("readiness.path", kind.URL_PATH, _READY.path, "Should check what the app needs (its database), not answer a static 200."),
@@ -123,6 +128,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("proxy.preview", kind.TRUTH, False, "Whoever has the app's secret (`celadon preview`) reaches the slot that is not live."),
     _setting("switch.steps", kind.list_of(kind.SHARE), _SWITCH.steps, 'Shares of the traffic that the candidate gets one after the other, as `["5%", "25%", "100%"]`. The last is 100%.'),
     _setting("switch.hold", kind.duration(0.1), _SWITCH.hold_s, "How long each share below 100% is watched before the next."),
+    _setting("switch.require_room", kind.TRUTH, _SWITCH.require_room, "Refuse a deploy where as much as the live release uses, of memory and tasks, is not free. Off: it is a warning."),
     _setting("observe.window", kind.duration(), _OBSERVE.window_s, "How long real traffic is watched before the bless."),
     _setting("observe.judge", kind.choice(JudgeKind), JudgeKind.EVIDENCE, "`evidence` weighs what users show against what the old slot does meanwhile; `thresholds` are the plain limits alone."),
     _setting("observe.min_window", kind.duration(), None, "With `evidence`: a release that is shown to be healthy is blessed from then on. Default: at the end of the window."),
@@ -138,8 +144,11 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("observe.min_requests", kind.whole(1, 1_000_000), _OBSERVE.min_requests_count, "The share is judged from this many requests on."),
     _setting("observe.readiness_failures", kind.whole(1, 1000), _OBSERVE.readiness_failures_count, "Failed probes in a row that are a breach."),
     _setting("observe.bless", kind.choice(BlessMode), _OBSERVE.bless, "`manual` keeps the old slot hot until `celadon finalize`."),
-    _setting("drain.timeout", kind.duration(), _DRAIN.timeout_s, "How long the old slot's connections may take to end."),
+    _setting("drain.timeout", kind.duration(), _DRAIN.timeout_s, "How long the old slot's connections may take to end, whatever their kind."),
     _setting("drain.stop_timeout", kind.duration(0.1, 3600.0), _DRAIN.stop_timeout_s, "Between SIGTERM and SIGKILL."),
+    _setting("drain.requests", kind.drain_policy(DrainWay.WAIT, DrainWay.CLOSE_AFTER), _DRAIN.requests, "For requests in flight: `wait` for their answers, or for so long."),
+    _setting("drain.idle", kind.drain_policy(DrainWay.WAIT, DrainWay.CLOSE_AFTER), _DRAIN.idle, "For connections that were answered and kept: not waited for once they have been quiet for so long."),
+    _setting("drain.streams", kind.drain_policy(*DrainWay), _DRAIN.streams, "For WebSockets and event streams: `wait`, for so long, or `signal`: the app closes them when it is told to stop."),
     _setting("hooks.pre_deploy", kind.TEXTS, (), "Before the candidate starts; a failure rejects."),
     _setting("hooks.pre_switch", kind.TEXTS, (), "When the candidate is ready; a failure rejects."),
     _setting("hooks.post_switch", kind.TEXTS, (), "When the switch was seen; a failure is recorded."),

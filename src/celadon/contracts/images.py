@@ -19,6 +19,10 @@ class Images(Protocol):
         StepError, and leaves nothing then."""
         ...
 
+    def keep(self, number: ReleaseNumber, image: str) -> None:
+        """Release `number` runs as this one too, which is kept for another. Raises StepError."""
+        ...
+
     def has(self, image: str) -> bool:
         """By id."""
         ...
@@ -34,6 +38,9 @@ class NoImages:
 
     def make(self, number: ReleaseNumber, tree: Path, *, run: RunStep) -> None:  # noqa: ARG002
         return None
+
+    def keep(self, number: ReleaseNumber, image: str) -> None:
+        pass
 
     def has(self, image: str) -> bool:  # noqa: ARG002
         return True

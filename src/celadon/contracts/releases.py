@@ -18,14 +18,16 @@ class Releases(Protocol):
         *,
         settings: Settings,
         lead: str,
+        live: ReleaseNumber | None,
         tell: Callable[[Event], None],
         reached: Callable[[str], None],
         cancelled: Callable[[], bool],
     ) -> Release:
         """Fetch, unpack, link, build, digest, rename: afterwards `number` stands whole or not at all, and what earlier
-        failures left is gone. `tell` takes
-        BuildStep*, DependenciesReused and ReleaseMade; `reached` the points `mid_unpack`, `unpacked`, `renamed`;
-        `cancelled` is asked between and during build steps. Raises StepError with the last output lines."""
+        failures left is gone. A source that is a release is copied as it was built. `tell` takes BuildStep*,
+        DependenciesReused, ReleaseMade and, where there is a `live` one, ReleaseCompared; `reached` the points
+        `mid_unpack`, `unpacked`, `renamed`; `cancelled` is asked between and during build steps. Raises StepError with
+        the last output lines."""
         ...
 
     def read(self, number: ReleaseNumber) -> Release:

@@ -1,9 +1,10 @@
 """What the kernel knows of a slot's address."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from celadon.model.address import Address
+from celadon.model.connections import Connection
 
 
 class Sockets(Protocol):
@@ -18,4 +19,8 @@ class Sockets(Protocol):
 
     def connections_count(self, address: Address) -> int:
         """Connections accepted at `address` and not yet closed by both sides."""
+        ...
+
+    def connections(self, address: Address) -> Sequence[Connection]:
+        """Of those, the ones that the app has not closed or whose last bytes have not arrived."""
         ...

@@ -4,12 +4,12 @@ from celadon.contracts.judge import Judge
 from celadon.deploy.run import Run
 from celadon.events import BaselineGathered
 from celadon.model.baseline import Learned
-from celadon.model.plan import OperationKind
+from celadon.model.plan import FORWARD
 
 
 def gather_baseline(run: Run) -> None:
     """Before the candidate starts, so that nothing of it is in the log yet, and off the way from ready to switched."""
-    if run.plan.kind is OperationKind.DEPLOY and run.plan.live is not None:
+    if run.plan.kind in FORWARD and run.plan.live is not None:
         _take(run, run.ports.baselines.gather())
 
 
@@ -19,6 +19,8 @@ def tell_judge(run: Run, judge: Judge) -> None:
         _take(run, run.ports.baselines.recall())
     if run.learned is not None:
         judge.take_baseline(run.learned.baseline, is_armed=run.learned.is_armed, pace_ms=run.pace_ms)
+    elif run.pace_ms is not None:
+        judge.take_baseline(None, pace_ms=run.pace_ms)
 
 
 def _take(run: Run, learned: Learned | None) -> None:

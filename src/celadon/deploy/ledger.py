@@ -19,7 +19,7 @@ from celadon.events import (
     SwitchIntended,
 )
 from celadon.model.names import OperationId, ReleaseNumber, Slot
-from celadon.model.plan import OperationKind, Outcome
+from celadon.model.plan import FORWARD, OperationKind, Outcome
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +71,7 @@ class Ledger:
         return self.unsettled if self.unsettled is not None and not self.unsettled.was_cut_short else None
 
 
+_OPENING = FORWARD | {OperationKind.ROLLBACK}
 _OPEN = (None, Outcome.UNBLESSED, Outcome.NEEDS_PERSON, Outcome.BUG)
 _SETTLERS = (Outcome.DONE, Outcome.ROLLED_BACK, Outcome.RECOVERED)
 
@@ -85,7 +86,7 @@ def read_ledger(entries: Iterable[Entry]) -> Ledger:
             account = _open_account(entry.operation, body)
             accounts[entry.operation] = account
             ledger.last = account
-            if account.candidate is not None and account.kind in (OperationKind.DEPLOY, OperationKind.ROLLBACK):
+            if account.candidate is not None and account.kind in _OPENING:
                 ledger.unsettled = account
         elif entry.operation in accounts:
             _post(ledger, accounts[entry.operation], body)

@@ -17,7 +17,7 @@ from celadon.deploy.states import Result
 from celadon.deploy.workers import HandingOver
 from celadon.events import VerdictReached, WindowExtended, WindowOpened
 from celadon.model.observed import WHOLE
-from celadon.model.plan import OperationKind, Request
+from celadon.model.plan import FORWARD, Request
 from celadon.model.release import Release
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
 from celadon.model.verdict import BY_EVIDENCE, Judgement, Verdict
@@ -195,7 +195,7 @@ def _leave_undecided(run: Run, verdict: Verdict) -> Result:
     match run.plan.settings.observe.on_undecided:
         case OnUndecided.BLESS if verdict.judgement is Judgement.UNDECIDED:
             return Result.OK
-        case OnUndecided.ROLLBACK if run.plan.kind is OperationKind.DEPLOY:
+        case OnUndecided.ROLLBACK if run.plan.kind in FORWARD:
             run.blame(f"undecided: {verdict.reason}", code="undecided", next_command=_look(run))
             return Result.BREACH
         case _:

@@ -4,7 +4,7 @@ from contextlib import closing
 
 from celadon.deploy.run import Run
 from celadon.deploy.running_journeys import find_old_release
-from celadon.model.plan import OperationKind
+from celadon.model.plan import FORWARD
 
 _ANSWERS_COUNT = 5
 _ENOUGH_COUNT = 3
@@ -16,7 +16,7 @@ def measure_pace(run: Run) -> None:
     """Before a build or the candidate's start may slow both slots down: in the window the old slot is then as slow from
     the first answer on as it ever gets, and only what it took before says so. Blocks for 0.4 s, at most 0.5."""
     old, live = find_old_release(run), run.plan.live
-    if old is None or live is None or run.plan.kind is not OperationKind.DEPLOY:
+    if old is None or live is None or run.plan.kind not in FORWARD:
         return
     clock = run.ports.clock
     until_s = clock.now_s() + _LONGEST_S

@@ -40,6 +40,7 @@ def _obtain_release(run: Run) -> Release:
             plan.source,
             settings=plan.settings,
             lead=plan.lead,
+            live=plan.live_release,
             tell=run.note,
             reached=ports.reached,
             cancelled=run.abort_is_asked,

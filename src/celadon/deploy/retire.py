@@ -1,13 +1,29 @@
 """Ending what runs in a slot that the route has left: count what is open, wait, stop, say what was cut."""
 
+from msgspec import Struct
+
+from celadon.deploy.kinds import Judged, Watch, count_kinds
+from celadon.deploy.patience import is_awaited
 from celadon.deploy.run import Run
 from celadon.events import BootDisabled, DrainCounted, SlotStopped
+from celadon.model.connections import KindCounts
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import SlotStatus
+from celadon.model.settings import POOLED_S, DrainWay
 
 _COUNT_EVERY_S = 0.05
+_COUNT_SHARE = 0.01
+"""Of a core, at most: the larger the machine's table of connections, the rarer it is asked."""
+_COUNT_EVERY_S_AT_MOST = 3.0
 _REPORT_EVERY_S = 1.0
+
+
+class Drained(Struct, frozen=True):
+    """`left` are connections that were open at the end, of which the app is to close `signalled_count` itself."""
+
+    left: KindCounts
+    signalled_count: int
 
 
 def disable_boot(run: Run, slot: Slot) -> None:
@@ -28,7 +44,7 @@ def retire(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> None:
         return
     began_s = run.ports.clock.now_s()
     run.ports.reached("draining")
-    cut_count = drain(run, slot)
+    drained = drain(run, slot)
     run.ports.reached("before_stop")
     stopped = run.ports.runner.stop(slot, grace_s=run.plan.settings.drain.stop_timeout_s)
     run.ports.reached("after_stop")
@@ -36,36 +52,51 @@ def retire(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> None:
         SlotStopped(
             slot=slot,
             release=release,
-            cut_count=cut_count,
+            cut_count=drained.left.total_count,
+            left=drained.left,
+            signalled_count=drained.signalled_count,
             killed=stopped.killed,
             duration_s=run.ports.clock.now_s() - began_s,
         )
     )
 
 
-def drain(run: Run, slot: Slot) -> int:
-    """Wait until the kernel counts no connection of `slot` and no proxy worker is on an old route, at most
-    `drain.timeout`. Returns the connections still open at the end: those that will be cut."""
-    clock, timeout_s = run.ports.clock, run.plan.settings.drain.timeout_s
+def drain(run: Run, slot: Slot) -> Drained:
+    """Wait until no connection of `slot` is awaited any more and no proxy worker is on an old route, at most
+    `drain.timeout`."""
+    clock, settings = run.ports.clock, run.plan.settings.drain
+    watch = Watch(pooled_s=POOLED_S[run.plan.settings.proxy.kind])
     began_s = clock.now_s()
     reported_s = -_REPORT_EVERY_S
     lingering = run.ports.proxy.observe().lingering_count
     while True:
-        open_count = run.ports.sockets.connections_count(run.address(slot))
-        elapsed_s = clock.now_s() - began_s
+        looked_s = clock.now_s()
+        elapsed_s = looked_s - began_s
+        judged = watch.judge(run.ports.sockets.connections(run.address(slot)), left_s=run.left_s(since_s=began_s))
         if lingering:
             lingering = run.ports.proxy.observe().lingering_count
-        over = (open_count == 0 and lingering == 0) or elapsed_s >= timeout_s
+        awaited = any(is_awaited(each, settings, elapsed_s=elapsed_s) for each in judged)
+        over = (not awaited and lingering == 0) or elapsed_s >= settings.timeout_s
         if over or elapsed_s - reported_s >= _REPORT_EVERY_S:
-            run.note(
-                DrainCounted(
-                    slot=slot,
-                    connections_count=open_count,
-                    lingering_workers_count=lingering,
-                    elapsed_s=elapsed_s,
-                )
-            )
+            run.note(_describe(slot, judged, lingering_count=lingering, elapsed_s=elapsed_s))
             reported_s = elapsed_s
         if over:
-            return open_count
-        clock.wait(min(_COUNT_EVERY_S, max(0.0, timeout_s - elapsed_s)))
+            return _conclude(judged, settings.streams.way)
+        cost_s = clock.now_s() - looked_s
+        pause_s = min(max(_COUNT_EVERY_S, cost_s / _COUNT_SHARE), _COUNT_EVERY_S_AT_MOST)
+        clock.wait(min(pause_s, max(0.0, settings.timeout_s - elapsed_s)))
+
+
+def _describe(slot: Slot, judged: list[Judged], *, lingering_count: int, elapsed_s: float) -> DrainCounted:
+    return DrainCounted(
+        slot=slot,
+        connections_count=len(judged),
+        kinds=count_kinds(judged),
+        lingering_workers_count=lingering_count,
+        elapsed_s=elapsed_s,
+    )
+
+
+def _conclude(judged: list[Judged], streams: DrainWay) -> Drained:
+    left = count_kinds(judged)
+    return Drained(left, left.streams_count if streams is DrainWay.SIGNAL else 0)

@@ -107,7 +107,10 @@ def _await_ready(run: Run, slot: Slot, settings: ReadinessSettings) -> bool:
 
 
 def _keep(run: Run) -> None:
-    """Nothing here may stand in the way back: a disk that takes no mark leaves the release as it is."""
+    """Nothing here may stand in the way back: a disk that takes no mark leaves the release as it is. The one that is
+    live, and could not be restarted, did not fail: its variables are needed as they are."""
+    if run.plan.release == run.plan.live_release:
+        return
     with contextlib.suppress(StepError, OSError):
         release = run.candidate_release()
         if release.fate is None:

@@ -16,6 +16,7 @@ def move_route(run: Run, to: Slot, *, release: ReleaseNumber, percent: int = WHO
         switched = Switched(to=to, seen=False, effect=Effect.UNKNOWN, reason=str(error))
     run.ports.reached("seen")
     if switched.seen:
+        run.moved_at_s = run.ports.clock.now_s() if percent == WHOLE else None
         run.note(_describe_seen(switched, release=release, percent=percent))
     else:
         if not (run.insistent and switched.effect is Effect.AT_REST):

@@ -68,8 +68,9 @@ class Run:
     `next_command` are of the first failure: what led here, not what followed. `switch_is_intended` turns true
     when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
     started again by then, `share_percent` what it was seen to get. `pace_ms` is what the live slot's readiness took
-    before anything was done, None where nobody asked. `old_workers_may_be_told` is false while this process knows
-    that nobody has told them to begin nothing new, or to end."""
+    before anything was done, None where nobody asked. `moved_at_s`: when this process last saw the route move to one
+    slot alone, by the clock's time. `old_workers_may_be_told` is false while this process knows that nobody has told
+    them to begin nothing new, or to end."""
 
     plan: Plan
     ports: Ports
@@ -80,6 +81,7 @@ class Run:
     share_percent: int = 0
     learned: Learned | None = None
     pace_ms: float | None = None
+    moved_at_s: float | None = None
     finalize_is_asked: bool = False
     old_workers_may_be_told: bool = True
     reason: str = ""
@@ -118,6 +120,12 @@ class Run:
 
     def address(self, slot: Slot) -> Address:
         return self.plan.settings.web.address(slot)
+
+    def left_s(self, *, since_s: float) -> float:
+        """How long no request has come to the slot that the route left; at least since `since_s`, for it may have been
+        left by a process that died."""
+        moved_at_s = since_s if self.moved_at_s is None else self.moved_at_s
+        return self.ports.clock.now_s() - moved_at_s
 
     def candidate_release(self) -> Release:
         """The release of the plan, read again when this process did not make it."""

@@ -8,7 +8,7 @@ from celadon.deploy.states import Result
 from celadon.deploy.verify import ask_slot
 from celadon.events import BootEnabled, SwitchIntended
 from celadon.model.names import Slot
-from celadon.model.plan import OperationKind, Request
+from celadon.model.plan import FORWARD, Request
 
 
 def switch(run: Run) -> Result:
@@ -27,7 +27,7 @@ def switch(run: Run) -> Result:
             next_command=f"celadon logs --slot {plan.candidate}",
         )
         return Result.FAILED
-    if plan.kind is OperationKind.DEPLOY and not _is_untouched(run):
+    if plan.kind in FORWARD and not _is_untouched(run):
         return Result.FAILED
     run.switch_is_intended = True
     run.note(SwitchIntended(from_slot=plan.live, to_slot=plan.candidate, to_release=run.planned_number()))
@@ -50,7 +50,7 @@ def enable_boot(run: Run, slot: Slot) -> None:
 
 
 def _is_untouched(run: Run) -> bool:
-    """The checks have looked, but building and verifying take their time. Only a deploy asks: whoever goes back must
+    """The checks have looked, but building and verifying take their time. Whoever goes back does not ask: they must
     not wait for the owner of an edit."""
     edited = run.ports.find_edited()
     if edited:

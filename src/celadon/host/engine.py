@@ -1,6 +1,8 @@
 """Docker or Podman, by its command line: one call is 20 to 40 ms."""
 
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -29,15 +31,16 @@ class Engine(Struct, frozen=True):
         stdin: str | None = None,
         merged: bool = False,
         cwd: Path | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> Completed:
-        """A daemon that is being restarted is waited for, up to `patience_s`. Raises StepError (`engine_silent`) when
-        nobody answers: silence must not be read as `nothing is there`."""
+        """With `more` variables than our own. A daemon that is being restarted is waited for, up to `patience_s`.
+        Raises StepError (`engine_silent`) when nobody answers: silence must not be read as `nothing is there`."""
         until_s = time.monotonic() + patience_s
-        argv = [self.program, *words]
-        done = run_command(argv, timeout_s=timeout_s, stdin=stdin, merged=merged, cwd=cwd)
+        argv, env = [self.program, *words], {**os.environ, **more} if more else None
+        done = run_command(argv, timeout_s=timeout_s, stdin=stdin, merged=merged, cwd=cwd, env=env)
         while _NOBODY in done.output and not done.ok and time.monotonic() < until_s:
             time.sleep(_ASK_EVERY_S)
-            done = run_command(argv, timeout_s=timeout_s, stdin=stdin, merged=merged, cwd=cwd)
+            done = run_command(argv, timeout_s=timeout_s, stdin=stdin, merged=merged, cwd=cwd, env=env)
         if done.exit_code == _ENDED or (not done.ok and self._is_silent(done)):
             raise StepError(
                 f"{self.program} {words[0]}: no answer: {done.output}",

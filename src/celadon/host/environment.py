@@ -9,32 +9,50 @@ from celadon.host.files import write_atomic
 NAME_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 _NAME = re.compile(rf"{NAME_PATTERN}\Z")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "$": "\\$", "`": "\\`"}
+_UNESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\n": ""} | {character: character for character in _ESCAPES}
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_HEAD = rf"[ \t]*(?:export[ \t]+)?(?P<name>{NAME_PATTERN})[ \t]*=[ \t]*"
+_CLOSED = r"(?:'(?P<single>[^']*)'|\"(?P<double>[^\"\\]*(?:\\.[^\"\\]*)*)\")"
+_NAMED = re.compile(_HEAD)
+_QUOTED = re.compile(_HEAD + _CLOSED, re.DOTALL)
+_BLANK = re.compile(r"\s*?(?:[#;][^\n]*)?(?:\n|\Z)")
+_ENTRY = re.compile(_HEAD + rf"(?:{_CLOSED}[ \t\r]*(?:\#[^\n]*)?|(?P<plain>(?!['\"])[^\n]*))(?:\n|\Z)", re.DOTALL)
 
 
 def render_env(variables: Mapping[str, str]) -> str:
-    """`NAME="value"` lines, sorted. Raises ValueError on a bad name or a NUL or line break in a value: systemd's
-    syntax has no unambiguous way to write them."""
+    """`NAME="value"`, sorted. Raises ValueError on a bad name, and on a value that is no text or holds a NUL."""
     return "".join(f'{_check_name(name)}="{_escape(name, variables[name])}"\n' for name in sorted(variables))
 
 
 def parse_env(text: str) -> dict[str, str]:
-    """What people write: `NAME=value`, quotes, `export`, comments, blank lines. Raises ValueError with the line."""
+    """What people write: `NAME=value`, quotes, `export`, comments, blank lines. A quoted value may go over lines.
+    Raises ValueError with the line, and with nothing that stands in it."""
     found: dict[str, str] = {}
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
-        if not line or line[0] in "#;":
-            continue
-        name, separator, value = line.removeprefix("export ").partition("=")
-        if not separator or not _NAME.match(name.strip()):
-            raise ValueError(f"line {number} is not NAME=value")
-        found[name.strip()] = _unquote(value.strip(), number=number)
+    at, number = 0, 1
+    while at < len(text):
+        match = _BLANK.match(text, at) or _ENTRY.match(text, at)
+        if match is None:
+            raise ValueError(f"line {number} {_blame(text, at)}")
+        if match.lastgroup is not None:
+            found[match["name"]] = _read_value(match)
+        number += text.count("\n", at, match.end())
+        at = match.end()
     return found
+
+
+def decode_env(content: bytes) -> dict[str, str]:
+    """As `parse_env`."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    return parse_env(text)
 
 
 def read_env(path: Path) -> dict[str, str]:
     """Empty when there is no such file."""
     try:
-        return parse_env(path.read_text())
+        return decode_env(path.read_bytes())
     except FileNotFoundError:
         return {}
 
@@ -51,27 +69,32 @@ def _check_name(name: str) -> str:
 
 
 def _escape(name: str, value: str) -> str:
-    if any(character in value for character in "\0\n\r"):
-        raise ValueError(f"{name} holds a NUL or a line break, which an environment file cannot carry")
+    """Line breaks stand in the quotes as they are: systemd 252 was seen to take them so."""
+    if "\0" in value:
+        raise ValueError(f"{name} holds a NUL, which no variable can carry")
+    if not _is_utf8(value):
+        raise ValueError(f"{name} is not UTF-8")
     return "".join(_ESCAPES.get(character, character) for character in value)
 
 
-def _unquote(value: str, *, number: int) -> str:
-    if value[:1] == "'":
-        inner, end = value[1:], value[1:].find("'")
-        if end < 0:
-            raise ValueError(f"line {number} lacks its closing quote")
-        return inner[:end]
-    if value[:1] == '"':
-        return _unescape(value[1:], number=number)
-    return re.split(r"\s+#", value, maxsplit=1)[0].rstrip()
+def _is_utf8(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def _unescape(value: str, *, number: int) -> str:
-    out: list[str] = []
-    characters = iter(value)
-    for character in characters:
-        if character == '"':
-            return "".join(out)
-        out.append(next(characters, "\\") if character == "\\" else character)
-    raise ValueError(f"line {number} lacks its closing quote")
+def _read_value(match: re.Match[str]) -> str:
+    if (double := match["double"]) is not None:
+        return _ESCAPED.sub(_unescape, double)
+    if (single := match["single"]) is not None:
+        return single
+    return re.split(r"\s+#", match["plain"].strip(), maxsplit=1)[0].rstrip()
+
+
+def _unescape(match: re.Match[str]) -> str:
+    """A backslash before anything else is one."""
+    return _UNESCAPES.get(match[1], match[0])
+
+
+def _blame(text: str, at: int) -> str:
+    if not _NAMED.match(text, at):
+        return "is not NAME=value"
+    return "has more after its closing quote" if _QUOTED.match(text, at) else "lacks its closing quote"

@@ -77,6 +77,18 @@ class HostView(Struct, frozen=True, kw_only=True):
     load: float = 0.0
 
 
+class RoomView(Struct, frozen=True, kw_only=True):
+    """What a slot uses, and what the machine has left. `used_bytes` a second copy needs for itself: memory that is no
+    file's, what processes share counted once. `free_bytes` can be had without swapping, within the limits of our
+    control groups; `free_tasks_count` are threads that may still be started. None where the kernel does not say."""
+
+    used_bytes: int
+    tasks_count: int
+    free_bytes: int | None = None
+    free_swap_bytes: int = 0
+    free_tasks_count: int | None = None
+
+
 class Answer(Struct, frozen=True, kw_only=True):
     """One probe's answer. `ok` False always has a `reason`; `hint` names the usual cause where known. `refused`:
     nothing listens there. `output_tail` are the last lines of a command that said no."""

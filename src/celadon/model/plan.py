@@ -16,11 +16,17 @@ class OperationKind(StrEnum):
     RECOVER = "recover"
     ADOPT = "adopt"
     EJECT = "eject"
+    RESTART = "restart"
+
+
+FORWARD = frozenset({OperationKind.DEPLOY, OperationKind.RESTART})
+"""Those that nobody is in a hurry for: what the candidate is measured against is looked at before it starts, and it may
+be given up for the old slot."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """`source` is set for a deploy that makes a release, `release` for one of a kept release. `live` is
-    None on the first deploy. `settings` are the candidate's."""
+    """`source` is set for a deploy that makes a release, `release` for one of a kept release, which a restart has live
+    already. `live` is None on the first deploy. `settings` are the candidate's."""
 
     operation: OperationId
     kind: OperationKind

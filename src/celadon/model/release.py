@@ -14,13 +14,16 @@ class SourceKind(StrEnum):
     GIT = "git"
     TAR = "tar"
     ADOPTED = "adopted"
+    RELEASE = "release"
 
 
 class Source(Struct, frozen=True, kw_only=True):
     """What a release is made of. `location` is a directory, a repository or a tar file; of an adopted one, which ran
-    before us and was not built, the systemd unit that runs it, or empty.
+    before us and was not built, the systemd unit that runs it, or empty; of one that only has another environment, the
+    label of the release that its files are from, which is the live one where none is named.
 
-    `ref` is what the user typed (git only), `commit` the full object id it meant at that moment.
+    `ref` is what the user typed (git only), `commit` the full object id it meant at that moment; both go on with the
+    files.
     """
 
     kind: SourceKind

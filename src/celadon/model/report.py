@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from celadon.model.connections import KindCounts
 from celadon.model.names import AppName, ReleaseNumber, Slot
 from celadon.model.observed import RouteView, Served, SlotView
 from celadon.model.plan import OperationKind, Outcome, Request
@@ -56,6 +57,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     reason: str = ""
     duration_s: float = 0.0
     switch_ms: float | None = None
+    source: Source | None = None
 
 
 class PreviewAccess(Struct, frozen=True, kw_only=True):
@@ -167,11 +169,14 @@ class Moved(Struct, frozen=True, kw_only=True):
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """A slot was drained and stopped."""
+    """A slot was drained and stopped. `left`, `signalled_count` and `killed` are those of the event."""
 
     at: float
     slot: Slot
     cut_count: int
+    left: KindCounts | None = None
+    signalled_count: int = 0
+    killed: bool = False
     duration_s: float
 
 

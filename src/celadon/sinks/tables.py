@@ -60,6 +60,8 @@ def describe_source(source: Source) -> str:
     match source.kind:
         case SourceKind.GIT:
             return f"{source.ref} ({(source.commit or '')[:10]})"
+        case SourceKind.RELEASE:
+            return f"files of {source.location}" + (f" ({source.ref})" if source.ref else "")
         case SourceKind.ADOPTED:
             return f"adopted ({source.location or 'processes without a unit'})"
         case SourceKind.TAR | SourceKind.DIRECTORY:
@@ -90,9 +92,11 @@ def _describe_operation(operation: OperationRecord) -> str:
     release = f"r{operation.release}" if operation.release is not None else "-"
     switch = f"  switch {operation.switch_ms:.1f} ms" if operation.switch_ms is not None else ""
     reason = f"  {operation.reason}" if operation.reason else ""
+    env_only = operation.source is not None and operation.source.kind is SourceKind.RELEASE
+    what = f"  {operation.source.location} with a new environment" if operation.source and env_only else ""
     return (
         f"{_when(operation.started_at)}  {operation.kind:8} {release:>5}  {operation.lead:12} "
-        f"{operation.outcome or 'open':12} {operation.duration_s:7.1f} s{switch}{reason}"
+        f"{operation.outcome or 'open':12} {operation.duration_s:7.1f} s{switch}{what}{reason}"
     )
 
 

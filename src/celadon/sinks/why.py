@@ -12,7 +12,7 @@ from celadon.model.plan import Outcome
 from celadon.model.report import Ended, Judged, Later, Moved, SlotSummary, Why
 from celadon.model.verdict import Evidence, FailingRoute, Judgement
 from celadon.sinks.plot import Curve, plot, trace_evidence, trace_failures
-from celadon.sinks.wording import REPAIRS, describe_slot_end, describe_weight
+from celadon.sinks.wording import REPAIRS, describe_stop, describe_weight
 
 WIDTH: Final = 79
 _MARGIN: Final = 10
@@ -227,7 +227,7 @@ def _describe_then(why: Why) -> list[str]:
 
 def _tell(moves: Iterable[Moved], stops: Iterable[Ended]) -> list[str]:
     told = [(each.at, _describe_move(each)) for each in moves]
-    told += [(each.at, describe_slot_end(each.slot, each.duration_s, each.cut_count)) for each in stops]
+    told += [(each.at, describe_stop(each)) for each in stops]
     return [f"{_clock(at)}  {text}" for at, text in sorted(told, key=lambda each: each[0])]
 
 

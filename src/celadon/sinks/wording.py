@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from celadon.events import (
     BaselineGathered,
     Blessed,
@@ -28,6 +30,7 @@ from celadon.events import (
     ReleaseChosen,
     ReleaseCommandRan,
     ReleaseCommandStarted,
+    ReleaseCompared,
     ReleaseMade,
     ReleasesPruned,
     Repaired,
@@ -51,9 +54,12 @@ from celadon.events import (
     WorkerStopped,
 )
 from celadon.host.text import escape_controls
+from celadon.model.connections import KindCounts
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import WHOLE, FindingLevel
 from celadon.model.plan import OperationKind, Outcome
+from celadon.model.release import SourceKind
+from celadon.model.report import Ended
 from celadon.model.verdict import Evidence, FailingRoute, Judgement
 
 _MIB = 1024 * 1024
@@ -77,7 +83,7 @@ def describe(entry: Entry) -> str | None:
     return describe_event(entry.body)
 
 
-def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case a kind
+def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912, PLR0915  one case a kind
     match event:
         case OperationStarted():
             return _describe_start(event)
@@ -98,6 +104,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  {directory} taken from r{release}: {lock_file} is the same"
         case ReleaseMade(release=release, files_count=files, bytes_count=size, duration_s=duration_s):
             return f"  r{release} made: {files} files, {size / _MIB:.1f} MiB, {duration_s:.2f} s"
+        case ReleaseCompared():
+            return _describe_compared(event)
         case ReleaseChosen(release=release):
             return f"  r{release} taken as it was built"
         case ReleaseCommandStarted(command=command):
@@ -151,11 +159,12 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  {_label(release)} in {slot} is blessed"
         case WorkerStarted() | WorkerQuieted() | WorkerStopped() | WorkerFailed():
             return _describe_worker(event)
-        case DrainCounted(slot=slot, connections_count=count, lingering_workers_count=workers):
+        case DrainCounted(slot=slot, connections_count=count, kinds=kinds, lingering_workers_count=workers):
             lingering = f", {workers} old proxy workers" if workers else ""
-            return f"  {slot} drains: {count} connections open{lingering}" if count or workers else None
-        case SlotStopped(slot=slot, cut_count=cut, killed=killed, duration_s=duration_s):
-            return f"  {describe_slot_end(slot, duration_s, cut, killed=killed)}"
+            open_ones = f"{_count(count, 'connection')} open{describe_kinds(kinds)}"
+            return f"  {slot} drains: {open_ones}{lingering}" if count or workers else None
+        case SlotStopped():
+            return f"  {describe_stop(event)}"
         case CandidateKept(release=release, path=path):
             return f"  {_label(release)} is kept for inspection: {path}"
         case ReleasesPruned(releases=releases):
@@ -198,9 +207,27 @@ def describe_routes(routes: Sequence[FailingRoute]) -> str:
     return ", ".join(f"{escape_controls(each.route)} ({each.failed_count})" for each in routes)
 
 
-def describe_slot_end(slot: Slot, duration_s: float, cut_count: int, *, killed: bool = False) -> str:
-    how = ", by SIGKILL" if killed else ""
-    return f"{slot} stopped after {duration_s:.2f} s{how}; {_count(cut_count, 'connection')} cut"
+def describe_stop(event: SlotStopped | Ended) -> str:
+    """What was open and of which kind; streams that the app closes on its signal are cut only by SIGKILL."""
+    how, signalled = (", by SIGKILL", 0) if event.killed else ("", event.signalled_count)
+    kinds = event.left
+    if kinds is not None and signalled:
+        kinds = replace(kinds, streams_count=kinds.streams_count - signalled)
+    closed = f"; {_count(signalled, 'stream')} left to the app's own closing" if signalled else ""
+    cut = f"{_count(event.cut_count - signalled, 'connection')} cut{describe_kinds(kinds)}"
+    return f"{event.slot} stopped after {event.duration_s:.2f} s{how}; {cut}{closed}"
+
+
+def describe_kinds(kinds: KindCounts | None) -> str:
+    """In brackets, with a space before; nothing where there are none."""
+    if kinds is None or not kinds.total_count:
+        return ""
+    named = [
+        _count(kinds.requests_count, "request") if kinds.requests_count else "",
+        f"{kinds.idle_count} idle" if kinds.idle_count else "",
+        _count(kinds.streams_count, "stream") if kinds.streams_count else "",
+    ]
+    return f" ({', '.join(filter(None, named))})"
 
 
 def describe_traffic(route: Slot | None, release: ReleaseNumber | None) -> str:
@@ -227,11 +254,19 @@ def _describe_start(event: OperationStarted) -> str:
     match event.kind:
         case OperationKind.DEPLOY:
             live = f"{_label(event.live_release)} in {event.live}" if event.live else "nothing yet"
-            return f"deploy{release} into {event.candidate} by {event.lead}; live: {live}"
+            return f"deploy{release}{_describe_env_only(event)} into {event.candidate} by {event.lead}; live: {live}"
+        case OperationKind.RESTART:
+            return f"restart of {_label(event.release)} from {event.live} into {event.candidate} by {event.lead}"
         case OperationKind.ADOPT | OperationKind.EJECT:
             return f"{event.kind} by {event.lead}"
         case OperationKind.ROLLBACK | OperationKind.FINALIZE | OperationKind.RECOVER:
             return f"{event.kind}{release} by {event.lead}"
+
+
+def _describe_env_only(event: OperationStarted) -> str:
+    if event.source is None or event.source.kind is not SourceKind.RELEASE:
+        return ""
+    return f", {event.source.location} with a new environment,"
 
 
 def _describe_baseline(event: BaselineGathered) -> str:
@@ -248,6 +283,18 @@ def _describe_baseline(event: BaselineGathered) -> str:
     if event.trial:
         lines.append(f"    {event.trial}")
     return "\n".join(lines)
+
+
+def _describe_compared(event: ReleaseCompared) -> str:
+    what = {
+        "variables added": event.env_added,
+        "variables changed": event.env_changed,
+        "variables gone": event.env_removed,
+        "settings changed": event.settings_changed,
+    }
+    told = [f"{how}: {', '.join(names)}" for how, names in what.items() if names]
+    files = "other files" if event.files_differ else "the same files"
+    return f"  beside {_label(event.live)}: {'; '.join([files, *told])}"
 
 
 def _describe_unready(event: CandidateUnready) -> str:

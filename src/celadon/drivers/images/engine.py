@@ -44,12 +44,15 @@ class EngineImages:
 
     def make(self, number: ReleaseNumber, tree: Path, *, run: RunStep) -> str:
         """One that is built is tagged by its builder, in one effect; any other when it is there."""
-        settings, name = self._settings, f"{REPOSITORY}:{image_tag(self._app, number)}"
+        settings, name = self._settings, self._name(number)
         if settings.build is not None:
             return self._build(tree / settings.build, name, run=run)
         if settings.archive is not None:
             return self._load(tree / settings.archive, name, run=run)
         return self._keep(self._find_named(settings.image or "", run=run), name)
+
+    def keep(self, number: ReleaseNumber, image: str) -> None:
+        self._keep(image, self._name(number))
 
     def has(self, image: str) -> bool:
         return self._identify(image) is not None
@@ -60,6 +63,9 @@ class EngineImages:
             number = parse_tag(tag, app=self._app)
             if number is not None and number not in numbers:
                 self._engine.call("image", "rm", name)
+
+    def _name(self, number: ReleaseNumber) -> str:
+        return f"{REPOSITORY}:{image_tag(self._app, number)}"
 
     def _build(self, context: Path, name: str, *, run: RunStep) -> str:
         """`--force-rm`: a build that fails leaves no container either."""

@@ -33,6 +33,6 @@ def keep_adopted(layout: Layout, number: ReleaseNumber, *, settings: Settings, u
         build_s=0.0,
         settings=settings,
     )
-    write_atomic(partial / "manifest.json", msgspec.json.encode(manifest))
+    write_atomic(partial / "manifest.json", msgspec.json.encode(manifest), mode=0o600)
     partial.rename(final)
     sync_directory(final.parent)

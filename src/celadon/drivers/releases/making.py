@@ -1,5 +1,6 @@
 """Making a release: fetched and built under a worthless name, synced, renamed, never changed again."""
 
+import glob
 import os
 import pwd
 import shutil
@@ -14,13 +15,14 @@ from celadon.contracts.images import Images
 from celadon.drivers.releases.build import Builder
 from celadon.drivers.releases.digest import digest_of, digest_text, list_files
 from celadon.drivers.releases.sources import fetch_source
+from celadon.drivers.releases.variables import base_variables, gather_variables
 from celadon.events import DependenciesReused, Event, ReleaseMade
-from celadon.host.environment import mask_env, parse_env, render_env
+from celadon.host.environment import mask_env, render_env
 from celadon.host.files import sync_directory, write_atomic
 from celadon.host.layout import PARTIAL, Layout
 from celadon.model.errors import StepError
-from celadon.model.names import ReleaseNumber
-from celadon.model.release import Manifest, Source
+from celadon.model.names import ReleaseNumber, parse_release_label
+from celadon.model.release import Manifest, Source, SourceKind
 from celadon.model.settings import Settings
 
 
@@ -58,15 +60,8 @@ class ReleaseMaking:
         partial = final.with_name(final.name + PARTIAL)
         tree = partial / "tree"
         tree.mkdir(parents=True)
-        fetch_source(source, tree, exclude=self._settings.source.exclude, reached=lambda: reached("mid_unpack"))
-        reached("unpacked")
-        variables = _read_environment(self._settings)
-        write_atomic(partial / "env", render_env(variables), mode=0o600)
-        self._link_shared(tree, self._settings.shared)
-        self._own(tree)
         try:
-            builder = self._build(tree, partial, variables=variables, tell=tell, cancelled=cancelled)
-            image = self._images.make(number, tree, run=partial_of(builder.run_argv, tell=tell, cancelled=cancelled))
+            image = self._fill(number, source, partial, tell=tell, reached=reached, cancelled=cancelled)
         except StepError:
             mask_env(partial / "env")
             raise
@@ -101,6 +96,62 @@ class ReleaseMaking:
             )
         )
 
+    def _fill(
+        self,
+        number: ReleaseNumber,
+        source: Source,
+        partial: Path,
+        *,
+        tell: Callable[[Event], None],
+        reached: Callable[[str], None],
+        cancelled: Callable[[], bool],
+    ) -> str | None:
+        """`tree`, `env` and `build.log`. Returns the image's id, if it runs as one."""
+        if source.kind is SourceKind.RELEASE:
+            return self._take_over(number, source, partial, reached=reached)
+        excluded = _find_excluded(self._settings)
+        fetch_source(source, partial / "tree", exclude=excluded, reached=lambda: reached("mid_unpack"))
+        reached("unpacked")
+        return self._build(number, partial, tell=tell, cancelled=cancelled)
+
+    def _take_over(
+        self, number: ReleaseNumber, source: Source, partial: Path, *, reached: Callable[[str], None]
+    ) -> str | None:
+        """Another release's files, links and image, with variables of its own. Raises StepError (`env_unchanged`,
+        `release_altered`, `release_damaged`)."""
+        base = self._layout.release(parse_release_label(source.location))
+        manifest = _read_manifest(base)
+        write_atomic(partial / "env", render_env(gather_variables(self._settings)), mode=0o600)
+        if digest_text((partial / "env").read_bytes()) == manifest.env_digest:
+            text = f"its variables are those of {source.location}, to the letter"
+            raise StepError(text, code="env_unchanged", next_command="celadon restart")
+        reached("mid_unpack")
+        shutil.copytree(base / "tree", partial / "tree", symlinks=True, dirs_exist_ok=True)
+        reached("unpacked")
+        self._own(partial / "tree")
+        (partial / "build.log").touch(mode=0o600)
+        if digest_of(list_files(partial / "tree")) != manifest.tree_digest:
+            text = f"{source.location} is not what was built: its files differ from its manifest"
+            raise StepError(text, code="release_altered", next_command="celadon deploy")
+        if manifest.image is not None:
+            self._images.keep(number, manifest.image)
+        return manifest.image
+
+    def _build(
+        self,
+        number: ReleaseNumber,
+        partial: Path,
+        *,
+        tell: Callable[[Event], None],
+        cancelled: Callable[[], bool],
+    ) -> str | None:
+        tree, variables = partial / "tree", gather_variables(self._settings)
+        write_atomic(partial / "env", render_env(variables), mode=0o600)
+        self._link_shared(tree, self._settings.shared)
+        self._own(tree)
+        builder = self._run_steps(tree, partial, variables=variables, tell=tell, cancelled=cancelled)
+        return self._images.make(number, tree, run=partial_of(builder.run_argv, tell=tell, cancelled=cancelled))
+
     def _link_shared(self, tree: Path, shared: Sequence[str]) -> None:
         for name in shared:
             kept, place = self._layout.shared / name, tree / name
@@ -133,7 +184,7 @@ class ReleaseMaking:
             for name in (*names, *files):
                 os.lchown(os.path.join(directory, name), found.pw_uid, found.pw_gid)  # noqa: PTH118  called per file
 
-    def _build(
+    def _run_steps(
         self,
         tree: Path,
         partial: Path,
@@ -147,10 +198,10 @@ class ReleaseMaking:
             tree=tree,
             log=partial / "build.log",
             owner=self._owner,
-            variables=_build_variables(self._owner) | dict(variables),
+            variables=base_variables(self._owner) | dict(variables),
             timeout_s=build.timeout_s,
         )
-        builder.log.touch()
+        builder.log.touch(mode=0o600)
         if not self._reuse(tree, tell=tell):
             builder.run(build.dependency_steps, tell=tell, cancelled=cancelled)
         builder.run(build.steps, tell=tell, cancelled=cancelled)
@@ -173,27 +224,19 @@ class ReleaseMaking:
         return True
 
 
-def _read_environment(settings: Settings) -> dict[str, str]:
-    variables: dict[str, str] = {}
-    if settings.web.env_file is not None:
-        try:
-            variables = parse_env(Path(settings.web.env_file).read_text())
-        except (OSError, ValueError, UnicodeError) as error:
-            raise StepError(
-                f"env_file {settings.web.env_file}: {error}", code="env_unreadable", next_command="celadon config"
-            ) from error
-    variables |= settings.web.env
+def _find_excluded(settings: Settings) -> Sequence[str]:
+    """The file of secrets may lie where the code does; everybody may read a tree."""
+    source, env_file = Path(settings.source.path), settings.web.env_file
+    if env_file is None or not Path(env_file).is_relative_to(source):
+        return settings.source.exclude
+    return (*settings.source.exclude, f"/{glob.escape(str(Path(env_file).relative_to(source)))}")
+
+
+def _read_manifest(base: Path) -> Manifest:
     try:
-        render_env(variables)
-    except ValueError as error:
-        raise StepError(f"the environment: {error}", code="env_unreadable", next_command="celadon config") from error
-    return variables
-
-
-def _build_variables(owner: str | None) -> dict[str, str]:
-    home = pwd.getpwnam(owner).pw_dir if owner is not None else os.environ.get("HOME", "/")
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin"} | kept | {"HOME": home}
+        return msgspec.json.decode((base / "manifest.json").read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StepError(f"{base.name}: {error}", code="release_damaged", next_command="celadon releases") from error
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -47,9 +47,12 @@ def _copy_file(source: str, target: str) -> str:
 
 
 def _is_excluded(path: str, patterns: Sequence[str]) -> bool:
-    """A pattern without a slash matches a name anywhere, one with a slash the path from the root."""
+    """A pattern without a slash matches a name anywhere, one with a slash the path from the root, which it may begin
+    with."""
     name = path.rpartition("/")[2]
-    return any(fnmatch.fnmatch(path if "/" in pattern else name, pattern.rstrip("/")) for pattern in patterns)
+    return any(
+        fnmatch.fnmatch(path if "/" in pattern else name, pattern.removeprefix("/").rstrip("/")) for pattern in patterns
+    )
 
 
 def _archive_commit(source: Source, tree: Path, _: Sequence[str], reached: Callable[[], None]) -> None:

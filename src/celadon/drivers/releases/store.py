@@ -1,5 +1,6 @@
 """Releases on disk: read, verified, marked, pruned. How one is made stands in making.py."""
 
+import contextlib
 import os
 import re
 import time
@@ -36,6 +37,7 @@ class ReleaseStore:
         *,
         settings: Settings,
         lead: str,
+        live: ReleaseNumber | None,
         tell: Callable[[Event], None],
         reached: Callable[[str], None],
         cancelled: Callable[[], bool],
@@ -47,7 +49,17 @@ class ReleaseStore:
         newest = max(self.numbers(), default=None)
         making = ReleaseMaking(self._layout, settings, owner=self._owner, newest=newest, images=self._images)
         making.make(number, source, lead=lead, tell=tell, reached=reached, cancelled=cancelled)
-        return self.read(number)
+        release = self.read(number)
+        self._compare(release, live, tell=tell)
+        return release
+
+    def _compare(self, release: Release, live: ReleaseNumber | None, *, tell: Callable[[Event], None]) -> None:
+        """A live one that cannot be read, or is no release, is compared with nothing."""
+        from celadon.drivers.releases.compare import compare_releases
+
+        with contextlib.suppress(StepError, OSError, ValueError):
+            if live is not None:
+                tell(compare_releases(release, self.read(live)))
 
     def read(self, number: ReleaseNumber) -> Release:
         path = self._layout.release(number)

@@ -38,6 +38,7 @@ from celadon.model.settings import HOST_NETWORK, Settings
 APP, PROCESS, SLOT, RELEASE = "celadon.app", "celadon.process", "celadon.slot", "celadon.release"
 _ALWAYS_THERE = frozenset({"bridge", HOST_NETWORK})
 _KEPT_LINES_COUNT = 1000
+_NAME_TAKEN = re.compile(r"container name .* in use")
 _NEEDS_A_SHELL = re.compile(r"[;&|<>()`\n$*?~\[\]]")
 _STOP_SIGNAL = "SIGTERM"  # where it is not set, the image's own is used
 _SIGNALLED = 128
@@ -102,7 +103,7 @@ class Container(Struct, frozen=True, rename="pascal"):
         return frozenset(each.address for each in networks.values() if each.address)
 
 
-class _Main(Struct, frozen=True, kw_only=True):
+class Main(Struct, frozen=True, kw_only=True):
     """A container while its main process lives: nothing about it changes without that one ending."""
 
     process: ProcessIdentity
@@ -171,6 +172,12 @@ def render_variables(variables: Mapping[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))
 
 
+def find_broken(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those whose value goes over lines, which a file of them cannot say: the engine takes them by name from the
+    variables that it is called with."""
+    return {name: value for name, value in variables.items() if "\n" in value or "\r" in value}
+
+
 def render_command(command: str) -> list[str]:
     """Words for the image's own entry point; a shell comes in only where there is something for it to do."""
     if not command:
@@ -225,7 +232,9 @@ class ContainerRunner(ABC):
         self._settings = settings
         self._engine = engine
         self._process = layout.process
-        self._mains: dict[Slot, _Main] = {}
+        self._mains: dict[Slot, Main] = {}
+        self._empty: set[Slot] = set()
+        """Slots that had no container when the engine was last asked, or since one was taken away."""
 
     def check(self) -> Sequence[Finding]:
         subject = f"runner {self._engine.program}"
@@ -248,7 +257,8 @@ class ContainerRunner(ABC):
         return []
 
     def start(self, slot: Slot, release: Release) -> SlotView:
-        container = self._find(slot)
+        is_empty = slot in self._empty
+        container = None if is_empty else self._find(slot)
         view = self._view(slot, container)
         if view.status is SlotStatus.RUNNING and view.release == release.number:
             return view
@@ -264,17 +274,37 @@ class ContainerRunner(ABC):
         settings = self._settings_of(release)
         self._open(slot, release, settings)
         words = render_run(settings, slot, release, image=image, shared=self._layout.shared, process=self._process)
+        words[1:1] = self._list_more(slot)
         address = inside_address(settings, slot) if self._listens else None
         inside = slot_variables(release, slot, address=address, process=self._process)
-        done = self._engine.call(*words, stdin=render_variables(inside), cwd=self._layout.slot(slot))
+        broken = find_broken(inside)
+        done = self._engine.call(
+            words[0],
+            *(f"--env={name}" for name in sorted(broken)),
+            *words[1:],
+            stdin=render_variables({name: value for name, value in inside.items() if name not in broken}),
+            cwd=self._layout.slot(slot),
+            more=broken,
+        )
         if not done.ok:
-            if (made := self._find(slot)) is not None:
+            made = self._find(slot)
+            if is_empty and made is not None and _NAME_TAKEN.search(done.output):
+                return self.start(slot, release)
+            if made is not None:
                 self._remove(slot, made)
             raise StepError(
                 f"{self._engine.program} run: {done.output}", code="start_failed", next_command="celadon check"
             )
+        self._empty.discard(slot)
         reached("start_issued")
-        return self._view(slot, self._inspect(done.stdout.split()[-1]))
+        return self._view_started(slot, release, container=done.stdout.split()[-1])
+
+    def _list_more(self, slot: Slot) -> Sequence[str]:  # noqa: ARG002
+        """Words for `run` that only this engine knows."""
+        return ()
+
+    def _view_started(self, slot: Slot, release: Release, *, container: str) -> SlotView:  # noqa: ARG002
+        return self._view(slot, self._inspect(container))
 
     def observe(self, slot: Slot) -> SlotView:
         """The engine is asked only when the main process is another one than last time: three looks at /proc instead of
@@ -294,7 +324,7 @@ class ContainerRunner(ABC):
             container = self._inspect(container.id)
         return self._view_main(slot, main)
 
-    def _view_main(self, slot: Slot, main: _Main) -> SlotView:
+    def _view_main(self, slot: Slot, main: Main) -> SlotView:
         group = read_group(main.process.pid, named=main.container) or (main.process.pid,)
         own = tuple(pid for pid in group if pid != main.process.pid)
         return SlotView(
@@ -374,7 +404,11 @@ class ContainerRunner(ABC):
         filters = [f"--filter=label={label}" for label in labels]
         listed = self._engine.require("ps", "--all", "--quiet", "--no-trunc", *filters, code="engine_refused")
         ids = listed.split()
-        return self._inspect(ids[0]) if ids else None
+        if not ids:
+            self._empty.add(slot)
+            return None
+        self._empty.discard(slot)
+        return self._inspect(ids[0])
 
     def _inspect(self, container: str) -> Container | None:
         """None of one that is gone. Raises StepError for any other reason not to know."""
@@ -387,12 +421,12 @@ class ContainerRunner(ABC):
             f"{self._engine.program} inspect: {done.output}", code="engine_refused", next_command="celadon status"
         )
 
-    def _find_main(self, container: Container | None, slot: Slot) -> _Main | None:
+    def _find_main(self, container: Container | None, slot: Slot) -> Main | None:
         self._mains.pop(slot, None)
         process = identify(container.state.pid) if container is not None and container.state.pid else None
         if container is None or process is None:
             return None
-        self._mains[slot] = _Main(
+        self._mains[slot] = Main(
             process=process,
             container=container.id,
             release=container.release,
@@ -411,6 +445,7 @@ class ContainerRunner(ABC):
         self._log(slot).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self._log(slot), self._read_log(container, lines_count=_KEPT_LINES_COUNT), mode=0o600)
         self._engine.require("rm", "--force", "--volumes", container.id, code="not_stopped")
+        self._empty.add(slot)
 
     def _read_log(self, container: Container, *, lines_count: int) -> str:
         """Both of its outputs, in the order of writing. Empty where the engine's log driver cannot be read."""

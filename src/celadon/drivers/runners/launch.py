@@ -93,8 +93,8 @@ def begin_slot(layout: Layout, slot: Slot, *, variables: Mapping[str, str], iden
 
 def clear_slot(layout: Layout, slot: Slot) -> None:
     """Of a slot where nothing runs: its variables need lie nowhere any more, and its socket leads nowhere. `oom` is
-    what Podman's monitor leaves where it was started."""
-    for name in ("env", "app.sock", "oom"):
+    what Podman's monitor leaves where it was started, beside its own number and the container's."""
+    for name in ("env", "app.sock", "oom", "pidfile", "conmon-pidfile"):
         (layout.slot(slot) / name).unlink(missing_ok=True)
 
 

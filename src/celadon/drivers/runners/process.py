@@ -25,6 +25,7 @@ from celadon.host.layout import Layout
 from celadon.host.processes import (
     ProcessFinder,
     ProcessIdentity,
+    ProcessWatch,
     end_processes,
     identify_child,
     is_alive,
@@ -53,6 +54,7 @@ class ProcessRunner:
     def __init__(self, layout: Layout, settings: Settings) -> None:
         self._layout = layout
         self._settings = settings
+        self._watched: dict[Slot, tuple[ProcessIdentity | None, ProcessWatch]] = {}
 
     def check(self) -> Sequence[Finding]:
         findings = [
@@ -92,12 +94,11 @@ class ProcessRunner:
 
     def observe(self, slot: Slot) -> SlotView:
         record = self._read(slot)
+        pids = self._watch(slot, record)()
         if record is None or record.stopped:
-            pids = self._finder(slot, record)()
             status = SlotStatus.RUNNING if pids else SlotStatus.STOPPED
             release = record.release if record is not None else None
             return SlotView(slot=slot, status=status, release=release, pids=tuple(pids), rss_bytes=sum_rss_bytes(pids))
-        pids = self._finder(slot, record)()
         if not pids:
             exit_code = self._learn_exit_code(slot, record)
             return SlotView(
@@ -176,6 +177,14 @@ class ProcessRunner:
             self._write(slot, msgspec.structs.replace(record, exit_code=exit_code))
             return exit_code
         return record.exit_code
+
+    def _watch(self, slot: Slot, record: _Record | None) -> ProcessWatch:
+        """One for as long as the same process was started last."""
+        process = record.process if record is not None else None
+        known = self._watched.get(slot)
+        if known is None or known[0] != process:
+            known = self._watched[slot] = process, ProcessWatch(self._finder(slot, record))
+        return known[1]
 
     def _finder(self, slot: Slot, record: _Record | None) -> ProcessFinder:
         return ProcessFinder(self._mark(slot), leader=record.process if record is not None else None)

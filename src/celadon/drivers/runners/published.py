@@ -8,10 +8,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from celadon.contracts.runner import Runner
-from celadon.contracts.sockets import Sockets
 from celadon.drivers.runners.containers import inside_address
+from celadon.host.sockets import KernelSockets
 from celadon.host.tcp_sockets import OPEN, read_tcp
-from celadon.model.address import Address
+from celadon.model.address import Address, TcpAddress
+from celadon.model.connections import Connection
 from celadon.model.names import Slot
 from celadon.model.observed import SlotStatus
 from celadon.model.settings import Settings
@@ -20,7 +21,7 @@ from celadon.model.settings import Settings
 class PublishedSockets:
     """Implements contracts.sockets.Sockets."""
 
-    def __init__(self, machine: Sockets, runner: Runner, settings: Settings) -> None:
+    def __init__(self, machine: KernelSockets, runner: Runner, settings: Settings) -> None:
         self._machine = machine
         self._runner = runner
         self._settings = settings
@@ -33,8 +34,25 @@ class PublishedSockets:
 
     def connections_count(self, address: Address) -> int:
         outside = self._machine.connections_count(address)
-        slot = next((slot for slot in Slot if self._settings.web.address(slot) == address), None)
+        slot = self._slot_at(address)
         return outside if slot is None else max(outside, self._count_inside(slot))
+
+    def connections(self, address: Address) -> list[Connection]:
+        """Those of the network that has more of them."""
+        outside = self._machine.connections(address)
+        slot = self._slot_at(address)
+        inside = self._list_inside(slot, address) if slot is not None else []
+        return inside if len(inside) > len(outside) else outside
+
+    def _slot_at(self, address: Address) -> Slot | None:
+        return next((slot for slot in Slot if self._settings.web.address(slot) == address), None)
+
+    def _list_inside(self, slot: Slot, address: Address) -> list[Connection]:
+        view = self._runner.observe(slot)
+        if view.status is not SlotStatus.RUNNING or not isinstance(address, TcpAddress):
+            return []
+        port = inside_address(self._settings, slot).port
+        return self._machine.connections_inside(view.pids[0], port=port, called=address.port)
 
     def _count_inside(self, slot: Slot) -> int:
         view = self._runner.observe(slot)

@@ -1,0 +1,63 @@
+"""Whether what is live fits on the machine twice. Pure.
+
+The candidate is taken for as large as the live release is now. It starts smaller, as a rule, and may grow; what is
+certain is that a machine without even that much left will swap or kill, and what is killed may be the live release.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from celadon.model.names import Slot
+from celadon.model.observed import Finding, FindingLevel, RoomView, problem, warning
+
+_SUBJECT: Final = "room for two"
+_MIB: Final = 1 << 20
+_NARROW_SHARE: Final = 0.8
+"""Of what is free: a candidate that takes more leaves little for anybody else."""
+_FIX: Final = "free some of it, or go on all the same with:\n[switch]\nrequire_room = false"
+
+
+def judge_room(room: RoomView, live: Slot, *, required: bool) -> Sequence[Finding]:
+    """One finding of each that is short; where nothing is, one that says how much there is."""
+    return [*_judge_memory(room, live, required=required), *_judge_tasks(room, live, required=required)] or [
+        Finding(level=FindingLevel.OK, subject=_SUBJECT, text=_describe(room, live))
+    ]
+
+
+def _judge_memory(room: RoomView, live: Slot, *, required: bool) -> Sequence[Finding]:
+    if room.free_bytes is None:
+        return []
+    text = f"{live} uses {_mib(room.used_bytes)}, and {_mib(room.free_bytes)} are free"
+    if room.used_bytes > room.free_bytes + room.free_swap_bytes:
+        swap = f" and {_mib(room.free_swap_bytes)} of swap" if room.free_swap_bytes else ""
+        return [_refuse(f"{text}{swap}: a second copy does not fit", required=required)]
+    if room.used_bytes > room.free_bytes:
+        return [warning(_SUBJECT, f"{text}: with a second copy the machine swaps")]
+    if room.used_bytes > _NARROW_SHARE * room.free_bytes:
+        return [warning(_SUBJECT, f"{text}: a second copy leaves {_mib(room.free_bytes - room.used_bytes)}")]
+    return []
+
+
+def _judge_tasks(room: RoomView, live: Slot, *, required: bool) -> Sequence[Finding]:
+    if room.free_tasks_count is None:
+        return []
+    text = f"{live} has {room.tasks_count} tasks, and {room.free_tasks_count} more may be started"
+    if room.tasks_count > room.free_tasks_count:
+        return [_refuse(f"{text}: a second copy does not fit", required=required)]
+    if room.tasks_count > _NARROW_SHARE * room.free_tasks_count:
+        return [warning(_SUBJECT, text)]
+    return []
+
+
+def _refuse(text: str, *, required: bool) -> Finding:
+    return problem(_SUBJECT, text, fix=_FIX) if required else warning(_SUBJECT, text)
+
+
+def _describe(room: RoomView, live: Slot) -> str:
+    free = "unknown" if room.free_bytes is None else _mib(room.free_bytes)
+    tasks = "unknown" if room.free_tasks_count is None else str(room.free_tasks_count)
+    return f"{live} uses {_mib(room.used_bytes)} and {room.tasks_count} tasks; free: {free} and {tasks}"
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / _MIB:.0f} MiB"
