@@ -248,6 +248,7 @@ class World:
             ask_on=self._ask_on,
             keep_asking=lambda ask, *, interval_s: WorldKeptAsking(self, ask, interval_s),
             ask_process=partial(ask_other, self),
+            read_age_s=lambda path: max(0.0, self.now_s - self.others.beats_until_s) if path.name == "beat" else None,
             reached=self.pass_point,
             find_edited=lambda: self.edited,
         )

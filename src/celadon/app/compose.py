@@ -271,14 +271,17 @@ def make_ask_process(layout: Layout, settings: Settings) -> AskProcess:
 
     def ask(process: str, slot: Slot, command: str, *, tree: Path, timeout_s: float) -> Answer:
         variables = read_env(replace(layout, process=process).slot(slot) / "env")
-        ran = run_shell(
-            command,
-            cwd=tree,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **variables},
-            user=settings.user,
-            timeout_s=timeout_s,
-            leaves_nothing=True,
-        )
+        try:
+            ran = run_shell(
+                command,
+                cwd=tree,
+                env={"PATH": "/usr/local/bin:/usr/bin:/bin", **variables},
+                user=settings.user,
+                timeout_s=timeout_s,
+                leaves_nothing=True,
+            )
+        except OSError as error:
+            return Answer(ok=False, latency_ms=0.0, reason=str(error))
         tail = ran.output_tail
         why = "" if ran.exit_code == 0 else f"exit code {ran.exit_code}" + (f": {tail[-1]}" if tail else "")
         return Answer(
@@ -343,6 +346,7 @@ def make_ports(
     from celadon.drivers.proxies.left_line import leave_line
     from celadon.drivers.releases.store import ReleaseStore
     from celadon.host.environment import read_env
+    from celadon.host.files import read_age_s
     from celadon.host.look_mark import new_look, read_secret
     from celadon.host.memory import KernelHost
 
@@ -374,6 +378,7 @@ def make_ports(
         ask_on=ask_on,
         keep_asking=ThreadAsking,
         ask_process=make_ask_process(layout, settings),
+        read_age_s=read_age_s,
         reached=reached,
         find_edited=lambda: find_edited(layout),
     )

@@ -7,14 +7,14 @@ from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.baseline import tell_judge
-from celadon.deploy.jobs import Jobs
+from celadon.deploy.jobs import Work
 from celadon.deploy.looking import Looking
 from celadon.deploy.run import Run
 from celadon.deploy.running_journeys import RunningJourneys, find_old_release
 from celadon.deploy.sampling import Sampler
 from celadon.deploy.sources import Sources
 from celadon.deploy.states import Result
-from celadon.deploy.workers import hand_over
+from celadon.deploy.workers import HandingOver
 from celadon.events import VerdictReached, WindowExtended, WindowOpened
 from celadon.model.observed import WHOLE
 from celadon.model.plan import FORWARD, Request
@@ -32,8 +32,8 @@ _ASK = "celadon finalize  # or: celadon rollback; the grounds: celadon why"
 def observe(run: Run) -> Result:
     if run.finalize_is_asked:
         return Result.OK
-    hand_over(run)
-    result = watch(run, window_s=run.plan.settings.observe.window_s)
+    with closing(HandingOver(run)) as handing_over:
+        result = watch(run, window_s=run.plan.settings.observe.window_s, handing_over=handing_over)
     manual = run.plan.settings.observe.bless is BlessMode.MANUAL
     if result is Result.OK and manual and not run.finalize_is_asked:
         run.blame("healthy; bless is manual", code="awaiting_bless", next_command="celadon finalize")
@@ -41,9 +41,10 @@ def observe(run: Run) -> Result:
     return result
 
 
-def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
-    """`percent` of the traffic goes to the candidate. OK: healthy, or a person asked to finalize. Blocks for
-    `window_s`, or for as long as the settings let a window go on, unless something is decided earlier."""
+def watch(run: Run, *, window_s: float, percent: int = 100, handing_over: HandingOver | None = None) -> Result:
+    """`percent` of the traffic goes to the candidate. `handing_over` is carried on with, and nothing is blessed before
+    it is done; None: workers stay where they are. OK: healthy, or a person asked to finalize. Blocks for `window_s`, or
+    for as long as the settings let a window go on, unless something is decided earlier."""
     traffic = run.ports.proxy.traffic()
     try:
         old = find_old_release(run)
@@ -51,8 +52,9 @@ def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
             closing(_ask_old_slot(run, old)) as control,
             closing(RunningJourneys(run, old=old, percent=percent)) as journeys,
             closing(Looking(run)) as looking,
+            closing(Work(run, handing_over, is_watched=percent == WHOLE)) as work,
         ):
-            return _watch(run, traffic, control, journeys, looking, window_s=window_s, percent=percent)
+            return _watch(run, traffic, control, journeys, looking, work=work, window_s=window_s, percent=percent)
     finally:
         traffic.close()
 
@@ -64,6 +66,7 @@ def _watch(
     journeys: RunningJourneys,
     looking: Looking,
     *,
+    work: Work,
     window_s: float,
     percent: int,
 ) -> Result:
@@ -83,7 +86,6 @@ def _watch(
     )
     run.ports.reached("window_recorded")
     sampler, sources = Sampler(run, began_s=clock.now_s()), Sources(run, judge, traffic)
-    jobs = Jobs(run, percent=percent)
     while True:
         round_began_s = clock.now_s()
         if run.asked(Request.ABORT):
@@ -96,13 +98,14 @@ def _watch(
         _feed(run, judge, sources, control, sampler)
         elapsed_s = clock.now_s() - sampler.began_s
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
-        fault = jobs.find_fault(is_last=verdict is not None)
+        fault = work.find_fault(is_last=verdict is not None)
         if fault is not None:
             verdict = _breach_by(fault, judge)
         if judge.needs_control():
             control.hurry()
             journeys.hurry_control()
-        is_held = verdict is not None and verdict.judgement is not Judgement.BREACH and looking.is_awaited()
+        is_awaited = looking.is_awaited() or work.is_awaited
+        is_held = verdict is not None and verdict.judgement is not Judgement.BREACH and is_awaited
         if verdict is not None and not is_held and not length.extend(verdict, elapsed_s=elapsed_s):
             return _conclude(run, verdict, sampler, whole=whole)
         if sampler.is_due(elapsed_s=elapsed_s):

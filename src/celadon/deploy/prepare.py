@@ -16,7 +16,7 @@ from celadon.model.release import Release
 def prepare(run: Run) -> Result:
     if run.asked(Request.ABORT):
         return Result.ABORTED
-    run.old_workers_may_be_quiet = False
+    run.old_workers_may_be_told = False
     measure_pace(run)
     run.release = _obtain_release(run)
     run.ports.reached("prepared")

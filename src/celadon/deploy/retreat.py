@@ -60,7 +60,7 @@ def return_(run: Run) -> Result:
         return Result.FAILED
     run.ports.reached("pointer_back")
     disable_boot(run, plan.candidate)
-    settle_workers(run, plan.live, plan.live_release, wake=run.old_workers_may_be_quiet)
+    settle_workers(run, plan.live, plan.live_release, wake=run.old_workers_may_be_told)
     retire(run, plan.candidate, release=plan.release)
     run.ports.reached("candidate_stopped")
     run_hook(run, "on_failure")

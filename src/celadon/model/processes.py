@@ -25,7 +25,11 @@ class Handover(StrEnum):
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
     """`quiet_signal` tells it to begin nothing new, empty: there is none; `stop_signal` to end, which may take
-    `grace_s`. `idle` is a command that exits with 0 when nothing is left to wait for."""
+    `grace_s`. `idle` is a command that exits with 0 when nothing is left to wait for.
+
+    In the window: `heartbeat_file` (inside the release, `{process}` in it is the process's name) is touched, or
+    `heartbeat_command` exits with 0, within each `heartbeat_max_age_s`; what `queue_depth` prints is at most
+    `max_queue_depth`. Empty or None: not watched."""
 
     name: str
     command: str
@@ -35,6 +39,11 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     grace_s: float = 30.0
     idle: str = ""
     replicas_count: int = 1
+    heartbeat_file: str = ""
+    heartbeat_command: str = ""
+    heartbeat_max_age_s: float = 30.0
+    queue_depth: str = ""
+    max_queue_depth: int | None = None
 
     @property
     def processes(self) -> tuple[str, ...]:
