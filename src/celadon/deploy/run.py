@@ -64,7 +64,8 @@ class Run:
     `next_command` are of the first failure: what led here, not what followed. `switch_is_intended` turns true
     when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
     started again by then, `share_percent` what it was seen to get. `pace_ms` is what the live slot's readiness took
-    before anything was done, None where nobody asked."""
+    before anything was done, None where nobody asked. `down_since_s` is when the slot with the traffic was told to
+    stop, None while one serves; `down_s` how long none did before."""
 
     plan: Plan
     ports: Ports
@@ -76,6 +77,8 @@ class Run:
     learned: Learned | None = None
     pace_ms: float | None = None
     finalize_is_asked: bool = False
+    down_since_s: float | None = None
+    down_s: float = 0.0
     reason: str = ""
     code: str = ""
     next_command: str | None = None
