@@ -44,9 +44,9 @@ def list_formats() -> Iterator[Format]:
 
 
 def _open_combined(path: Path) -> Traffic:
-    parse = recognise(COMBINED, slots={}).parse
-    assert parse is not None
-    return JsonLinesTraffic(path, mark="", parse=parse)
+    found = recognise(COMBINED, slots={})
+    assert found.parse is not None
+    return JsonLinesTraffic(path, mark="", parse=found.parse, parse_block=found.parse_block)
 
 
 def _open_caddy(path: Path) -> Traffic:

@@ -137,6 +137,26 @@ class ReleaseChosen(_Event, frozen=True, kw_only=True, tag="release_chosen"):
     release: ReleaseNumber
 
 
+class ReleaseCommandStarted(_Event, frozen=True, kw_only=True, tag="release_command_started"):
+    """The intent to run the app's release command in the new release."""
+
+    release: ReleaseNumber
+    command: str
+    timeout_s: float
+
+
+class ReleaseCommandRan(_Event, frozen=True, kw_only=True, tag="release_command_ran"):
+    """It ended, or was ended: `reason` says how where that was not well, `exit_code` is None where it had none.
+    `output_tail` are its last 20 lines; all of them, up to 1,000, are in the release's `release.log`."""
+
+    release: ReleaseNumber
+    command: str
+    exit_code: int | None
+    duration_s: float
+    reason: str = ""
+    output_tail: tuple[str, ...] = ()
+
+
 class CandidateStarting(_Event, frozen=True, kw_only=True, tag="candidate_starting"):
     """The intent to start `release` in `slot`."""
 
@@ -390,6 +410,40 @@ class Blessed(_Event, frozen=True, kw_only=True, tag="blessed"):
     release: ReleaseNumber
 
 
+class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
+    """A process of a worker exists. `worker` has its number where there are replicas, as `mail.2`."""
+
+    worker: str
+    slot: Slot
+    release: ReleaseNumber
+    pid: int | None
+
+
+class WorkerQuieted(_Event, frozen=True, kw_only=True, tag="worker_quieted"):
+    """It was told to begin nothing new."""
+
+    worker: str
+    slot: Slot
+    signal: str
+
+
+class WorkerStopped(_Event, frozen=True, kw_only=True, tag="worker_stopped"):
+    """`killed`: SIGKILL was needed after its grace. `duration_s` is with the wait until it was idle."""
+
+    worker: str
+    slot: Slot
+    killed: bool
+    duration_s: float
+
+
+class WorkerFailed(_Event, frozen=True, kw_only=True, tag="worker_failed"):
+    """It could not be started where there is nowhere to go back to."""
+
+    worker: str
+    slot: Slot
+    reason: str
+
+
 class DrainCounted(_Event, frozen=True, kw_only=True, tag="drain_counted"):
     """Connections of `slot` still open, from the kernel, and proxy workers still on an old route."""
 
@@ -468,6 +522,8 @@ Event = (
     | ReleaseMade
     | ReleaseCompared
     | ReleaseChosen
+    | ReleaseCommandStarted
+    | ReleaseCommandRan
     | CandidateStarting
     | CandidateStarted
     | ReadinessAsked
@@ -494,6 +550,10 @@ Event = (
     | SiteAdopted
     | SiteEjected
     | Blessed
+    | WorkerStarted
+    | WorkerQuieted
+    | WorkerStopped
+    | WorkerFailed
     | DrainCounted
     | SlotStopped
     | CandidateKept

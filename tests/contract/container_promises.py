@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.drivers.probes.table import make_probe
-from celadon.drivers.runners.containers import APP, RELEASE, SLOT, ContainerRunner
+from celadon.drivers.runners.containers import APP, PROCESS, RELEASE, SLOT, ContainerRunner
 from celadon.drivers.runners.published import PublishedSockets
 from celadon.host.environment import read_env, render_env
 from celadon.host.layout import Layout
@@ -26,11 +26,20 @@ from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import FindingLevel, SlotStatus
+from celadon.model.processes import WEB
 from celadon.model.release import Release
 from celadon.model.settings import ContainerSettings, LimitSettings, ObserveSettings, Settings
 from celadon.observe.threshold import ThresholdJudge
 from tests.contract.container_engines import IMAGE, run_engine
-from tests.contract.runner_promises import SLEEPER, RunnerPromises, await_line, await_view, write_release
+from tests.contract.runner_promises import (
+    PROCESSES,
+    SLEEPER,
+    RunnerPromises,
+    as_processes,
+    await_line,
+    await_view,
+    write_release,
+)
 from tests.contract.slot_server import free_port
 from tests.fakes.world import make_release, make_settings
 
@@ -58,8 +67,11 @@ class ContainerStage:
         self.layout = Layout(base, self.app)
         self.settings = self._settings()
         self.kind = kind
-        self.runner = kind(self.layout, self.settings)
+        self.runner = self.runner_of(WEB)
         self.image = json.loads(run_engine(program, "image", "inspect", IMAGE))[0]["Id"]
+
+    def runner_of(self, process: str) -> ContainerRunner:
+        return self.kind(replace(self.layout, process=process), self.settings)
 
     def _settings(self) -> Settings:
         settings = make_settings()
@@ -69,7 +81,7 @@ class ContainerStage:
             blue=TcpAddress(port=free_port()),
             green=TcpAddress(port=free_port()),
         )
-        return replace(settings, app=self.app, web=web)
+        return as_processes(replace(settings, app=self.app, web=web))
 
     def make_release(self, number: int, script: str, **container: object) -> Release:
         path = self.layout.release(number)
@@ -93,7 +105,8 @@ class ContainerStage:
 
     def close(self) -> None:
         for slot in Slot:
-            self.runner.stop(slot, grace_s=0.0)
+            for process in PROCESSES:
+                self.runner_of(process).stop(slot, grace_s=0.0)
         shutil.rmtree(self.base, ignore_errors=True)
 
 
@@ -187,10 +200,30 @@ class ContainerPromises(RunnerPromises):
 
     def test_a_container_that_never_ran_is_made_again(self, stage: ContainerStage) -> None:
         """What a death between the making and the start leaves."""
-        labels = [f"--label={APP}=shop", f"--label={SLOT}=blue", f"--label={RELEASE}=r1"]
+        labels = [f"--label={APP}=shop", f"--label={PROCESS}=web", f"--label={SLOT}=blue", f"--label={RELEASE}=r1"]
         run_engine(stage.program, "create", "--name=celadon-shop-blue", *labels, IMAGE, "sleep", "60")
         assert stage.runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
         assert stage.runner.start(Slot.BLUE, stage.make_release(2, SLEEPER)).release == 2
+
+    def test_what_was_started_behind_its_back_is_seen(self, stage: ContainerStage) -> None:
+        """It takes a slot that it has emptied for empty: what another one has started there since is left alone when
+        it is the release that is wanted, and else makes room."""
+        stage.runner.stop(Slot.BLUE, grace_s=0.0)
+        first, second = stage.make_release(1, SLEEPER), stage.make_release(2, SLEEPER)
+        running = stage.runner_of(WEB).start(Slot.BLUE, first)
+        assert stage.runner.start(Slot.BLUE, first).pids[0] == running.pids[0]
+        stage.runner.stop(Slot.BLUE, grace_s=0.0)
+        stage.runner_of(WEB).start(Slot.BLUE, first)
+        assert stage.runner.start(Slot.BLUE, second).release == 2
+        assert stage.runner_of(WEB).observe(Slot.BLUE).release == 2
+        assert len(stage.containers()) == 1
+
+    def test_a_view_of_what_was_started_is_that_of_who_asks_the_engine(self, stage: ContainerStage) -> None:
+        """Its processes and those that hold its port, by whatever way they were found."""
+        started = stage.runner.start(Slot.BLUE, stage.make_release(1, SERVER))
+        asked = stage.runner_of(WEB).observe(Slot.BLUE)
+        assert {started.pids[0], started.pids[-1]} <= {*asked.pids}
+        assert (started.pids[0], started.release, started.status) == (asked.pids[0], asked.release, asked.status)
 
     def test_somebody_elses_container_is_not_touched(self, stage: ContainerStage) -> None:
         """Not even one that has our name."""

@@ -5,12 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import pytest
+from msgspec.structs import replace
+
 from celadon.contracts.runner import Runner
 from celadon.host.environment import render_env
 from celadon.host.processes import identify
 from celadon.model.names import Slot
 from celadon.model.observed import SlotStatus, SlotView
+from celadon.model.processes import RELEASE, WEB, ReleaseCommand, WorkerSettings
 from celadon.model.release import Release
+from celadon.model.settings import Settings
 
 SLEEPER = "import time; print('up', flush=True)\nwhile True: time.sleep(60)\n"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\n" + SLEEPER
@@ -20,8 +25,29 @@ POLITE = (
 )
 
 
+HEARS = (
+    "import signal, sys, time\n"
+    "signal.signal(signal.SIGUSR1, lambda *_: print('quiet', flush=True))\n"
+    "signal.signal(signal.SIGINT, lambda *_: (print('bye', flush=True), sys.exit(0)))\n"
+    "signal.signal(signal.SIGTERM, lambda *_: print('who?', flush=True))\n" + SLEEPER
+)
+WORKER = "mail.2"
+"""The second of two replicas."""
+
+
+def as_processes(settings: Settings) -> Settings:
+    """The release command and the worker `mail` run the web process's command."""
+    command = settings.web.command
+    mail = WorkerSettings(name="mail", command=command, stop_signal="SIGINT", grace_s=10.0, replicas_count=2)
+    return replace(settings, release=ReleaseCommand(command=command), workers=(mail,))
+
+
 class RunnerStage(Protocol):
+    """With settings made by `as_processes`."""
+
     runner: Runner
+
+    def runner_of(self, process: str) -> Runner: ...
 
     def make_release(self, number: int, script: str) -> Release: ...
 
@@ -118,6 +144,63 @@ class RunnerPromises:
         stage.runner.start(Slot.BLUE, stage.make_release(7, SLEEPER))
         for enabled in (True, True, False, False):
             stage.runner.set_boot(Slot.BLUE, enabled=enabled)
+
+    @pytest.mark.parametrize(("code", "said"), [(0, "migrated"), (3, "no such column")])
+    def test_a_release_command_is_told_with_its_code(self, stage: RunnerStage, code: int, said: str) -> None:
+        """A good one too, and one that fails is not started again; the web process of the slot is another one."""
+        runner = stage.runner_of(RELEASE)
+        script = f"import os, sys; print({said!r}, 'PORT' in os.environ); sys.exit({code})"
+        runner.start(Slot.BLUE, stage.make_release(7, script))
+        view = await_view(runner, Slot.BLUE, lambda view: view.status is not SlotStatus.RUNNING)
+        assert (view.status, view.exit_code, view.restarts_count) == (SlotStatus.EXITED, code, 0)
+        assert stage.runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
+        assert runner.tail(Slot.BLUE, lines_count=5) == [f"{said} False"]
+        runner.stop(Slot.BLUE, grace_s=0.1)
+        assert runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
+
+    def test_a_release_command_is_ended_with_its_children(self, stage: RunnerStage) -> None:
+        """Which the slot's web process outlives."""
+        script = "import os, time\nos.fork()\n" + SLEEPER
+        release = stage.make_release(7, script)
+        runner = stage.runner_of(RELEASE)
+        stage.runner.start(Slot.BLUE, release)
+        runner.start(Slot.BLUE, release)
+        view = await_view(runner, Slot.BLUE, lambda view: len(view.pids) >= 2)
+        runner.stop(Slot.BLUE, grace_s=0.5)
+        assert all(identify(pid) is None for pid in view.pids)
+        assert stage.runner.observe(Slot.BLUE).status is SlotStatus.RUNNING
+
+    def test_a_worker_hears_its_signals(self, stage: RunnerStage) -> None:
+        """The quiet one, and the stop signal that it was started with, whoever asks; a signal to nobody is none."""
+        runner = stage.runner_of(WORKER)
+        runner.signal(Slot.BLUE, "SIGUSR1")
+        runner.start(Slot.BLUE, stage.make_release(7, HEARS))
+        await_line(runner, Slot.BLUE, "up")
+        runner.signal(Slot.BLUE, "SIGUSR1")
+        await_line(runner, Slot.BLUE, "quiet")
+        assert runner.observe(Slot.BLUE).status is SlotStatus.RUNNING
+        assert stage.runner_of(WORKER).stop(Slot.BLUE, grace_s=10.0).killed is False
+        assert runner.tail(Slot.BLUE, lines_count=3) == ["up", "quiet", "bye"]
+        assert runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
+
+    def test_processes_of_one_slot_do_not_know_each_other(self, stage: RunnerStage) -> None:
+        """Nor do replicas: each is started and stopped alone."""
+        release = stage.make_release(7, SLEEPER)
+        runners = [stage.runner, stage.runner_of("mail.1"), stage.runner_of(WORKER)]
+        views = [runner.start(Slot.BLUE, release) for runner in runners]
+        views = [await_view(runner, Slot.BLUE, lambda view: bool(view.pids)) for runner in runners]
+        assert len({view.pids[0] for view in views}) == 3
+        stage.runner.stop(Slot.BLUE, grace_s=0.2)
+        stage.runner_of("mail.1").stop(Slot.BLUE, grace_s=0.2)
+        assert [runner.observe(Slot.BLUE).status for runner in runners] == [
+            SlotStatus.STOPPED,
+            SlotStatus.STOPPED,
+            SlotStatus.RUNNING,
+        ]
+
+
+PROCESSES = (WEB, RELEASE, "mail.1", WORKER)
+"""What a stage ends when it is closed."""
 
 
 def write_release(base: Path, release: Release, script: str) -> Release:

@@ -15,9 +15,18 @@ from celadon.host.commands import run_command
 from celadon.host.layout import Layout
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import SlotStatus
+from celadon.model.processes import WEB
 from celadon.model.release import Release
 from celadon.model.settings import LimitSettings
-from tests.contract.runner_promises import SLEEPER, RunnerPromises, await_line, await_view, write_release
+from tests.contract.runner_promises import (
+    PROCESSES,
+    SLEEPER,
+    RunnerPromises,
+    as_processes,
+    await_line,
+    await_view,
+    write_release,
+)
 from tests.fakes.world import make_release, make_settings
 
 APP = AppName("suite")
@@ -29,9 +38,15 @@ class SystemdStage:
         self.layout = Layout(base, APP)
         settings = make_settings()
         limits = LimitSettings(memory_bytes=64 * 1024 * 1024, cpu_percent=50, tasks_count=32, open_files_count=256)
-        web = replace(settings.web, command=f"{sys.executable} -S app.py", limits=limits)
-        self.settings = replace(settings, app=APP, web=web, drain=replace(settings.drain, stop_timeout_s=0.5))
-        self.runner = SystemdRunner(self.layout, self.settings)
+        command = f"{sys.executable} -S app.py"
+        web = replace(settings.web, command=command, limits=limits)
+        self.settings = as_processes(
+            replace(settings, app=APP, web=web, drain=replace(settings.drain, stop_timeout_s=0.5))
+        )
+        self.runner = self.runner_of(WEB)
+
+    def runner_of(self, process: str) -> SystemdRunner:
+        return SystemdRunner(replace(self.layout, process=process), self.settings)
 
     def make_release(self, number: int, script: str) -> Release:
         path = self.layout.release(number)
@@ -47,7 +62,11 @@ def stage() -> Iterator[SystemdStage]:
     yield made
     for slot in Slot:
         made.runner.stop(slot, grace_s=0.1)
-        Path(f"/etc/systemd/system/celadon-suite-{slot}.service").unlink(missing_ok=True)
+    for process in PROCESSES:
+        for slot in Slot:
+            made.runner_of(process).stop(slot, grace_s=0.1)
+    for unit in Path("/etc/systemd/system").glob("celadon-suite*.service"):
+        unit.unlink()
     run_command(["systemctl", "daemon-reload"], timeout_s=30.0)
 
 

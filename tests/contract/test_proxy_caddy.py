@@ -209,6 +209,23 @@ def test_a_check_makes_no_log(make_stage: MakeStage, path: str) -> None:
     assert not stage.layout.access_log.exists()
 
 
+def test_a_log_that_somebody_has_put_away_is_told_with_the_way_back(make_stage: MakeStage) -> None:
+    """Caddy goes on with the file that it has open: renamed, it is put back as told; removed, Caddy has to open it."""
+    stage = make_stage()
+    log, away = stage.layout.access_log, stage.layout.access_log.with_name("access.log.1")
+    stage.proxy.install()
+    stage.proxy.switch(Slot.GREEN, reached=ignore)
+    log.rename(away)
+    log.touch()
+    [found] = [each for each in stage.proxy.check() if each.level is FindingLevel.PROBLEM]
+    assert f"goes on writing to {away}" in found.text
+    subprocess.run(["sh", "-c", found.fix], check=True)
+    assert [each.level for each in stage.proxy.check()] == [FindingLevel.OK]
+    log.unlink()
+    [found] = [each for each in stage.proxy.check() if each.level is FindingLevel.PROBLEM]
+    assert found.fix == "restart Caddy"
+
+
 class TestCaddyOfAnotherUser:
     """Packaged Caddy is `caddy`, Celadon is root."""
 

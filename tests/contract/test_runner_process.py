@@ -22,7 +22,15 @@ from celadon.model.settings import ObserveSettings, Settings
 from celadon.model.verdict import Judgement
 from celadon.observe.threshold import ThresholdJudge
 from tests.contract.memory_group import open_memory_group
-from tests.contract.runner_promises import SLEEPER, RunnerPromises, await_line, await_view, write_release
+from tests.contract.runner_promises import (
+    PROCESSES,
+    SLEEPER,
+    RunnerPromises,
+    as_processes,
+    await_line,
+    await_view,
+    write_release,
+)
 from tests.fakes.world import make_release, make_settings
 
 
@@ -36,7 +44,12 @@ class ProcessStage:
     @staticmethod
     def _settings(user: str | None) -> Settings:
         settings = make_settings()
-        return replace(settings, user=user, web=replace(settings.web, command=f"{sys.executable} -S app.py"))
+        command = f"{sys.executable} -S app.py"
+        web = replace(settings.web, command=command)
+        return as_processes(replace(settings, user=user, web=web))
+
+    def runner_of(self, process: str) -> ProcessRunner:
+        return ProcessRunner(replace(self.layout, process=process), self.settings)
 
     def make_release(self, number: int, script: str) -> Release:
         path = self.layout.release(number)
@@ -52,7 +65,8 @@ def stage(tmp_path: Path) -> Iterator[ProcessStage]:
     made = ProcessStage(tmp_path)
     yield made
     for slot in Slot:
-        made.runner.stop(slot, grace_s=0.1)
+        for process in PROCESSES:
+            made.runner_of(process).stop(slot, grace_s=0.1)
 
 
 class TestProcess(RunnerPromises):

@@ -13,8 +13,9 @@ from celadon.deploy.invariants import find_broken
 from celadon.deploy.ledger import read_ledger
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
+from celadon.model.processes import Handover, ReleaseCommand, WorkerSettings
 from celadon.model.release import Fate
-from celadon.model.settings import Strategy
+from celadon.model.settings import Settings, Strategy
 from tests.fakes.world import Died, Nature, World, WorldRunner, make_settings
 
 Scenario = Callable[[World], None]
@@ -53,24 +54,54 @@ def restart_of_r1(world: World) -> None:
     world.operate(replace(plan, kind=OperationKind.RESTART, source=None))
 
 
-SCENARIOS = (second_deploy, sick_deploy, unready_deploy, dying_deploy, deploy_by_steps, sick_by_steps)
+WORKERS = (
+    WorkerSettings(name="mail", command="mail", handover=Handover.EXCLUSIVE),
+    WorkerSettings(name="cron", command="cron", quiet_signal="SIGTSTP"),
+)
 
 
-def a_world_with_r1(*, strategy: Strategy = Strategy.SIDE_BY_SIDE) -> World:
+def with_processes() -> Settings:
+    return replace(make_settings(), release=ReleaseCommand(command="migrate"), workers=WORKERS)
+
+
+def deploy_with_processes(world: World) -> None:
+    world.deploy(2, settings=with_processes())
+
+
+def sick_deploy_with_processes(world: World) -> None:
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    world.deploy(2, settings=with_processes())
+
+
+SCENARIOS = (
+    second_deploy,
+    sick_deploy,
+    unready_deploy,
+    dying_deploy,
+    deploy_by_steps,
+    sick_by_steps,
+    deploy_with_processes,
+    sick_deploy_with_processes,
+)
+
+
+def a_world_with_r1(scenario: Scenario, *, strategy: Strategy = Strategy.SIDE_BY_SIDE) -> World:
+    """Its first release has what the second one has."""
     world = World(strategy=strategy)
-    assert world.deploy(1) is Outcome.DONE
+    has_processes = scenario in {deploy_with_processes, sick_deploy_with_processes}
+    assert world.deploy(1, settings=with_processes() if has_processes else None) is Outcome.DONE
     world.passed.clear()
     return world
 
 
 def points_of(scenario: Scenario, *, strategy: Strategy = Strategy.SIDE_BY_SIDE) -> list[str]:
-    world = a_world_with_r1(strategy=strategy)
+    world = a_world_with_r1(scenario, strategy=strategy)
     scenario(world)
     return world.passed
 
 
 def kill_at(scenario: Scenario, index: int, *, strategy: Strategy = Strategy.SIDE_BY_SIDE) -> World:
-    world = a_world_with_r1(strategy=strategy)
+    world = a_world_with_r1(scenario, strategy=strategy)
     world.die_at = index
     with pytest.raises(Died):
         scenario(world)
@@ -84,11 +115,27 @@ def assert_sound(world: World, where: str) -> None:
     route = world.proxy_view()
     broken = find_broken(route, {slot: WorldRunner(world).observe(slot) for slot in Slot})
     assert not broken, f"{where}: {broken}"
+    assert_workers_sound(world, where)
     assert world.boot == {world.route}, f"{where}: boot {world.boot}, route {world.route}"
     assert read_ledger(world.entries).unsettled is None, where
     world.natures[3] = Nature.GOOD
     assert world.deploy(3) is Outcome.DONE, f"{where}: the next deploy failed"
     assert not world.partial, where
+    assert not world.others.running, f"{where}: {world.others.running}"
+
+
+def assert_workers_sound(world: World, where: str) -> None:
+    """Those of the live release run, in its slot and nowhere else, none of them told to begin nothing new; no exclusive
+    one was ever beside another."""
+    assert world.route is not None, where
+    process = world.slots[world.route]
+    assert process is not None, where
+    wanted = {worker.name: process.release for worker in world.settings_of[process.release].workers}
+    assert world.others.in_slot(world.route) == wanted, where
+    assert world.others.in_slot(world.route.other) == {}, where
+    assert not any(other.is_quiet for other in world.others.running.values()), where
+    assert world.others.boot == {(name, world.route): release for name, release in wanted.items()}, where
+    assert world.others.doubled == [], where
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
@@ -191,7 +238,7 @@ def test_an_app_that_runs_alone_is_brought_back_from_every_death(scenario: Scena
 
 def test_the_routed_slot_is_up_at_every_point() -> None:
     """I1 holds at every point of a healthy deploy, not only at its ends."""
-    world = a_world_with_r1()
+    world = a_world_with_r1(second_deploy)
     world.deploy(2)
     assert world.unserved_count == 0
 

@@ -1,12 +1,17 @@
 """An app in containers behind a real nginx, deployed by the `celadon` command: under load, sick, without its daemon."""
 
+import contextlib
 import os
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from celadon.host.checkpoint import ARMED_BY
+from celadon.host.lock import AppLock
 from tests.contract.container_engines import (
     Dockerd,
     needs_docker,
@@ -16,6 +21,7 @@ from tests.contract.container_engines import (
     run_engine,
 )
 from tests.e2e.container_site import DOCKERFILE, make_container_site
+from tests.e2e.crowd import visitors
 from tests.e2e.site import Site, go_live
 from tests.e2e.site_proxies import NGINX
 
@@ -96,6 +102,40 @@ def test_a_sick_candidate_leaves_the_old_release_as_it_was(site: Site) -> None:
     assert containers() == ["celadon-shop-blue"]
 
 
+def test_a_daemon_that_is_restarted_in_a_deploy_is_waited_for(site: Site, docker: Dockerd) -> None:
+    """It is killed just before the candidate is started. What it kept running it restarts; the deploy goes on."""
+    site.write_version("v2")
+    deploying = site.start_celadon("deploy", "--json", env={ARMED_BY: "before_start:stop"})
+    operating = _await_stopped(site)
+    docker.kill()
+    os.kill(operating, signal.SIGCONT)
+    docker.start()
+    output, _ = deploying.communicate(timeout=120)
+    assert deploying.returncode == 0, output
+    assert site.visit() == (200, "v2")
+    assert containers() == ["celadon-shop-green"]
+
+
+def test_a_daemon_that_is_restarted_in_the_window_leaves_one_release_serving(site: Site, docker: Dockerd) -> None:
+    """It ends both slots and starts both again: whoever has the traffic then has it alone, and it is said."""
+    site.config.write_text(site.config.read_text().replace('window = "400ms"', 'window = "6s"'))
+    site.write_version("v2")
+    deploying = site.start_celadon("deploy", "--json")
+    for line in deploying.stdout or ():
+        if "window_opened" in line:
+            break
+    with visitors(site):
+        docker.kill()
+        docker.start()
+        output, _ = deploying.communicate(timeout=200)
+    assert deploying.returncode in {0, 11}, output
+    version, slot = ("v2", "green") if deploying.returncode == 0 else ("v1", "blue")
+    assert site.visit() == (200, version)
+    assert containers() == [f"celadon-shop-{slot}"]
+    again = site.deploy("v3")
+    assert again.code == 0, again.output
+
+
 def test_an_image_that_does_not_fit_on_the_disk_is_refused_whole(site: Site, docker: Dockerd) -> None:
     """Rejected with the engine's own words; no image of it is left, and with room again the next deploy works."""
     (site.app / "ballast").write_bytes(os.urandom(64 << 20))
@@ -119,3 +159,15 @@ def test_an_image_that_does_not_fit_on_the_disk_is_refused_whole(site: Site, doc
     again = site.deploy("v2")
     assert again.code == 0, again.output
     assert not (site.layout.release(3) / "tree" / "image.tar").exists()
+
+
+def _await_stopped(site: Site) -> int:
+    """The operation has stopped itself at its point."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        holder = AppLock(site.layout.lock).holder()
+        with contextlib.suppress(OSError):
+            if holder and Path(f"/proc/{holder.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                return holder.pid
+        time.sleep(0.05)
+    raise AssertionError("the operation never reached its point")

@@ -14,6 +14,7 @@ from celadon.drivers.runners.systemd import HARDENING, render_unit
 from celadon.host.checkpoint import ARMED_BY, RECORDED_BY, TEST_INSTALL
 from celadon.host.commands import Completed
 from celadon.model.names import Slot
+from celadon.model.processes import WEB
 from celadon.model.settings import SystemdSettings
 from tests.crash.test_real_kills import AFTER_THE_BLESS, BEFORE_THE_BLESS
 from tests.e2e.machine import REPOSITORY, Machine, open_machine
@@ -362,7 +363,14 @@ def test_systemd_accepts_the_generated_unit(machine: Machine, off: tuple[str, ..
     systemd = SystemdSettings(hardening_off=off)
     settings = replace(settings, web=replace(settings.web, systemd=systemd))
     directory = Path("/var/lib/celadon/apps/shop/slots/blue")
-    text = render_unit(settings, Slot.BLUE, directory=directory, user_and_group=("shop", "shop"))
+    text = render_unit(
+        settings,
+        Slot.BLUE,
+        process=settings.process(WEB),
+        name=WEB,
+        directory=directory,
+        user_and_group=("shop", "shop"),
+    )
     machine.shell("mkdir -p /root/verify")
     machine.write("/root/verify/celadon-shop-blue.service", text)
     judged = machine.run("systemd-analyze", "verify", "/root/verify/celadon-shop-blue.service")

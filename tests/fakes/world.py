@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +25,7 @@ from celadon.deploy.ledger import read_ledger
 from celadon.deploy.loop import drive
 from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.run import Ports, Run
-from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step
+from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step, StepEnded
 from celadon.model.address import Address, TcpAddress
 from celadon.model.baseline import Learned
 from celadon.model.errors import JournalError, StepError
@@ -60,6 +61,7 @@ from celadon.model.settings import (
     SwitchSettings,
     WebSettings,
 )
+from tests.fakes.processes import Others, WorldOther, ask_other, reboot_others
 
 APP = AppName("shop")
 _Event = TypeVar("_Event")
@@ -187,6 +189,8 @@ class World:
     takes_ms: float = 1.0
     strategy: Strategy = Strategy.SIDE_BY_SIDE
     slow_stop_s: float = 0.0
+    others: Others = field(default_factory=Others)
+    outputs: dict[ReleaseNumber, Sequence[str]] = field(default_factory=dict)
     on_wait: Callable[["World"], None] | None = None
     on_journey: Callable[["World"], None] | None = None
 
@@ -233,6 +237,7 @@ class World:
         return Ports(
             proxy=WorldProxy(self),
             runner=WorldRunner(self),
+            runner_of=lambda name: WorldOther(self, name),
             probe=WorldProbe(self),
             make_probe=self._make_probe,
             journeys=WorldJourneys(self),
@@ -249,6 +254,7 @@ class World:
             leave_line=self.leave_line,
             ask_on=self._ask_on,
             keep_asking=lambda ask, *, interval_s: WorldKeptAsking(self, ask, interval_s),
+            ask_process=partial(ask_other, self),
             reached=self.pass_point,
             find_edited=lambda: self.edited,
         )
@@ -326,7 +332,7 @@ class World:
             candidate=account.candidate,
             live=account.live,
             live_release=account.live_release,
-            settings=self.make_settings(),
+            settings=self.settings_of.get(account.release or 0) or self.make_settings(),
             release=account.release,
         )
         ports.journal.append(OperationStarted(kind=plan.kind, lead="ada", pid=1))
@@ -335,14 +341,37 @@ class World:
         self._end(ports, outcome)
         return outcome
 
-    def settle(self) -> bool:
+    def roll_back_open(self, settings: Settings) -> Outcome:
+        """As `celadon rollback` does while a deploy waits for its bless."""
+        account = read_ledger(self.entries).unblessed
+        assert account is not None
+        plan = Plan(
+            operation=OperationId(f"back{len(self.entries)}"),
+            kind=OperationKind.ROLLBACK,
+            app=APP,
+            lead="ada",
+            candidate=account.candidate or Slot.GREEN,
+            live=account.live,
+            live_release=account.live_release,
+            settings=settings,
+            release=account.release,
+        )
+        run = Run(plan=plan, ports=self.ports(plan.operation))
+        return confirm(run, drive(run, start=Step.RETURN))
+
+    def settle(self, *, settings: Settings | None = None) -> bool:
         """As `celadon recover` does when nothing was interrupted."""
-        run = self.start_run()
+        run = self.start_run(settings)
         mended = settle_idle(run)
         assert confirm(run, Outcome.DONE) is Outcome.DONE
         return mended
 
-    def start_run(self) -> Run:
+    def reason(self) -> str:
+        """Of the last step that did not end well."""
+        reasons = [body.reason for body in events_of(self, StepEnded) if body.reason]
+        return reasons[-1]
+
+    def start_run(self, settings: Settings | None = None) -> Run:
         """With nothing to do but what the caller does with it."""
         live = self.route
         running = self.slots[live] if live is not None else None
@@ -354,12 +383,13 @@ class World:
             candidate=live.other if live else Slot.BLUE,
             live=live,
             live_release=running.release if running else self.last_release.get(live) if live else None,
-            settings=self.make_settings(),
+            settings=settings or self.make_settings(),
         )
         return Run(plan=plan, ports=self.ports(plan.operation))
 
     def reboot(self) -> None:
         """Everything stops; what is enabled at boot starts."""
+        reboot_others(self)
         for slot in Slot:
             self.slots[slot] = self._spawn(self.last_release[slot]) if slot in self.boot else None
 
@@ -583,6 +613,9 @@ class WorldRunner:
         else:
             self.world.boot.discard(slot)
 
+    def signal(self, slot: Slot, name: str) -> None:
+        pass
+
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         alone = self.world.strategy is Strategy.STOP_FIRST
         assert alone or not self.world.reaches(slot), "a slot with traffic was stopped"
@@ -709,6 +742,10 @@ class WorldReleases:
 
     def verify(self, release: Release) -> str | None:
         return "app.py" if release.number in self.world.altered else None
+
+    def keep_output(self, release: Release, lines: Sequence[str]) -> Path:
+        self.world.outputs[release.number] = lines
+        return release.path / "release.log"
 
     def mark(self, release: Release, fate: Fate) -> None:
         self.world.fates.setdefault(release.number, fate)

@@ -50,17 +50,23 @@ def test_the_judge_tolerates_what_the_live_slot_did(world: World) -> None:
     assert evidence.tolerated_rate == pytest.approx(2 * (evidence.baseline_rate or 0))
 
 
-def test_a_machine_that_gets_slow_before_the_window_is_told_from_a_slow_release(world: World) -> None:
-    """What the live slot's readiness took was measured before a build or a start could slow it down."""
-    latency = {find_bucket(1.0): 2_000}
-    world.learned = replace(KNOWN, baseline=Baseline(minutes=(Minute(0, {"GET /": RouteCount(10_000, 0)}, latency),)))
+QUICK = Baseline(minutes=(Minute(0, {"GET /": RouteCount(10_000, 0)}, {find_bucket(1.0): 2_000}),))
+
+
+@pytest.mark.parametrize(("learned", "limits"), [(replace(KNOWN, baseline=QUICK), {}), (None, {"max_p95_s": 0.03})])
+def test_a_machine_that_gets_slow_before_the_window_is_told_from_a_slow_release(
+    world: World, learned: Learned | None, limits: dict[str, float]
+) -> None:
+    """What the live slot's readiness took was measured before a build or a start could slow it down. Where no log
+    tells of the live slot, and a person's limit is all there is, too."""
+    world.learned = learned
     world.requests_per_s = 100
 
     def slow_down(world: World) -> None:
         world.takes_ms = 50.0 if events_of(world, CandidateStarting)[-1].release == 2 else 1.0
 
     world.on_wait = slow_down
-    assert world.deploy(2, settings=by_evidence()) is Outcome.UNBLESSED
+    assert world.deploy(2, settings=by_evidence(**limits)) is Outcome.UNBLESSED
     assert events_of(world, VerdictReached)[-1].judgement is Judgement.AMBIENT
 
 

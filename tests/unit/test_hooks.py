@@ -33,9 +33,10 @@ def test_a_hook_is_told_what_is_going_on(tmp_path: Path) -> None:
 
 
 def test_a_hook_over_its_time_is_ended_with_its_children(tmp_path: Path) -> None:
-    """124, as timeout(1) has it."""
+    """124, as timeout(1) has it. They have died when it is told, not only been sent the signal."""
+    sleepers = "sleep 600 & " * 20
     hooks = make(
-        tmp_path, pre_deploy=("CELADON_TEST_MARK=hook; export CELADON_TEST_MARK; sleep 600 & wait",), timeout_s=0.3
+        tmp_path, pre_deploy=(f"CELADON_TEST_MARK=hook; export CELADON_TEST_MARK; {sleepers} wait",), timeout_s=0.3
     )
     assert hooks.run("pre_deploy", release=None, variables={})[0].exit_code == 124
     assert find_marked(b"CELADON_TEST_MARK=hook") == []

@@ -3,11 +3,21 @@
 import os
 import pwd
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from celadon.host.processes import ProcessOwner, read_owner
+from celadon.host.processes import (
+    ProcessFinder,
+    ProcessOwner,
+    ProcessWatch,
+    end_processes,
+    find_marked,
+    identify,
+    read_owner,
+)
 
 
 @pytest.mark.root
@@ -29,6 +39,32 @@ def test_whose_a_process_is_is_told_of_one_that_may_not_be_dumped() -> None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     assert read_owner(child) is None
+
+
+def test_who_looks_again_and_again_sees_what_was_started_since() -> None:
+    """A child that stays and one that leaves the session; and no longer what has ended."""
+    mark = f"CELADON_TEST_MARK=watch-{os.getpid()}"
+    script = "read go; sleep 600 & setsid sleep 600 & wait"
+    with subprocess.Popen(
+        ["/bin/sh", "-c", script],
+        env={"PATH": os.environ["PATH"]} | dict([mark.split("=")]),
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    ) as shell:
+        watch = ProcessWatch(ProcessFinder(mark.encode(), leader=identify(shell.pid)))
+        try:
+            assert watch() == [shell.pid]
+            assert shell.stdin is not None
+            shell.stdin.write(b"go\n")
+            shell.stdin.flush()
+            until_s = time.monotonic() + 20
+            while len(found := watch()) < 3 and time.monotonic() < until_s:
+                time.sleep(0.01)
+            assert len(found) == 3
+            assert found == find_marked(mark.encode())
+        finally:
+            end_processes(lambda: find_marked(mark.encode()), grace_s=0)
+        assert watch() == []
 
 
 def _become(user: pwd.struct_passwd, *, told: int) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,27 @@ def test_a_tcp_listener_is_known_by_pid_and_user_and_its_connections_are_counted
         assert SOCKETS.connections_count(address) == 0
     assert SOCKETS.listening_pids(address) == frozenset()
     assert SOCKETS.listening_uids(address) == frozenset()
+
+
+_BUSY = """
+import os, socket
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    os.dup2(listener.fileno(), 60)
+    print(listener.getsockname()[1], flush=True)
+while True:
+    for opened in [os.open("/dev/null", os.O_RDONLY) for _ in range(20)]:
+        os.close(opened)
+"""
+
+
+def test_a_listener_that_opens_and_closes_other_files_is_known_all_the_same() -> None:
+    """As any busy server does: a descriptor that is gone when it is looked at hides no other one."""
+    with subprocess.Popen([sys.executable, "-c", _BUSY], stdout=subprocess.PIPE, text=True) as busy:
+        try:
+            address = TcpAddress(port=int((busy.stdout or sys.stdin).readline()))
+            assert all(SOCKETS.is_held(address, by=[busy.pid]) for _ in range(300))
+        finally:
+            busy.kill()
 
 
 def test_the_kernels_answer_is_that_of_its_table() -> None:

@@ -1,14 +1,14 @@
 """The composition root: settings in, a ready set of ports out. The one place that knows every driver's name."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
 from msgspec.structs import replace
 
 from celadon.contracts.adoption import Adoption, SiteFinder
-from celadon.contracts.asking import Asking
+from celadon.contracts.asking import Asking, AskProcess
 from celadon.contracts.baselines import Baselines, NoBaselines
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.counters import Counters, NoCounters
@@ -258,6 +258,35 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
     return AdoptedRunner(layout, runner) if read_adopted(layout) else runner
 
 
+def make_runner_of(layout: Layout, settings: Settings) -> Callable[[str], Runner]:
+    """The runner of each other process of the app, made when it is first asked for."""
+    make = RUNNERS[settings.web.runner]
+    return cache(lambda process: make(replace(layout, process=process), settings))
+
+
+def make_ask_process(layout: Layout, settings: Settings) -> AskProcess:
+    from celadon.host.environment import read_env
+    from celadon.host.shell import run_shell
+
+    def ask(process: str, slot: Slot, command: str, *, tree: Path, timeout_s: float) -> Answer:
+        variables = read_env(replace(layout, process=process).slot(slot) / "env")
+        ran = run_shell(
+            command,
+            cwd=tree,
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **variables},
+            user=settings.user,
+            timeout_s=timeout_s,
+            leaves_nothing=True,
+        )
+        tail = ran.output_tail
+        why = "" if ran.exit_code == 0 else f"exit code {ran.exit_code}" + (f": {tail[-1]}" if tail else "")
+        return Answer(
+            ok=not why, latency_ms=ran.duration_s * 1000, head=tail[-1] if tail else "", reason=why, output_tail=tail
+        )
+
+    return ask
+
+
 def make_sockets(settings: Settings, runner: Runner) -> Sockets:
     from celadon.host.sockets import KernelSockets
 
@@ -325,6 +354,7 @@ def make_ports(
     return Ports(
         proxy=proxy,
         runner=runner,
+        runner_of=make_runner_of(layout, settings),
         probe=make_probe_on(candidate, settings.readiness),
         make_probe=make_probe_on,
         journeys=JourneysByKind(settings, new_look=lambda: {LOOK_HEADER: new_look(read_secret(layout.look_mark))}),
@@ -341,6 +371,7 @@ def make_ports(
         baselines=make_baselines(layout, settings, proxy),
         ask_on=ask_on,
         keep_asking=ThreadAsking,
+        ask_process=make_ask_process(layout, settings),
         reached=reached,
         find_edited=lambda: find_edited(layout),
     )

@@ -128,7 +128,7 @@ def _open_format(path: Path, log_format: str) -> TailedTraffic:
         raise _refuse(f"the log_format cannot be read: {found.why}")
     if read_time is None:
         raise _refuse("the log_format tells no time: $msec, $time_iso8601 or $time_local")
-    return JsonLinesTraffic(path, mark="", parse=found.parse, read_time=read_time)
+    return JsonLinesTraffic(path, mark="", parse=found.parse, parse_block=found.parse_block, read_time=read_time)
 
 
 def _read_mark(layout: Layout | None) -> str:

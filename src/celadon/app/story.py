@@ -12,6 +12,7 @@ from celadon.events import (
     HookRan,
     JourneyFailed,
     OperationStarted,
+    ReleaseCommandRan,
     ReleaseMade,
     ShareSeen,
     SlotStopped,
@@ -223,6 +224,8 @@ def find_rejection(story: Story) -> Rejection | None:
                 return Rejection(asked=f"journey {journey}", reason=reason, head=head)
             case BuildStepEnded(command=command, exit_code=code, output_tail=tail) if code:
                 return Rejection(asked=command, reason=f"it exited with {code}", log_tail=tail)
+            case ReleaseCommandRan(command=command, reason=reason, output_tail=tail) if reason:
+                return Rejection(asked=command, reason=f"the release command {reason}", log_tail=tail)
             case HookRan(hook=hook, command=command, exit_code=code, output_tail=tail) if code and hook != "on_failure":
                 return Rejection(asked=f"{hook} {command}", reason=f"it exited with {code}", log_tail=tail)
             case _:

@@ -88,6 +88,8 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
         ),
         journeys=get("journeys"),
         keep_count=get("keep"),
+        release=get("processes").release,
+        workers=get("processes").workers,
     )
 
 

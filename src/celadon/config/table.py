@@ -10,6 +10,7 @@ from msgspec import Struct
 from celadon.config import parse as kind
 from celadon.config.journeys import JOURNEYS
 from celadon.config.parse import Kind
+from celadon.config.processes import PROCESSES, Processes
 from celadon.model.settings import (
     BlessMode,
     BuildSettings,
@@ -65,6 +66,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("keep", kind.whole(1, 1000), 5, "How many releases stay on disk. The live, the previous and the last blessed always do."),
     _setting("shared", kind.list_of(kind.INSIDE), (), "Paths that outlive releases: links into the app's shared directory."),
     _setting("journeys", JOURNEYS, (), "What a visitor does: each must pass on the candidate before the switch, and is run all through the window."),
+    _setting("processes", PROCESSES, Processes(), "What the app runs beside `[web]`: a release command before the switch, and workers, each with the way that it hands over."),
     _setting("source.path", kind.PATH, ".", "The directory or git repository that releases are made of, relative to this file."),
     _setting("source.exclude", kind.TEXTS, _SOURCE.exclude, "Glob patterns left out of a directory release."),
     _setting("build.steps", kind.TEXTS, (), "Shell commands run in the new release, in order."),

@@ -1,8 +1,10 @@
 """Questions that go on by themselves while the engine does something else."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
+from celadon.model.names import Slot
 from celadon.model.observed import Answer
 
 
@@ -37,4 +39,11 @@ class KeepAsking(Protocol):
     def __call__(self, ask: Callable[[], Answer], *, interval_s: float) -> Asking:
         """Every `interval_s`, or as soon as a slower answer is there. `ask` must not raise, and is called while the
         engine goes on."""
+        ...
+
+
+class AskProcess(Protocol):
+    def __call__(self, process: str, slot: Slot, command: str, *, tree: Path, timeout_s: float) -> Answer:
+        """Run the user's `command` about that process: in `tree`, as the app's user, with the variables that the
+        process was started with. Exit code 0 is a yes. Blocks for `timeout_s` at most."""
         ...

@@ -14,8 +14,9 @@ class Judge(Protocol):
     """Fed in order of time, asked after each feeding. Holds numbers only: no I/O, no clock. What was fed since the last
     question counts as seen at the time of the next; how it was cut into feedings at one time changes nothing."""
 
-    def take_baseline(self, baseline: Baseline, *, is_armed: bool = True, pace_ms: float | None = None) -> None:
-        """How the old slot did before the switch. Before everything else, or not at all (a first deploy). Not armed:
+    def take_baseline(self, baseline: Baseline | None, *, is_armed: bool = True, pace_ms: float | None = None) -> None:
+        """How the old slot did before the switch, None where no log tells. Before everything else, or not at all (a
+        first deploy). Not armed:
         likelihood alone (model.verdict.BY_EVIDENCE) leads nowhere back; what would have is told at the window's end,
         as undecided. `pace_ms` is what the old slot's readiness took before anything was done to the machine."""
         ...

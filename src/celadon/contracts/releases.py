@@ -1,6 +1,7 @@
 """What the engine needs of the place where releases are kept."""
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from celadon.events import Event
@@ -39,6 +40,10 @@ class Releases(Protocol):
 
     def verify(self, release: Release) -> str | None:
         """None when tree and env still have the manifest's digests, else the first path that differs."""
+        ...
+
+    def keep_output(self, release: Release, lines: Sequence[str]) -> Path:
+        """Durable, beside the tree: what its release command printed. Replaces what an earlier run of it printed."""
         ...
 
     def mark(self, release: Release, fate: Fate) -> None:

@@ -28,9 +28,13 @@ class Runner(Protocol):
         `check` and does nothing here."""
         ...
 
+    def signal(self, slot: Slot, name: str) -> None:
+        """`name`, as `SIGUSR1`, to the main process. Nothing where none runs. Returns when it was sent."""
+        ...
+
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
-        """SIGTERM, `grace_s`, SIGKILL: afterwards no process of the slot is left. Idempotent. Blocks up to
-        `grace_s` plus 5 s. Raises StepError when something survived."""
+        """SIGTERM, or the stop signal that it was started with, `grace_s`, SIGKILL: afterwards no process of the slot
+        is left. Idempotent. Blocks up to `grace_s` plus 5 s. Raises StepError when something survived."""
         ...
 
     def tail(self, slot: Slot, *, lines_count: int) -> Sequence[str]:

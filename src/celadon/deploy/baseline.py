@@ -19,6 +19,8 @@ def tell_judge(run: Run, judge: Judge) -> None:
         _take(run, run.ports.baselines.recall())
     if run.learned is not None:
         judge.take_baseline(run.learned.baseline, is_armed=run.learned.is_armed, pace_ms=run.pace_ms)
+    elif run.pace_ms is not None:
+        judge.take_baseline(None, pace_ms=run.pace_ms)
 
 
 def _take(run: Run, learned: Learned | None) -> None:

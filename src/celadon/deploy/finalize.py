@@ -5,6 +5,7 @@ from celadon.deploy.postflight import run_postflight
 from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
+from celadon.deploy.workers import settle_workers
 from celadon.events import Blessed, ReleasesPruned
 from celadon.model.release import Fate
 
@@ -20,6 +21,7 @@ def finalize(run: Run) -> Result:
     old = plan.candidate.other
     disable_boot(run, old)
     ports.reached("old_disabled")
+    settle_workers(run, plan.candidate, release.number)
     retire(run, old, release=plan.live_release)
     protected = {release.number} | ({plan.live_release} if plan.live_release is not None else set())
     ports.reached("pruning")

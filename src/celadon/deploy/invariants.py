@@ -3,12 +3,13 @@ word and by the tests after every death.
 
     all traffic goes to one slot        and a restart of the proxy changes nothing about it
     the routed slot runs                traffic has somebody to answer it
-    nothing runs beside it              no orphan; only a deploy that waits for its bless keeps an old slot hot
+    nothing runs beside it, no worker   no orphan; only a deploy that waits for its bless keeps an old slot hot
 """
 
 from collections.abc import Mapping
 
 from celadon.deploy.run import Run
+from celadon.deploy.workers import find_stray_worker
 from celadon.model.names import Slot
 from celadon.model.observed import RouteView, SlotStatus, SlotView
 from celadon.model.plan import Outcome
@@ -36,7 +37,10 @@ def confirm(run: Run, outcome: Outcome) -> Outcome:
     if outcome not in SETTLED:
         return outcome
     ports = run.ports
-    broken = find_broken(ports.proxy.observe(), {slot: ports.runner.observe(slot) for slot in Slot})
+    route = ports.proxy.observe()
+    broken = find_broken(route, {slot: ports.runner.observe(slot) for slot in Slot})
+    if not broken and route.slot is not None and (stray := find_stray_worker(run, route.slot.other)):
+        broken = f"the worker {stray} runs in {route.slot.other}, though the proxy does not route to it"
     if not broken:
         return outcome
     run.blame(broken, code="invariant_broken", next_command="celadon recover")

@@ -8,12 +8,14 @@ from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.alone import runs_alone
 from celadon.deploy.baseline import tell_judge
+from celadon.deploy.jobs import Jobs
 from celadon.deploy.looking import Looking
 from celadon.deploy.run import Run
 from celadon.deploy.running_journeys import RunningJourneys, find_old_release
 from celadon.deploy.sampling import Sampler
 from celadon.deploy.sources import Sources
 from celadon.deploy.states import Result
+from celadon.deploy.workers import hand_over
 from celadon.events import VerdictReached, WindowExtended, WindowOpened
 from celadon.model.observed import WHOLE
 from celadon.model.plan import FORWARD, Request
@@ -31,6 +33,7 @@ _ASK = "celadon finalize  # or: celadon rollback; the grounds: celadon why"
 def observe(run: Run) -> Result:
     if run.finalize_is_asked:
         return Result.OK
+    hand_over(run)
     result = watch(run, window_s=run.plan.settings.observe.window_s)
     manual = run.plan.settings.observe.bless is BlessMode.MANUAL
     if result is Result.OK and manual and not run.finalize_is_asked:
@@ -81,6 +84,7 @@ def _watch(
     )
     run.ports.reached("window_recorded")
     sampler, sources = Sampler(run, began_s=clock.now_s()), Sources(run, judge, traffic)
+    jobs = Jobs(run, percent=percent)
     while True:
         round_began_s = clock.now_s()
         if run.asked(Request.ABORT):
@@ -93,6 +97,9 @@ def _watch(
         _feed(run, judge, sources, control, sampler)
         elapsed_s = clock.now_s() - sampler.began_s
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
+        fault = jobs.find_fault(is_last=verdict is not None)
+        if fault is not None:
+            verdict = _breach_by(fault, judge)
         if judge.needs_control():
             control.hurry()
             journeys.hurry_control()
@@ -105,6 +112,11 @@ def _watch(
         left_s = max(0.0, length.window_s - elapsed_s) or _READ_EVERY_S
         next_s = round_began_s + min(_READ_EVERY_S, settings.interval_s, left_s)
         clock.wait(max(0.0, next_s - clock.now_s()))
+
+
+def _breach_by(fault: tuple[str, str], judge: Judge) -> Verdict:
+    rule, reason = fault
+    return Verdict(judgement=Judgement.BREACH, rule=rule, reason=reason, evidence=judge.evidence())
 
 
 def _ask_old_slot(run: Run, old: Release | None) -> Asking:

@@ -4,6 +4,7 @@ from celadon.deploy.alone import runs_alone, stand_down
 from celadon.deploy.baseline import gather_baseline
 from celadon.deploy.hooks import pass_hook
 from celadon.deploy.pace import measure_pace
+from celadon.deploy.release_command import run_release_command
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.events import CandidateStarted, CandidateStarting, ReleaseChosen
@@ -16,6 +17,7 @@ from celadon.model.release import Release
 def prepare(run: Run) -> Result:
     if run.asked(Request.ABORT):
         return Result.ABORTED
+    run.old_workers_may_be_quiet = False
     measure_pace(run)
     run.release = _obtain_release(run)
     run.ports.reached("prepared")
@@ -27,8 +29,10 @@ def prepare(run: Run) -> Result:
     clear_idle_slot(run)
     if run.plan.live is not None and runs_alone(run):
         stand_down(run, run.plan.live, release=run.plan.live_release)
-    start_candidate(run)
-    return Result.OK
+    result = run_release_command(run)
+    if result is Result.OK:
+        start_candidate(run)
+    return result
 
 
 def _obtain_release(run: Run) -> Release:

@@ -21,6 +21,7 @@ from celadon.deploy.retreat import ensure_ready
 from celadon.deploy.route import repair_route
 from celadon.deploy.run import Run
 from celadon.deploy.switch import enable_boot
+from celadon.deploy.workers import settle_workers
 from celadon.events import InterruptionFound, Repaired, Step
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import RouteView, SlotStatus, SlotView
@@ -106,6 +107,9 @@ def settle_idle(run: Run) -> bool:
     if views[other].status is SlotStatus.RUNNING:
         _stop_orphan(run, other, release=views[other].release)
         mended = True
+    if settle_workers(run, route.slot, run.plan.live_release):
+        run.note(Repaired(what="workers_settled", slot=route.slot))
+        mended = True
     return mended
 
 
@@ -133,8 +137,11 @@ def _go_forward(run: Run) -> Outcome:
 def _keep_live_up(run: Run, outcome: Outcome) -> Outcome:
     """A machine that restarted in mid-deploy may have neither slot running."""
     live = run.plan.live
-    if live is not None and not _is_up(run, live, release=run.plan.live_release):
+    if live is None:
+        return outcome
+    if not _is_up(run, live, release=run.plan.live_release):
         return Outcome.NEEDS_PERSON
+    settle_workers(run, live, run.plan.live_release)
     return outcome
 
 

@@ -5,12 +5,14 @@ import contextlib
 from celadon.deploy.alone import runs_alone, stand_down, tell_served
 from celadon.deploy.hooks import run_hook
 from celadon.deploy.postflight import run_postflight
+from celadon.deploy.release_command import end_release_command
 from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.route import move_route
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.deploy.switch import enable_boot
 from celadon.deploy.verify import ask_slot
+from celadon.deploy.workers import settle_workers
 from celadon.events import CandidateKept
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
@@ -30,6 +32,7 @@ def reject(run: Run) -> Result:
             next_command="celadon check",
         )
         return Result.FAILED
+    end_release_command(run, candidate)
     run.ports.runner.stop(candidate, grace_s=run.plan.settings.drain.stop_timeout_s)
     run.ports.reached("candidate_stopped")
     if runs_alone(run) and not _bring_back(run):
@@ -77,6 +80,7 @@ def return_(run: Run) -> Result:
     tell_served(run, plan.live, release=plan.live_release)
     run.ports.reached("pointer_back")
     disable_boot(run, plan.candidate)
+    settle_workers(run, plan.live, plan.live_release, wake=run.old_workers_may_be_quiet)
     retire(run, plan.candidate, release=plan.release)
     run.ports.reached("candidate_stopped")
     run_hook(run, "on_failure")

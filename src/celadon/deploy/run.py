@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from celadon.contracts.asking import Asking, KeepAsking
+from celadon.contracts.asking import Asking, AskProcess, KeepAsking
 from celadon.contracts.baselines import Baselines
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.counters import Counters
@@ -34,10 +34,11 @@ class Ports:
     the process there. `probe` asks the candidate's readiness question, `make_probe` another one of a slot; `ask_on`
     goes on asking a slot until it is closed. `leave_line` sends one request of ours through the proxy and says whether
     its line must be in the log. `find_edited` names files that we wrote for the proxy and that were edited by hand
-    since."""
+    since. `runner_of` is the runner of another process of the app, by its name."""
 
     proxy: Proxy
     runner: Runner
+    runner_of: Callable[[str], Runner]
     probe: Probe
     make_probe: Callable[[Slot, ReadinessSettings], Probe]
     journeys: Journeys
@@ -54,6 +55,7 @@ class Ports:
     leave_line: Callable[[], bool]
     ask_on: Callable[[Slot, ReadinessSettings], Asking]
     keep_asking: KeepAsking
+    ask_process: AskProcess
     reached: Callable[[str], None]
     find_edited: Callable[[], Sequence[Path]]
 
@@ -65,7 +67,8 @@ class Run:
     when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
     started again by then, `share_percent` what it was seen to get. `pace_ms` is what the live slot's readiness took
     before anything was done, None where nobody asked. `down_since_s` is when the slot with the traffic was told to
-    stop, None while one serves; `down_s` how long none did before."""
+    stop, None while one serves; `down_s` how long none did before. `old_workers_may_be_quiet` is false while this
+    process knows that nobody has told them to begin nothing new."""
 
     plan: Plan
     ports: Ports
@@ -79,6 +82,7 @@ class Run:
     finalize_is_asked: bool = False
     down_since_s: float | None = None
     down_s: float = 0.0
+    old_workers_may_be_quiet: bool = True
     reason: str = ""
     code: str = ""
     next_command: str | None = None

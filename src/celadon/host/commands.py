@@ -1,12 +1,12 @@
 """Running other programs: argv lists, a deadline, output kept. Never a shell of ours."""
 
-import os
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+
+from celadon.host.processes import kill_group
 
 
 class Completed(Struct, frozen=True, kw_only=True):
@@ -58,7 +58,7 @@ def run_command(
         stdout, stderr = process.communicate(stdin, timeout=timeout_s)
         return Completed(argv=tuple(argv), exit_code=process.returncode, stdout=stdout, stderr=stderr or "")
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process.pid)
         stdout, stderr = process.communicate()
         note = f"{stderr or ''}\nended after {timeout_s:g} s"
         return Completed(argv=tuple(argv), exit_code=124, stdout=stdout, stderr=note)

@@ -8,6 +8,7 @@
                  /shared/
                  /pointer/             what the proxy reads
                  /slots/blue|green/    env, launch, socket, pid, log
+                 /processes/<name>/blue|green/   the same of another process of the app
                  /traffic/access.log   the proxy's JSON lines; the directory is its user's
                  /look-mark            the secret that our own looks begin with
                  /preview-secret       whoever has it reaches the slot that is not live
@@ -27,6 +28,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from celadon.model.names import AppName, Slot, render_release_label
+from celadon.model.processes import WEB
 
 PARTIAL = ".partial"
 """Ends the name of what is not whole, and worthless by that name."""
@@ -44,8 +46,11 @@ def default_root() -> Path:
 
 
 class Layout(Struct, frozen=True):
+    """`process` is whose slots are meant."""
+
     root: Path
     app: AppName
+    process: str = WEB
 
     @property
     def journal(self) -> Path:
@@ -126,11 +131,12 @@ class Layout(Struct, frozen=True):
 
     def written_in(self) -> list[Path]:
         """Directories that hold files of ours, those of the app left out."""
-        slots = [self.slot(slot) for slot in Slot]
+        slots = [*(self.slot(slot) for slot in Slot), *self.home.glob("processes/*/*/")]
         return [self.home, self.operations, self.pointer, *self.pointer.glob("*/"), *slots, *self.releases.glob("r*/")]
 
     def release(self, number: int) -> Path:
         return self.releases / render_release_label(number)
 
     def slot(self, slot: Slot) -> Path:
-        return self.home / "slots" / slot.value
+        directory = "slots" if self.process == WEB else f"processes/{self.process}"
+        return self.home / directory / slot.value

@@ -5,7 +5,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -13,6 +13,8 @@ from msgspec import Struct
 _PROC = Path("/proc")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _AFTER_KILL_S = 5.0
+_GROUP_DIES_S = 1.0
+_WHOLE_EVERY_S = 5.0
 
 
 class ProcessIdentity(Struct, frozen=True):
@@ -59,10 +61,12 @@ def read_owner(pid: int) -> ProcessOwner | None:
     return ProcessOwner(uid=found.st_uid, gid=found.st_gid)
 
 
-def find_marked(mark: bytes) -> list[int]:
-    """Living processes whose initial environment holds the entry `mark` (`NAME=value`), ascending. Finds what
-    daemonised away too, since children inherit it. Processes that we may not read are passed over."""
-    return [pid for pid in _pids() if _has_entry(_read_bytes(pid, "environ"), mark) and identify(pid) is not None]
+def find_marked(mark: bytes, *, among: Iterable[int] | None = None) -> list[int]:
+    """Living processes (of those in `among`) whose initial environment holds the entry `mark` (`NAME=value`),
+    ascending. Finds what daemonised away too, since children inherit it. Processes that we may not read are passed
+    over."""
+    pids = _pids() if among is None else among
+    return [pid for pid in pids if _has_entry(_read_bytes(pid, "environ"), mark) and identify(pid) is not None]
 
 
 def _has_entry(environ: bytes, mark: bytes) -> bool:
@@ -70,13 +74,25 @@ def _has_entry(environ: bytes, mark: bytes) -> bool:
     return mark in environ and mark in environ.split(b"\0")
 
 
-def find_session(leader: ProcessIdentity) -> list[int]:
-    """Living members of the session that `leader` began, whether it still lives or not. While one member lives its
-    number is not given to another process; when the number belongs to somebody else, the session is gone."""
+def find_session(leader: ProcessIdentity, *, among: Iterable[int]) -> list[int]:
+    """Living members, `among` all that run, of the session that `leader` began, whether it still lives or not. While
+    one member lives its number is not given to another process; when the number belongs to somebody else, the session
+    is gone."""
     now = identify(leader.pid)
     if now is not None and now != leader:
         return []
-    return [pid for pid in _pids() if _session_of(pid) == leader.pid and identify(pid) is not None]
+    return [pid for pid in among if _session_of(pid) == leader.pid and identify(pid) is not None]
+
+
+def _find_group(leader: int) -> list[int]:
+    return [pid for pid in _pids() if _group_of(pid) == leader and identify(pid) is not None]
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return None
 
 
 def _session_of(pid: int) -> int | None:
@@ -99,6 +115,16 @@ def find_commands(name: str) -> Iterator[tuple[int, list[str]]]:
         arguments = read_arguments(pid)
         if arguments and arguments[0].rpartition("/")[2] == name:
             yield pid, arguments
+
+
+def list_open_files(pid: int | str) -> Iterator[str]:
+    """What its descriptors name, as /proc has it (`socket:[42]`; ` (deleted)` behind a file that has no name any more).
+    Raises OSError when it is gone or is not to be looked at; a descriptor that is closed meanwhile, as a busy server's
+    are, says nothing of the others."""
+    directory = f"/proc/{pid}/fd"
+    for name in os.listdir(directory):
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(f"{directory}/{name}")
 
 
 def read_directory(pid: int) -> str:
@@ -134,10 +160,11 @@ def find_with_descendants(roots: Iterable[ProcessIdentity]) -> list[int]:
     return sorted(found)
 
 
-def end_processes(find: Callable[[], list[int]], *, grace_s: float) -> bool:
-    """SIGTERM to all, wait up to `grace_s`, SIGKILL until none is found. True when SIGKILL was needed. Raises
-    TimeoutError when one survives 5 s of that."""
-    _signal_all(find(), signal.SIGTERM)
+def end_processes(find: Callable[[], list[int]], *, grace_s: float, ask: Callable[[], bool] = lambda: False) -> bool:
+    """`ask` them to end, or SIGTERM to all where that finds nobody; wait up to `grace_s`, SIGKILL until none is found.
+    True when SIGKILL was needed. Raises TimeoutError when one survives 5 s of that."""
+    if not ask():
+        _signal_all(find(), signal.SIGTERM)
     if _await_none(find, until_s=time.monotonic() + grace_s):
         return False
     until_s = time.monotonic() + _AFTER_KILL_S
@@ -146,6 +173,24 @@ def end_processes(find: Callable[[], list[int]], *, grace_s: float) -> bool:
         if _await_none(find, until_s=min(until_s, time.monotonic() + 0.2)):
             return True
     raise TimeoutError(f"pid {', '.join(map(str, find()))} survived SIGKILL")
+
+
+def kill_group(leader: int) -> None:
+    """SIGKILL to the process group of `leader`, a child that nobody has waited for. Returns when none of it lives, for
+    a signal that was sent has ended nobody yet; after 1 s in any case."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+    until_s = time.monotonic() + _GROUP_DIES_S
+    while (pids := _find_group(leader)) and (left_s := until_s - time.monotonic()) > 0:
+        _await_one(pids[0], timeout_s=left_s)
+
+
+def signal_process(identity: ProcessIdentity | None, name: str) -> bool:
+    """`name` as `SIGUSR1`. False where it does not live."""
+    if identity is None or not is_alive(identity):
+        return False
+    _signal_all([identity.pid], signal.Signals[name])
+    return True
 
 
 class ProcessFinder:
@@ -158,8 +203,32 @@ class ProcessFinder:
         self._leader = leader
 
     def __call__(self) -> list[int]:
-        members = find_session(self._leader) if self._leader is not None else []
-        return sorted({*find_marked(self._mark), *members})
+        return self.find([*_pids()])
+
+    def find(self, pids: Sequence[int], *, unmarked: Collection[int] = ()) -> list[int]:
+        """Those among `pids`. Of `unmarked` it is known that they have no mark."""
+        members = find_session(self._leader, among=pids) if self._leader is not None else []
+        return sorted({*find_marked(self._mark, among=(pid for pid in pids if pid not in unmarked)), *members})
+
+
+class ProcessWatch:
+    """What `finder` finds, for who looks several times a second: a slot's process is a child of one, so that one which
+    was not the slot's needs no second look. Each is looked at every _WHOLE_EVERY_S all the same: its number may have
+    become another's."""
+
+    def __init__(self, finder: ProcessFinder) -> None:
+        self._finder = finder
+        self._others: frozenset[int] = frozenset()
+        self._whole_at_s = 0.0
+
+    def __call__(self) -> list[int]:
+        now_s = time.monotonic()
+        if now_s >= self._whole_at_s:
+            self._others, self._whole_at_s = frozenset(), now_s + _WHOLE_EVERY_S
+        pids = [*_pids()]
+        found = self._finder.find(pids, unmarked=self._others)
+        self._others = frozenset(pids).difference(found)
+        return found
 
 
 def _await_none(find: Callable[[], list[int]], *, until_s: float) -> bool:

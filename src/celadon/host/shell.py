@@ -7,7 +7,6 @@ import contextlib
 import os
 import pwd
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from celadon.host.processes import kill_group
 from celadon.host.text import escape_controls
 
 TIMED_OUT = 124
@@ -62,7 +62,7 @@ def run_shell(
     finally:
         os.close(read_end)
     if not ended or leaves_nothing:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process.pid)
     exit_code = process.wait()
     lines = tail.decode(errors="replace").splitlines()[-_TAIL_LINES_COUNT:]
     return Ran(
@@ -88,8 +88,7 @@ def read_output(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], user:
         output, errors, ended = _read_both(pipes[0][0], pipes[1][0], process.pid, until_s=until_s)
     if ended:
         return Said(exit_code=process.wait(), output=output, last_line=_find_last_line(errors))
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_group(process.pid)
     process.wait()
     why = "it wrote more than 1 MiB" if len(output) > _MOST_BYTES else f"it was ended after {timeout_s:g} s"
     return Said(exit_code=TIMED_OUT, output=b"", last_line=why)

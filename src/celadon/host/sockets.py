@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from celadon.host.processes import list_open_files
 from celadon.host.tcp_sockets import OPEN, TcpState, list_tcp
 from celadon.model.address import Address, SocketAddress, TcpAddress
 
@@ -67,11 +68,7 @@ def _holders(inodes: frozenset[str], *, among: Iterable[str]) -> Iterator[int]:
 
 
 def _holds_one(pid: str, wanted: set[str]) -> bool:
-    directory = f"/proc/{pid}/fd"
     try:
-        for descriptor in os.listdir(directory):
-            if os.readlink(f"{directory}/{descriptor}") in wanted:
-                return True
+        return any(name in wanted for name in list_open_files(pid))
     except OSError:
         return False
-    return False

@@ -64,7 +64,8 @@ class Fate(StrEnum):
 
 
 class Release(Struct, frozen=True, kw_only=True):
-    """`path` holds `manifest.json`, `tree/`, `env` (0600), `build.log` and a file named by its fate, if any."""
+    """`path` holds `manifest.json`, `tree/`, `env` (0600), `build.log`, `release.log` where there is a release command,
+    and a file named by its fate, if any."""
 
     number: ReleaseNumber
     path: Path

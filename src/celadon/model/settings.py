@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from celadon.model.address import Address
 from celadon.model.journeys import Journey
 from celadon.model.names import AppName, Slot
+from celadon.model.processes import RELEASE, WEB, ProcessSettings, ReleaseCommand, WorkerSettings, find_worker_name
 
 
 class RunnerKind(StrEnum):
@@ -285,3 +286,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     hooks: HookSettings = HookSettings()
     journeys: tuple[Journey, ...] = ()
     keep_count: int = 5
+    release: ReleaseCommand | None = None
+    workers: tuple[WorkerSettings, ...] = ()
+
+    def process(self, name: str) -> ProcessSettings:
+        """Of one that is not in these settings any more: enough to end it."""
+        stop_timeout_s = self.drain.stop_timeout_s
+        if name == WEB:
+            return ProcessSettings(command=self.web.command, stop_timeout_s=stop_timeout_s, listens=True)
+        if name == RELEASE and self.release is not None:
+            return ProcessSettings(command=self.release.command, stop_timeout_s=stop_timeout_s, is_once=True)
+        for worker in self.workers:
+            if worker.name == find_worker_name(name):
+                return ProcessSettings(
+                    command=worker.command, stop_timeout_s=worker.grace_s, stop_signal=worker.stop_signal
+                )
+        return ProcessSettings(command="", stop_timeout_s=stop_timeout_s)

@@ -1,7 +1,7 @@
 """Which route a request belongs to: its path with the parts that name one thing replaced by what they are."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -65,14 +65,17 @@ class Routes:
 
     def __init__(self, known: Iterable[str] = (), *, limit: int = TEMPLATES_LIMIT) -> None:
         self._limit = limit
-        self._templates = set(known)
-        self._remembered = _Remembered(lambda route: self._admit(parse_template(route)))
-        self.find: Callable[[str], str] = self._remembered.__getitem__
+        self._known = set(known)
+        self.templates: Mapping[str, str] = _Remembered(lambda route: self._admit(parse_template(route)))
+        """Of every route there can be: those not asked before are made when they are."""
+
+    def find(self, route: str) -> str:
         """A route's template."""
+        return self.templates[route]
 
     def _admit(self, template: str) -> str:
-        if template not in self._templates:
-            if len(self._templates) >= self._limit:
+        if template not in self._known:
+            if len(self._known) >= self._limit:
                 return f"{template.partition(' ')[0]} {{other}}"
-            self._templates.add(template)
+            self._known.add(template)
         return template

@@ -75,9 +75,10 @@ class RStarJudge:
         self._control = Control(known.usual_rate)
         self._slowness = Slowness(self._rule, Sample(known.latency), pace_ms=pace_ms)
 
-    def take_baseline(self, baseline: Baseline, *, is_armed: bool = True, pace_ms: float | None = None) -> None:
+    def take_baseline(self, baseline: Baseline | None, *, is_armed: bool = True, pace_ms: float | None = None) -> None:
         self._is_armed = is_armed
-        self._know(know_baseline(baseline, self._rule), pace_ms=pace_ms)
+        nothing = Known(tolerated_rate=self._rule.floor)
+        self._know(nothing if baseline is None else know_baseline(baseline, self._rule), pace_ms=pace_ms)
 
     def take_share(self, percent: int) -> None:
         self._percent = percent

@@ -29,7 +29,7 @@ class ThresholdJudge:
         self._elapsed_s = self._window_s = 0.0
         self._last_no = ""
 
-    def take_baseline(self, baseline: Baseline, *, is_armed: bool = True, pace_ms: float | None = None) -> None:
+    def take_baseline(self, baseline: Baseline | None, *, is_armed: bool = True, pace_ms: float | None = None) -> None:
         """Thresholds know no history."""
 
     def take_control(self, answer: Answer, *, journey: str = "") -> None:

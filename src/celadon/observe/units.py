@@ -31,16 +31,18 @@ class Units:
         self._turns_s = UNIT_S
 
     def is_first(self, key: UnitKey, now_s: float) -> bool:
-        if now_s >= self._turns_s:
-            self._turn(now_s)
-        young = self._young
-        seen_s = young.get(key)
-        if seen_s is None:
-            seen_s = self._old.get(key)
-        if (seen_s is not None and now_s - seen_s < UNIT_S) or len(young) >= REMEMBERED_LIMIT:
+        young, old = self.open(now_s)
+        if key in young or (key in old and now_s - old[key] < UNIT_S) or len(young) >= REMEMBERED_LIMIT:
             return False
         young[key] = now_s
         return True
+
+    def open(self, now_s: float) -> tuple[dict[UnitKey, float], dict[UnitKey, float]]:
+        """The young keys and the old ones, with when they were seen, for a loop that does what is_first does without a
+        call for each request. Whatever is young was seen less than UNIT_S ago."""
+        if now_s >= self._turns_s:
+            self._turn(now_s)
+        return self._young, self._old
 
     def has_good(self, client_key: str) -> bool:
         """Whether this client got a good answer in the last ten or twenty seconds. Looks at every key."""

@@ -8,7 +8,7 @@ from celadon.model.observed import Hit
 from celadon.observe.failing import Failing
 from celadon.observe.latency import SKIPPED_COUNT
 from celadon.observe.routes import Routes
-from celadon.observe.units import CLIENT_ERROR, SERVER_ERROR, BadClients, Units
+from celadon.observe.units import CLIENT_ERROR, REMEMBERED_LIMIT, SERVER_ERROR, UNIT_S, BadClients, Units
 
 
 class Users:
@@ -34,27 +34,27 @@ class Users:
         """`take_good` gets how many good units came since the last bad one; `take_bad` the starts of the client's bad
         units, and says whether all is decided, which ends it. The durations (ms) of the good units, without those of
         the first SKIPPED_COUNT requests."""
-        slot, find_route, is_first = self._slot, self._routes.find, self._units.is_first
-        good_count = 0
+        slot, templates = self._slot, self._routes.templates
+        young, old = self._units.open(now_s)
+        requests_count, good_count = self.requests_count, 0
         durations: list[float] = []
         for hit in hits:
             if hit.slot is not slot or hit.look:
                 continue
-            self.requests_count += 1
+            requests_count += 1
             status_class = hit.status // 100
             if status_class == CLIENT_ERROR:
                 self.client_errors_count += 1
                 continue
-            route = find_route(hit.route)
+            key = hit.client_key, templates[hit.route], status_class
             if status_class >= SERVER_ERROR:
-                self.failed_count += 1
-                self.failing.add(route, hit)
-                self._clients.count_failure(hit.client_key)
-            if not is_first((hit.client_key, route, status_class), now_s):
+                self._count_failure(key[1], hit)
+            if key in young or (key in old and now_s - old[key] < UNIT_S) or len(young) >= REMEMBERED_LIMIT:
                 continue
+            young[key] = now_s
             if status_class < SERVER_ERROR:
                 good_count += 1
-                if self.requests_count > SKIPPED_COUNT:
+                if requests_count > SKIPPED_COUNT:
                     durations.append(hit.duration_ms)
                 continue
             starts = self._clients.admit(hit.client_key, start=start)
@@ -63,9 +63,16 @@ class Users:
             take_good(good_count)
             good_count = 0
             if take_bad(starts):
-                return durations
-        take_good(good_count)
+                break
+        else:
+            take_good(good_count)
+        self.requests_count = requests_count
         return durations
+
+    def _count_failure(self, route: str, hit: Hit) -> None:
+        self.failed_count += 1
+        self.failing.add(route, hit)
+        self._clients.count_failure(hit.client_key)
 
     def count_lone_failures(self) -> int:
         """Failed requests of the worst client, when it gets nothing but failures: a broken script, not a crowd behind

@@ -26,6 +26,8 @@ from celadon.events import (
     PostflightRan,
     ReadinessAsked,
     ReleaseChosen,
+    ReleaseCommandRan,
+    ReleaseCommandStarted,
     ReleaseCompared,
     ReleaseMade,
     ReleasesPruned,
@@ -46,6 +48,10 @@ from celadon.events import (
     WindowExtended,
     WindowOpened,
     WindowSampled,
+    WorkerFailed,
+    WorkerQuieted,
+    WorkerStarted,
+    WorkerStopped,
 )
 from celadon.host.text import escape_controls
 from celadon.model.names import ReleaseNumber, Slot
@@ -65,6 +71,7 @@ REPAIRS = {
     "live_slot_started": "the live slot was not running: started",
     "pointer_repaired": "the pointer follows what the proxy does",
     "share_ended": "a share of the traffic that no deploy was giving has ended",
+    "workers_settled": "workers were not as they should be: started in the live slot, stopped in the other",
     "orphan_stopped": "a slot without traffic was left running: stopped",
 }
 
@@ -74,7 +81,7 @@ def describe(entry: Entry) -> str | None:
     return describe_event(entry.body)
 
 
-def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case a kind
+def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912, PLR0915  one case a kind
     match event:
         case OperationStarted():
             return _describe_start(event)
@@ -99,6 +106,11 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return _describe_compared(event)
         case ReleaseChosen(release=release):
             return f"  r{release} taken as it was built"
+        case ReleaseCommandStarted(command=command):
+            return f"  release: `{command}`"
+        case ReleaseCommandRan(reason=reason, duration_s=duration_s, output_tail=tail):
+            lines = [f"  release: {reason or 'done'} after {duration_s:.1f} s"]
+            return "\n".join(lines + ([f"    | {line}" for line in tail] if reason else []))
         case CandidateStarted(slot=slot, release=release, pid=pid):
             return f"  r{release} started in {slot}" + (f", pid {pid}" if pid else "")
         case ReadinessAsked(ok=False, reason=reason, hint=hint):
@@ -147,6 +159,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912  one case
             return f"  the site goes to {address} ({slot}) without celadon; edited: {', '.join(files) or 'nothing'}"
         case Blessed(slot=slot, release=release):
             return f"  {_label(release)} in {slot} is blessed"
+        case WorkerStarted() | WorkerQuieted() | WorkerStopped() | WorkerFailed():
+            return _describe_worker(event)
         case DrainCounted(slot=slot, connections_count=count, lingering_workers_count=workers):
             lingering = f", {workers} old proxy workers" if workers else ""
             return f"  {slot} drains: {count} connections open{lingering}" if count or workers else None
@@ -316,6 +330,19 @@ def _describe_postflight(event: PostflightRan) -> str:
         f"  ATTENTION: {_label(event.release)} in {event.slot} has the traffic, and through the proxy fails "
         f"{', '.join(event.failed)}; nothing is changed by that. Next: celadon logs --slot {event.slot}"
     )
+
+
+def _describe_worker(event: WorkerStarted | WorkerQuieted | WorkerStopped | WorkerFailed) -> str:
+    match event:
+        case WorkerStarted(worker=worker, slot=slot, release=release, pid=pid):
+            return f"  worker {worker} of {_label(release)} started in {slot}" + (f", pid {pid}" if pid else "")
+        case WorkerQuieted(worker=worker, slot=slot, signal=signal):
+            return f"  worker {worker} in {slot} begins nothing new ({signal})"
+        case WorkerStopped(worker=worker, slot=slot, killed=killed, duration_s=duration_s):
+            how = "killed after its grace" if killed else "stopped"
+            return f"  worker {worker} in {slot} {how} ({duration_s:.1f} s)"
+        case WorkerFailed(worker=worker, slot=slot, reason=reason):
+            return f"  ATTENTION: worker {worker} does not start in {slot}: {reason}"
 
 
 def _describe_failed_journey(event: JourneyFailed) -> str:

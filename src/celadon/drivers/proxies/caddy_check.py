@@ -11,7 +11,7 @@ from celadon.drivers.proxies.caddy_config import CaddyConfig, find_admin, read_c
 from celadon.drivers.proxies.caddy_disk import read_text
 from celadon.drivers.proxies.caddy_files import SnippetFiles
 from celadon.drivers.proxies.caddy_json_check import check_json, read_admin
-from celadon.drivers.proxies.caddy_log import check_log
+from celadon.drivers.proxies.caddy_log import check_log, find_renamed
 from celadon.drivers.proxies.caddy_look import CaddyLooks
 from celadon.drivers.proxies.caddy_stage import judge_staged
 from celadon.drivers.proxies.caddy_tokens import Directive, walk
@@ -22,6 +22,7 @@ from celadon.model.address import TcpAddress
 from celadon.model.observed import Finding, FindingLevel, problem
 from celadon.model.settings import Settings, SwitchWay
 
+_DELETED = " (deleted)"
 _NO_PROGRAM = (126, 127)
 _ADMIN = "unix//run/caddy/admin.sock"
 _RELOAD_COST = "23 of 103,560 requests failed in 22 reloads; keep-alive connections are closed"
@@ -47,7 +48,7 @@ def check_caddy(
         *check_log(layout.access_log, listen=listen),
         *_check_share(files),
         *_check_secret(settings, listen=listen),
-        *_check_logged(files, looks),
+        *_check_logged(files, looks, listen=listen),
         *_tell_cost(settings),
     ]
     fine = Finding(level=FindingLevel.OK, subject="caddy", text=f"runs; {files.main} is valid")
@@ -128,12 +129,19 @@ def _reads_log(config: CaddyConfig, each: Directive, files: SnippetFiles) -> boo
     return each.name == "import" and bool({files.snippet, files.log} & {*config.files_of(each)})
 
 
-def _check_logged(files: SnippetFiles, looks: CaddyLooks) -> Iterator[Finding]:
+def _check_logged(files: SnippetFiles, looks: CaddyLooks, *, listen: TcpAddress) -> Iterator[Finding]:
     """Proof on one request that the line arrives, once the route is installed."""
     if read_text(files.route) is None or looks.is_refused():
         return
     sight = looks.look()
-    if sight.status is not None and not sight.config:
+    if sight.status is None or sight.config:
+        return
+    renamed = find_renamed(files.access_log, listen=listen)
+    if renamed is not None:
+        text = f"Caddy goes on writing to {renamed}: {files.access_log} was put away, as by logrotate"
+        back = f"mv {renamed} {files.access_log}  # and leave it to Caddy, which rolls it itself, or use copytruncate"
+        yield problem("access log", text, fix="restart Caddy" if renamed.name.endswith(_DELETED) else back)
+    else:
         text = f"{sight.detail}: {files.access_log} has no line of it"
         yield problem(
             "access log", text, fix="celadon deploy  # loads the route; or set proxy.look_path to a path of it"

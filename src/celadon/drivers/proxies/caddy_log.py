@@ -4,13 +4,14 @@ while Celadon is root. So the log lies in a directory of its own, and that is gi
 Nothing here may follow a link: who owns the directory may have put one there, and root would give away what it names.
 """
 
+import contextlib
 import os
 import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from celadon.host.processes import ProcessOwner, read_owner
+from celadon.host.processes import ProcessOwner, list_open_files, read_owner
 from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
 from celadon.model.observed import Finding, problem
@@ -46,6 +47,18 @@ def check_log(log: Path, *, listen: TcpAddress) -> Iterator[Finding]:
     elif os.geteuid() != 0 and (not log.parent.exists() or _is_closed(log.parent, uids, bits=_ANOTHERS_WRITE)):
         text = f"Caddy runs as {name}, who cannot write into {log.parent}"
         yield problem("access log", text, fix=f"mkdir -p {log.parent} && sudo chown {name}: {log.parent}")
+
+
+def find_renamed(log: Path, *, listen: TcpAddress) -> Path | None:
+    """Where the log that Caddy has open is by now, if somebody renamed it (` (deleted)` behind what was removed): Caddy
+    opens it once, and goes on with what it has, also over a reload."""
+    directory = os.path.realpath(log.parent)
+    for pid in KernelSockets().listening_pids(listen) or ():
+        with contextlib.suppress(OSError):
+            for name in map(Path, list_open_files(pid)):
+                if str(name.parent) == directory and name.name != log.name and name.name.startswith(log.stem):
+                    return name
+    return None
 
 
 def find_owner(listen: TcpAddress) -> ProcessOwner | None:

@@ -1,11 +1,9 @@
 """The user's build steps: their own shell commands, in the release's tree, as the app's user."""
 
-import contextlib
 import os
 import pwd
 import selectors
 import shlex
-import signal
 import subprocess
 import time
 from collections import deque
@@ -16,6 +14,7 @@ from typing import IO
 from msgspec import Struct
 
 from celadon.events import BuildStepEnded, BuildStepStarted, Event
+from celadon.host.processes import kill_group
 from celadon.host.text import escape_controls
 from celadon.model.errors import StepError
 
@@ -150,8 +149,7 @@ def _printable(line: bytes) -> str:
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
     """Nothing that a step left behind survives it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_group(process.pid)
     process.wait()
     if process.stdout is not None:
         process.stdout.close()

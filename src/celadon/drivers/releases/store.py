@@ -99,6 +99,11 @@ class ReleaseStore:
             return None if image is None or self._images.has(image) else f"image {image}"
         return f"tree/{find_difference(_read_files(release.path), found) or '?'}"
 
+    def keep_output(self, release: Release, lines: Sequence[str]) -> Path:
+        path = release.path / "release.log"
+        write_atomic(path, "".join(f"{line}\n" for line in lines), mode=0o600)
+        return path
+
     def mark(self, release: Release, fate: Fate) -> None:
         if _read_fate(release.path) is not None:
             return

@@ -15,7 +15,14 @@ from celadon.contracts.runner import Runner
 from celadon.host.commands import run_command
 from celadon.host.files import remove_durably, write_atomic
 from celadon.host.layout import Layout
-from celadon.host.processes import ProcessIdentity, end_processes, find_with_descendants, identify, sum_rss_bytes
+from celadon.host.processes import (
+    ProcessIdentity,
+    end_processes,
+    find_with_descendants,
+    identify,
+    signal_process,
+    sum_rss_bytes,
+)
 from celadon.host.text import escape_controls
 from celadon.host.units import Systemctl, pids_of
 from celadon.model.errors import StepError
@@ -93,6 +100,13 @@ class AdoptedRunner:
         elif found.unit:
             word = "enable" if enabled else "disable"
             self._systemctl.require(word, "--quiet", found.unit, code="boot_not_set")
+
+    def signal(self, slot: Slot, name: str) -> None:
+        found = self._read(slot)
+        if found is None:
+            self._inner.signal(slot, name)
+            return
+        signal_process(next(map(identify, self._pids(found)), None), name)
 
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         found = self._read(slot)

@@ -31,13 +31,16 @@ from celadon.model.address import Address, TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, ReleaseNumber, Slot, parse_release_label
 from celadon.model.observed import Finding, SlotStatus, SlotView, Stopped, problem
+from celadon.model.processes import WEB
 from celadon.model.release import Release
 from celadon.model.settings import HOST_NETWORK, Settings
 
-APP, SLOT, RELEASE = "celadon.app", "celadon.slot", "celadon.release"
+APP, PROCESS, SLOT, RELEASE = "celadon.app", "celadon.process", "celadon.slot", "celadon.release"
 _ALWAYS_THERE = frozenset({"bridge", HOST_NETWORK})
 _KEPT_LINES_COUNT = 1000
+_NAME_TAKEN = re.compile(r"container name .* in use")
 _NEEDS_A_SHELL = re.compile(r"[;&|<>()`\n$*?~\[\]]")
+_STOP_SIGNAL = "SIGTERM"  # where it is not set, the image's own is used
 _SIGNALLED = 128
 _LAST_SIGNAL = 64
 _BEYOND_GRACE_S = 30.0
@@ -100,7 +103,7 @@ class Container(Struct, frozen=True, rename="pascal"):
         return frozenset(each.address for each in networks.values() if each.address)
 
 
-class _Main(Struct, frozen=True, kw_only=True):
+class Main(Struct, frozen=True, kw_only=True):
     """A container while its main process lives: nothing about it changes without that one ending."""
 
     process: ProcessIdentity
@@ -110,8 +113,8 @@ class _Main(Struct, frozen=True, kw_only=True):
     forwarders: tuple[int, ...]
 
 
-def container_name(app: AppName, slot: Slot) -> str:
-    return f"celadon-{app}-{slot}"
+def container_name(app: AppName, slot: Slot, *, process: str) -> str:
+    return f"celadon-{app}-{slot}" if process == WEB else f"celadon-{app}.{process}-{slot}"
 
 
 def inside_address(settings: Settings, slot: Slot) -> TcpAddress:
@@ -131,29 +134,37 @@ def slot_address(settings: Settings, slot: Slot) -> TcpAddress:
     return address
 
 
-def render_run(settings: Settings, slot: Slot, release: Release, *, image: str, shared: Path) -> list[str]:
+def render_run(
+    settings: Settings, slot: Slot, release: Release, *, image: str, shared: Path, process: str = WEB
+) -> list[str]:
     """Pure. The words of `run`; the variables come on its standard input, so that no argv has them."""
-    container, outside = settings.web.container, slot_address(settings, slot)
-    published = [f"--publish={outside.host}:{outside.port}:{inside_address(settings, slot).port}"]
+    container, own = settings.web.container, settings.process(process)
     return [
         "run",
         "--detach",
-        f"--name={container_name(settings.app, slot)}",
+        f"--name={container_name(settings.app, slot, process=process)}",
         f"--label={APP}={settings.app}",
+        f"--label={PROCESS}={process}",
         f"--label={SLOT}={slot}",
         f"--label={RELEASE}={release.label}",
         "--restart=no",
         "--env-file=/dev/stdin",
         f"--network={container.network}",
-        *([] if container.network == HOST_NETWORK else published),
+        *(_publish(settings, slot) if own.listens and container.network != HOST_NETWORK else []),
         *(["--init"] if container.init else []),
-        f"--stop-timeout={math.ceil(settings.drain.stop_timeout_s)}",
+        *([f"--stop-signal={own.stop_signal}"] if own.stop_signal != _STOP_SIGNAL else []),
+        f"--stop-timeout={math.ceil(own.stop_timeout_s)}",
         *_render_limits(settings),
         *(f"--mount=type=bind,source={shared / source},target={target}" for target, source in _volumes(settings)),
         *container.options,
         image,
-        *render_command(settings.web.command),
+        *render_command(own.command),
     ]
+
+
+def _publish(settings: Settings, slot: Slot) -> list[str]:
+    outside = slot_address(settings, slot)
+    return [f"--publish={outside.host}:{outside.port}:{inside_address(settings, slot).port}"]
 
 
 def render_variables(variables: Mapping[str, str]) -> str:
@@ -220,7 +231,10 @@ class ContainerRunner(ABC):
         self._layout = layout
         self._settings = settings
         self._engine = engine
-        self._mains: dict[Slot, _Main] = {}
+        self._process = layout.process
+        self._mains: dict[Slot, Main] = {}
+        self._empty: set[Slot] = set()
+        """Slots that had no container when the engine was last asked, or since one was taken away."""
 
     def check(self) -> Sequence[Finding]:
         subject = f"runner {self._engine.program}"
@@ -243,7 +257,8 @@ class ContainerRunner(ABC):
         return []
 
     def start(self, slot: Slot, release: Release) -> SlotView:
-        container = self._find(slot)
+        is_empty = slot in self._empty
+        container = None if is_empty else self._find(slot)
         view = self._view(slot, container)
         if view.status is SlotStatus.RUNNING and view.release == release.number:
             return view
@@ -258,8 +273,10 @@ class ContainerRunner(ABC):
             self._remove(slot, container)
         settings = self._settings_of(release)
         self._open(slot, release, settings)
-        words = render_run(settings, slot, release, image=image, shared=self._layout.shared)
-        inside = slot_variables(release, slot, address=inside_address(settings, slot))
+        words = render_run(settings, slot, release, image=image, shared=self._layout.shared, process=self._process)
+        words[1:1] = self._list_more(slot)
+        address = inside_address(settings, slot) if self._listens else None
+        inside = slot_variables(release, slot, address=address, process=self._process)
         broken = find_broken(inside)
         done = self._engine.call(
             words[0],
@@ -270,13 +287,24 @@ class ContainerRunner(ABC):
             more=broken,
         )
         if not done.ok:
-            if (made := self._find(slot)) is not None:
+            made = self._find(slot)
+            if is_empty and made is not None and _NAME_TAKEN.search(done.output):
+                return self.start(slot, release)
+            if made is not None:
                 self._remove(slot, made)
             raise StepError(
                 f"{self._engine.program} run: {done.output}", code="start_failed", next_command="celadon check"
             )
+        self._empty.discard(slot)
         reached("start_issued")
-        return self._view(slot, self._inspect(done.stdout.split()[-1]))
+        return self._view_started(slot, release, container=done.stdout.split()[-1])
+
+    def _list_more(self, slot: Slot) -> Sequence[str]:  # noqa: ARG002
+        """Words for `run` that only this engine knows."""
+        return ()
+
+    def _view_started(self, slot: Slot, release: Release, *, container: str) -> SlotView:  # noqa: ARG002
+        return self._view(slot, self._inspect(container))
 
     def observe(self, slot: Slot) -> SlotView:
         """The engine is asked only when the main process is another one than last time: three looks at /proc instead of
@@ -296,7 +324,7 @@ class ContainerRunner(ABC):
             container = self._inspect(container.id)
         return self._view_main(slot, main)
 
-    def _view_main(self, slot: Slot, main: _Main) -> SlotView:
+    def _view_main(self, slot: Slot, main: Main) -> SlotView:
         group = read_group(main.process.pid, named=main.container) or (main.process.pid,)
         own = tuple(pid for pid in group if pid != main.process.pid)
         return SlotView(
@@ -311,6 +339,16 @@ class ContainerRunner(ABC):
 
     @abstractmethod
     def set_boot(self, slot: Slot, *, enabled: bool) -> None: ...
+
+    def signal(self, slot: Slot, name: str) -> None:
+        container = self._find(slot)
+        if container is None or container.state.pid == 0:
+            return
+        done = self._engine.call("kill", f"--signal={name}", container.id)
+        if not done.ok and self._view(slot, self._inspect(container.id)).status is SlotStatus.RUNNING:
+            raise StepError(
+                f"{self._engine.program} kill: {done.output}", code="not_signalled", next_command="celadon status"
+            )
 
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         began_s = time.monotonic()
@@ -330,16 +368,25 @@ class ContainerRunner(ABC):
             return tail_file(self._log(slot), lines_count=lines_count)
         return [escape_controls(line) for line in self._read_log(container, lines_count=lines_count).splitlines()]
 
+    @property
+    def _listens(self) -> bool:
+        return self._process == WEB
+
     def _settings_of(self, release: Release) -> Settings:
         """A release runs with its own, at the addresses of today."""
         web, now = release.manifest.settings.web, self._settings
         return replace(
-            now, user=release.manifest.settings.user, web=replace(web, blue=now.web.blue, green=now.web.green)
+            now,
+            user=release.manifest.settings.user,
+            web=replace(web, blue=now.web.blue, green=now.web.green),
+            release=release.manifest.settings.release,
+            workers=release.manifest.settings.workers,
         )
 
     def _open(self, slot: Slot, release: Release, settings: Settings) -> None:
         """The variables in the slot's directory are for questions from this machine: they have the port outside."""
-        outside = slot_variables(release, slot, address=slot_address(settings, slot))
+        address = slot_address(settings, slot) if self._listens else None
+        outside = slot_variables(release, slot, address=address, process=self._process)
         begin_slot(self._layout, slot, variables=outside, identity=None)
         write_atomic(self._layout.slot(slot) / "release", f"{release.label}\n")
         identity = find_identity(settings.user)
@@ -352,12 +399,16 @@ class ContainerRunner(ABC):
         reached("slot_written")
 
     def _find(self, slot: Slot) -> Container | None:
-        """By both labels, each compared as a whole."""
-        labels = (f"{APP}={self._settings.app}", f"{SLOT}={slot}")
+        """By the three labels, each compared as a whole."""
+        labels = (f"{APP}={self._settings.app}", f"{PROCESS}={self._process}", f"{SLOT}={slot}")
         filters = [f"--filter=label={label}" for label in labels]
         listed = self._engine.require("ps", "--all", "--quiet", "--no-trunc", *filters, code="engine_refused")
         ids = listed.split()
-        return self._inspect(ids[0]) if ids else None
+        if not ids:
+            self._empty.add(slot)
+            return None
+        self._empty.discard(slot)
+        return self._inspect(ids[0])
 
     def _inspect(self, container: str) -> Container | None:
         """None of one that is gone. Raises StepError for any other reason not to know."""
@@ -370,17 +421,17 @@ class ContainerRunner(ABC):
             f"{self._engine.program} inspect: {done.output}", code="engine_refused", next_command="celadon status"
         )
 
-    def _find_main(self, container: Container | None, slot: Slot) -> _Main | None:
+    def _find_main(self, container: Container | None, slot: Slot) -> Main | None:
         self._mains.pop(slot, None)
         process = identify(container.state.pid) if container is not None and container.state.pid else None
         if container is None or process is None:
             return None
-        self._mains[slot] = _Main(
+        self._mains[slot] = Main(
             process=process,
             container=container.id,
             release=container.release,
             restarts_count=container.restart_count,
-            forwarders=self._find_forwarders(container, slot),
+            forwarders=self._find_forwarders(container, slot) if self._listens else (),
         )
         return self._mains[slot]
 
@@ -394,6 +445,7 @@ class ContainerRunner(ABC):
         self._log(slot).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self._log(slot), self._read_log(container, lines_count=_KEPT_LINES_COUNT), mode=0o600)
         self._engine.require("rm", "--force", "--volumes", container.id, code="not_stopped")
+        self._empty.add(slot)
 
     def _read_log(self, container: Container, *, lines_count: int) -> str:
         """Both of its outputs, in the order of writing. Empty where the engine's log driver cannot be read."""

@@ -19,6 +19,7 @@ from celadon.host.text import escape_controls
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
+from celadon.model.processes import WEB
 from celadon.model.release import Release
 
 _SHELL_SYNTAX = re.compile(r"[;&|<>()`\n]|\$\(")
@@ -50,18 +51,21 @@ def group_name(identity: Identity) -> str:
     return grp.getgrgid(identity.gid).gr_name
 
 
-def slot_variables(release: Release, slot: Slot, *, address: Address) -> dict[str, str]:
-    """The release's own environment and what every app learns: where to listen, who it is."""
+def slot_variables(release: Release, slot: Slot, *, address: Address | None, process: str = WEB) -> dict[str, str]:
+    """The release's own environment and what every app learns: who it is, and where to listen if it does."""
     variables = read_env(release.path / "env")
     match address:
         case TcpAddress(host=host, port=port):
             variables |= {"PORT": str(port), "HOST": host}
         case SocketAddress(path=path):
             variables["LISTEN_SOCKET"] = path
+        case None:
+            pass
     return variables | {
         "CELADON_APP": release.manifest.app,
         "CELADON_SLOT": slot.value,
         "CELADON_RELEASE": release.label,
+        "CELADON_PROCESS": process,
     }
 
 
@@ -71,7 +75,7 @@ def write_slot(
     """Write `env` (0600) and `launch`, make room for socket and log. Returns the launch script."""
     begin_slot(layout, slot, variables=variables, identity=identity)
     launch = layout.slot(slot) / "launch"
-    write_atomic(launch, render_launch(release), mode=0o755)
+    write_atomic(launch, render_launch(release, layout.process), mode=0o755)
     reached("slot_written")
     return launch
 
@@ -89,8 +93,8 @@ def begin_slot(layout: Layout, slot: Slot, *, variables: Mapping[str, str], iden
 
 def clear_slot(layout: Layout, slot: Slot) -> None:
     """Of a slot where nothing runs: its variables need lie nowhere any more, and its socket leads nowhere. `oom` is
-    what Podman's monitor leaves where it was started."""
-    for name in ("env", "app.sock", "oom"):
+    what Podman's monitor leaves where it was started, beside its own number and the container's."""
+    for name in ("env", "app.sock", "oom", "pidfile", "conmon-pidfile"):
         (layout.slot(slot) / name).unlink(missing_ok=True)
 
 
@@ -100,9 +104,9 @@ def _begin_log(path: Path) -> None:
         path.rename(path.with_name("log.1"))
 
 
-def render_launch(release: Release) -> str:
+def render_launch(release: Release, process: str) -> str:
     """The user's own command, in the release's tree."""
-    line = render_line(release.manifest.settings.web.command)
+    line = render_line(release.manifest.settings.process(process).command)
     return f"#!/bin/sh\ncd {shlex.quote(str(release.tree))} || exit 127\n{line}\n"
 
 

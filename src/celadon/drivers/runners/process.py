@@ -25,9 +25,11 @@ from celadon.host.layout import Layout
 from celadon.host.processes import (
     ProcessFinder,
     ProcessIdentity,
+    ProcessWatch,
     end_processes,
     identify_child,
     is_alive,
+    signal_process,
     sum_rss_bytes,
 )
 from celadon.model.errors import StepError
@@ -38,18 +40,21 @@ from celadon.model.settings import Settings
 
 
 class _Record(Struct, frozen=True):
-    """`process.json`: what was started last in a slot. `process` None: the intent only."""
+    """`process.json`: what was started last in a slot. `process` None: the intent only. `stop_signal` goes to the main
+    process; empty: SIGTERM to all, as it always was for the one that answers requests."""
 
     release: ReleaseNumber
     process: ProcessIdentity | None = None
     stopped: bool = False
     exit_code: int | None = None
+    stop_signal: str = ""
 
 
 class ProcessRunner:
     def __init__(self, layout: Layout, settings: Settings) -> None:
         self._layout = layout
         self._settings = settings
+        self._watched: dict[Slot, tuple[ProcessIdentity | None, ProcessWatch]] = {}
 
     def check(self) -> Sequence[Finding]:
         findings = [
@@ -75,23 +80,25 @@ class ProcessRunner:
         if record is not None and record.release == release.number and self._alive(record, slot):
             return self.observe(slot)
         identity = find_identity(release.manifest.settings.user)
-        variables = slot_variables(release, slot, address=self._settings.web.address(slot))
+        process = release.manifest.settings.process(self._layout.process)
+        address = self._settings.web.address(slot) if process.listens else None
+        variables = slot_variables(release, slot, address=address, process=self._layout.process)
         variables = _base_variables(identity) | variables | {_MARK: self._mark_value(slot)}
         launch = write_slot(self._layout, slot, release, variables=variables, identity=identity)
-        self._write(slot, _Record(release.number))
+        record = _Record(release.number, stop_signal="" if process.listens else process.stop_signal)
+        self._write(slot, record)
         pid = self._spawn(launch, slot, variables=variables, identity=identity)
         reached("start_issued")
-        self._write(slot, _Record(release.number, identify_child(pid)))
+        self._write(slot, msgspec.structs.replace(record, process=identify_child(pid)))
         return SlotView(slot=slot, status=SlotStatus.RUNNING, release=release.number, pids=(pid,))
 
     def observe(self, slot: Slot) -> SlotView:
         record = self._read(slot)
+        pids = self._watch(slot, record)()
         if record is None or record.stopped:
-            pids = self._finder(slot, record)()
             status = SlotStatus.RUNNING if pids else SlotStatus.STOPPED
             release = record.release if record is not None else None
             return SlotView(slot=slot, status=status, release=release, pids=tuple(pids), rss_bytes=sum_rss_bytes(pids))
-        pids = self._finder(slot, record)()
         if not pids:
             exit_code = self._learn_exit_code(slot, record)
             return SlotView(
@@ -114,10 +121,15 @@ class ProcessRunner:
     def set_boot(self, slot: Slot, *, enabled: bool) -> None:
         """Nothing starts plain processes at boot; `celadon recover` does when it is run."""
 
+    def signal(self, slot: Slot, name: str) -> None:
+        record = self._read(slot)
+        signal_process(record.process if record is not None else None, name)
+
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         began = time.monotonic()
+        record = self._read(slot)
         try:
-            killed = end_processes(self._finder(slot, self._read(slot)), grace_s=grace_s)
+            killed = end_processes(self._finder(slot, record), grace_s=grace_s, ask=lambda: _ask_main(record))
         except TimeoutError as error:
             raise StepError(f"slot {slot}: {error}", code="not_stopped", next_command="celadon status") from error
         record = self._read(slot)
@@ -166,6 +178,14 @@ class ProcessRunner:
             return exit_code
         return record.exit_code
 
+    def _watch(self, slot: Slot, record: _Record | None) -> ProcessWatch:
+        """One for as long as the same process was started last."""
+        process = record.process if record is not None else None
+        known = self._watched.get(slot)
+        if known is None or known[0] != process:
+            known = self._watched[slot] = process, ProcessWatch(self._finder(slot, record))
+        return known[1]
+
     def _finder(self, slot: Slot, record: _Record | None) -> ProcessFinder:
         return ProcessFinder(self._mark(slot), leader=record.process if record is not None else None)
 
@@ -183,6 +203,11 @@ class ProcessRunner:
 
     def _write(self, slot: Slot, record: _Record) -> None:
         write_atomic(self._layout.slot(slot) / "process.json", msgspec.json.encode(record))
+
+
+def _ask_main(record: _Record | None) -> bool:
+    """A worker's children are its own to end, as under systemd and in a container."""
+    return bool(record and record.stop_signal and signal_process(record.process, record.stop_signal))
 
 
 _MARK = "CELADON_SLOT_DIRECTORY"

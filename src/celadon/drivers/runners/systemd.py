@@ -18,6 +18,7 @@ from celadon.host.units import Systemctl, pids_of
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot, parse_release_label
 from celadon.model.observed import Finding, SlotStatus, SlotView, Stopped, problem
+from celadon.model.processes import WEB, ProcessSettings
 from celadon.model.release import Release
 from celadon.model.settings import Settings
 
@@ -43,14 +44,24 @@ _USER_MANAGER_LACKS = ("PrivateTmp", "ProtectSystem", "ProtectKernelTunables", "
 _OUT_OF_MEMORY = "oom-kill"
 
 
-def unit_name(app: str, slot: Slot) -> str:
-    return f"celadon-{app}-{slot}.service"
+def unit_name(app: str, slot: Slot, *, process: str = WEB) -> str:
+    """No name holds a dot: that of one app's process is no other app's."""
+    return f"celadon-{app}-{slot}.service" if process == WEB else f"celadon-{app}.{process}-{slot}.service"
 
 
-def render_unit(settings: Settings, slot: Slot, *, directory: Path, user_and_group: tuple[str, str] | None) -> str:
-    """Pure. `directory` is the slot's. Everything here is a name, a number or a path that was checked."""
+def render_unit(
+    settings: Settings,
+    slot: Slot,
+    *,
+    process: ProcessSettings,
+    name: str,
+    directory: Path,
+    user_and_group: tuple[str, str] | None,
+) -> str:
+    """Pure. `directory` is the slot's, `name` the process's. Everything here is a name, a number or a path that was
+    checked."""
     web, limits = settings.web, settings.web.limits
-    stop_s = settings.drain.stop_timeout_s
+    what = settings.app if name == WEB else f"{settings.app} {name}"
     service = [
         "Type=exec",
         f"ExecStart=/bin/sh {_quote(directory / 'launch')}",
@@ -58,9 +69,10 @@ def render_unit(settings: Settings, slot: Slot, *, directory: Path, user_and_gro
         f"StandardOutput=append:{_escape(str(directory / 'log'))}",
         "StandardError=inherit",
         *([f"User={user_and_group[0]}", f"Group={user_and_group[1]}"] if user_and_group else []),
-        "Restart=on-failure",
+        *(["Restart=no", "RemainAfterExit=yes"] if process.is_once else ["Restart=on-failure"]),
         f"RestartSec={web.systemd.restart_delay_s:g}",
-        f"TimeoutStopSec={stop_s:g}",
+        f"TimeoutStopSec={process.stop_timeout_s:g}",
+        *([f"KillSignal={process.stop_signal}"] if process.stop_signal != "SIGTERM" else []),
         f"KillMode={web.systemd.kill_mode}",
         *([f"MemoryMax={limits.memory_bytes}"] if limits.memory_bytes else []),
         *([f"CPUQuota={limits.cpu_percent}%"] if limits.cpu_percent else []),
@@ -70,9 +82,9 @@ def render_unit(settings: Settings, slot: Slot, *, directory: Path, user_and_gro
     ]
     return "\n".join(
         [
-            f"# Written by celadon for {settings.app}, slot {slot}. To change it, change celadon.toml and deploy.",
+            f"# Written by celadon for {what}, slot {slot}. To change it, change celadon.toml and deploy.",
             "[Unit]",
-            f"Description={settings.app} ({slot}), deployed by celadon",
+            f"Description={what} ({slot}), deployed by celadon",
             "After=network.target",
             "StartLimitIntervalSec=0",
             "",
@@ -108,6 +120,7 @@ class SystemdRunner:
     def __init__(self, layout: Layout, settings: Settings, *, unit_directory: Path | None = None) -> None:
         self._layout = layout
         self._settings = settings
+        self._process = layout.process
         self._user_manager = settings.web.systemd.user_manager
         self._systemctl = Systemctl(user_manager=self._user_manager)
         self._units = unit_directory or default_units(user_manager=self._user_manager)
@@ -131,14 +144,22 @@ class SystemdRunner:
         if view.status is SlotStatus.RUNNING and view.release == release.number:
             return view
         identity = find_identity(release.manifest.settings.user)
-        variables = slot_variables(release, slot, address=self._settings.web.address(slot))
+        process = release.manifest.settings.process(self._process)
+        address = self._settings.web.address(slot) if process.listens else None
+        variables = slot_variables(release, slot, address=address, process=self._process)
         write_slot(self._layout, slot, release, variables=variables, identity=identity)
         write_atomic(self._layout.slot(slot) / "release", f"{release.label}\n")
         names = (identity.name, group_name(identity)) if identity is not None and not self._user_manager else None
-        self._write_unit(slot, render_unit(
-            self._settings, slot, directory=self._layout.slot(slot), user_and_group=names
-        ))  # fmt: skip
-        name = unit_name(self._settings.app, slot)
+        text = render_unit(
+            self._settings,
+            slot,
+            process=process,
+            name=self._process,
+            directory=self._layout.slot(slot),
+            user_and_group=names,
+        )
+        self._write_unit(slot, text)
+        name = self._unit(slot)
         self._systemctl.call("reset-failed", name)
         self._systemctl.require("start", name, code="start_failed")
         reached("start_issued")
@@ -154,15 +175,20 @@ class SystemdRunner:
         return replace(view, rss_bytes=sum_rss_bytes(pids), memory_limit_bytes=limit_bytes)
 
     def set_boot(self, slot: Slot, *, enabled: bool) -> None:
-        name = unit_name(self._settings.app, slot)
+        name = self._unit(slot)
         if not enabled and not (self._units / name).exists():
             return
         self._systemctl.require("enable" if enabled else "disable", "--quiet", name, code="boot_not_set")
 
+    def signal(self, slot: Slot, name: str) -> None:
+        done = self._systemctl.call("kill", f"--signal={name}", "--kill-who=main", self._unit(slot))
+        if not done.ok and pids_of(self._show(slot)):
+            raise StepError(f"systemctl kill: {done.output}", code="not_signalled", next_command="celadon status")
+
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         """The grace is the unit's TimeoutStopSec; `grace_s` bounds how long this waits beyond systemd's own word."""
         began = time.monotonic()
-        name = unit_name(self._settings.app, slot)
+        name = self._unit(slot)
         if (self._units / name).exists():
             stopped = self._systemctl.call("stop", name, timeout_s=grace_s + self._settings.drain.stop_timeout_s + 15.0)
             left = pids_of(self._show(slot))
@@ -180,7 +206,7 @@ class SystemdRunner:
 
     def _write_unit(self, slot: Slot, text: str) -> None:
         """daemon-reload costs every unit on the machine: only when the text changed."""
-        path = self._units / unit_name(self._settings.app, slot)
+        path = self._units / self._unit(slot)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_text() == text:
             return
@@ -196,18 +222,23 @@ class SystemdRunner:
             return None
 
     def _show(self, slot: Slot) -> dict[str, str]:
-        return self._systemctl.show(unit_name(self._settings.app, slot))
+        return self._systemctl.show(self._unit(slot))
+
+    def _unit(self, slot: Slot) -> str:
+        return unit_name(self._settings.app, slot, process=self._process)
 
 
 def view_unit(
     shown: Mapping[str, str], slot: Slot, *, pids: tuple[int, ...], release: ReleaseNumber | None
 ) -> SlotView:
-    """Pure. Between its end and its next start a unit is `activating` and has no process."""
+    """Pure. Between its end and its next start a unit is `activating` and has no process; one that is to end by itself
+    and did so well stays `active`."""
     restarts_count = int(shown.get("NRestarts") or 0)
     state, result = shown.get("ActiveState"), shown.get("Result", "success")
     if state in {"active", "activating", "deactivating", "reloading"} and pids:
         return SlotView(slot=slot, status=SlotStatus.RUNNING, release=release, pids=pids, restarts_count=restarts_count)
-    if state not in {"failed", "activating"} and result == "success":
+    ended_well = state == "active" and shown.get("SubState") == "exited"
+    if state not in {"failed", "activating"} and not ended_well and result == "success":
         return SlotView(slot=slot, status=SlotStatus.STOPPED, release=release)
     exit_code = _exit_code(shown)
     return SlotView(
@@ -215,7 +246,7 @@ def view_unit(
         status=SlotStatus.EXITED,
         release=release,
         exit_code=exit_code,
-        exit_reason=_describe_result(result, exit_code),
+        exit_reason="" if ended_well else _describe_result(result, exit_code),
         restarts_count=restarts_count,
         killed_for_memory=result == _OUT_OF_MEMORY,
     )

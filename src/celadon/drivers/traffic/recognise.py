@@ -7,7 +7,8 @@ is accepted only where a quote comes before the next one that counts.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from celadon.drivers.traffic.nginx_words import DURATIONS_MS, STATUSES, UPSTREAM_STATUSES, last_try
+from celadon.drivers.traffic.text_block import find_lines
+from celadon.host.tail import split_block
 from celadon.model.names import Slot
 from celadon.model.observed import Hit
 
@@ -53,17 +56,20 @@ _ROUTE_FIRST = re.compile(_ROUTE)
 
 
 class Reader(NamedTuple):
-    """`read` gives the values of `names` in a line."""
+    """`read` gives the values of `names` in a line, `read_block` those of each of many lines, or None where they have
+    to be read one at a time."""
 
     names: Sequence[str]
     read: Callable[[bytes], Sequence[str] | None]
+    read_block: Callable[[bytes], Sequence[Sequence[str]] | None]
 
 
 class Recognised(Struct, frozen=True, kw_only=True):
-    """`parse` is None where `why` says why. `tells_slot` and `tells_duration`: without, hits have no slot, and take
-    0 ms: good for a baseline of statuses only."""
+    """`parse` and `parse_block` are None where `why` says why. `tells_slot` and `tells_duration`:
+    without, hits have no slot, and take 0 ms: good for a baseline of statuses only."""
 
     parse: Callable[[bytes], Hit | None] | None = None
+    parse_block: Callable[[bytes], Iterable[Hit | None]] | None = None
     tells_slot: bool = False
     tells_duration: bool = False
     why: str = ""
@@ -83,8 +89,12 @@ def recognise(log_format: str, *, escape: str = "default", slots: Mapping[str, S
         read = _read_text(log_format) if escape == "default" else f"escape={escape} in a format that is no JSON"
     if isinstance(read, str):
         return Recognised(why=read)
+    parse, parse_block = _make_parsers(read, slots)
     return Recognised(
-        parse=_make_parser(read, slots), tells_slot="upstream_addr" in names, tells_duration="request_time" in names
+        parse=parse,
+        parse_block=parse_block,
+        tells_slot="upstream_addr" in names,
+        tells_duration="request_time" in names,
     )
 
 
@@ -118,7 +128,7 @@ def _read_json(log_format: str, *, escape: str) -> Reader | str:
             return None
         return [str(found[key]) if name != "request" else _cut(str(found[key])) for name, key in wanted.items()]
 
-    return Reader([*wanted], read)
+    return Reader([*wanted], read, lambda _: None)
 
 
 def _cut(request: str) -> str:
@@ -155,28 +165,28 @@ def _read_text(log_format: str) -> Reader | str:
         else:
             pattern += f"(?P<{name}>{body})"
         seen.add(name)
-    whole = re.compile(pattern + re.escape(log_format[at:]), re.ASCII)
+    pattern += re.escape(log_format[at:])
+    whole, each = re.compile(pattern, re.ASCII), re.compile(f"^{pattern}$", re.ASCII | re.MULTILINE)
 
     def read(line: bytes) -> Sequence[str] | None:
         matched = whole.fullmatch(line.decode("utf-8", "replace"))
         return matched.groups() if matched else None
 
-    return Reader([*whole.groupindex], read)
+    return Reader([*whole.groupindex], read, partial(find_lines, each))
 
 
-def _make_parser(reader: Reader, slots: Mapping[str, Slot]) -> Callable[[bytes], Hit | None]:
-    """What a format does not have is asked of no line."""
-    read = reader.read
+def _make_parsers(
+    reader: Reader, slots: Mapping[str, Slot]
+) -> tuple[Callable[[bytes], Hit | None], Callable[[bytes], Iterable[Hit | None]]]:
+    """Of a line, and of a block. What a format does not have is asked of no line."""
+    read, read_block = reader.read, reader.read_block
     places = {name: place for place, name in enumerate(reader.names)}
     status, client = places["status"], places["remote_addr"]
     took, upstream, upstream_status = (places.get(f) for f in ("request_time", "upstream_addr", "upstream_status"))
     name = next((places[each] for each in _NAMES if each in places), None)
     make_route = _pick_route(places)
 
-    def parse(line: bytes) -> Hit | None:
-        words = read(line)
-        if words is None:
-            return None
+    def make_hit(words: Sequence[str]) -> Hit | None:
         try:
             return Hit(
                 slot=None if upstream is None else slots.get(last_try(words[upstream])),
@@ -190,7 +200,15 @@ def _make_parser(reader: Reader, slots: Mapping[str, Slot]) -> Callable[[bytes],
         except (KeyError, ValueError):
             return None
 
-    return parse
+    def parse(line: bytes) -> Hit | None:
+        words = read(line)
+        return None if words is None else make_hit(words)
+
+    def parse_block(block: bytes) -> Iterable[Hit | None]:
+        found = read_block(block)
+        return map(parse, split_block(block)) if found is None else map(make_hit, found)
+
+    return parse, parse_block
 
 
 def _pick_route(places: Mapping[str, int]) -> Callable[[Sequence[str]], str]:

@@ -1,0 +1,179 @@
+"""`[processes.NAME]` of celadon.toml → the app's other processes, or every mistake in them at once."""
+
+import json
+import re
+import signal
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from celadon.config import parse as kind
+from celadon.config.parse import Kind, ListedMistakes
+from celadon.model.processes import RELEASE, WEB, Handover, ReleaseCommand, WorkerSettings
+
+
+class Field(Struct, frozen=True, kw_only=True):
+    """`is_required`: there is no default."""
+
+    kind: Kind
+    default: Any = None
+    is_required: bool = False
+
+
+class Processes(Struct, frozen=True, kw_only=True):
+    release: ReleaseCommand | None = None
+    workers: tuple[WorkerSettings, ...] = ()
+
+
+def _read_signal(value: Any) -> str:
+    name = kind.TEXT.read(value)
+    if name not in _SIGNALS:
+        raise ValueError(f"{value!r}")
+    return str(name)
+
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+_UNHEARD = {signal.SIGKILL, signal.SIGSTOP}
+_SIGNALS = {each.name for each in signal.Signals if each not in _UNHEARD}
+_SIGNAL = Kind(
+    expected='a signal that a program can hear, as "SIGTERM"',
+    schema={"type": "string", "pattern": "^SIG[A-Z0-9]+$"},
+    read=_read_signal,
+    show=kind.TEXT.show,
+)
+_USUAL = WorkerSettings(name="", command="")
+_RUN = Field(kind=kind.TEXT, is_required=True)
+_RELEASE: Final[Mapping[str, Field]] = {
+    "run": _RUN,
+    "timeout": Field(kind=kind.duration(0.1, 86400.0), default=ReleaseCommand(command="").timeout_s),
+}
+
+
+_WORKER: Final[Mapping[str, Field]] = {
+    "run": _RUN,
+    "handover": Field(kind=kind.choice(Handover), default=_USUAL.handover),
+    "quiet_signal": Field(kind=_SIGNAL),
+    "stop_signal": Field(kind=_SIGNAL, default=_USUAL.stop_signal),
+    "grace": Field(kind=kind.duration(0.1, 86400.0), default=_USUAL.grace_s),
+    "idle": Field(kind=kind.TEXT),
+    "replicas": Field(kind=kind.whole(1, 100), default=_USUAL.replicas_count),
+}
+
+
+def read_processes(value: Any) -> Processes:
+    """Raises ListedMistakes, whose paths begin below `processes`."""
+    if not isinstance(value, dict):
+        raise ListedMistakes([((), "is not a table; expected [processes.NAME]")])
+    reader = _Reader()
+    processes = reader.read(value)
+    if reader.mistakes:
+        raise ListedMistakes(reader.mistakes)
+    return processes
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.mistakes: list[tuple[tuple[str | int, ...], str]] = []
+
+    def read(self, value: Mapping[str, Any]) -> Processes:
+        release, workers = None, []
+        for name, table in value.items():
+            if not isinstance(table, dict):
+                self._blame((name,), f"is not a table; expected [processes.{name}]")
+            elif name == WEB:
+                self._blame((name,), "stands in [web]: its command is `web.command`")
+            elif name == RELEASE:
+                release = self._read_release(table)
+            elif not _NAME.match(name):
+                self._blame((name,), "is no name for a process; expected one matching ^[a-z][a-z0-9-]{0,31}$")
+            else:
+                workers.append(self._read_worker(table, name))
+        return Processes(release=release, workers=tuple(workers))
+
+    def _read_release(self, table: Mapping[str, Any]) -> ReleaseCommand:
+        taken = self._take(table, _RELEASE, RELEASE)
+        return ReleaseCommand(command=taken["run"] or "", timeout_s=taken["timeout"])
+
+    def _read_worker(self, table: Mapping[str, Any], name: str) -> WorkerSettings:
+        taken = self._take(table, _WORKER, name)
+        return WorkerSettings(
+            name=name,
+            command=taken["run"] or "",
+            handover=taken["handover"],
+            quiet_signal=taken["quiet_signal"] or "",
+            stop_signal=taken["stop_signal"],
+            grace_s=taken["grace"],
+            idle=taken["idle"] or "",
+            replicas_count=taken["replicas"],
+        )
+
+    def _take(self, table: Mapping[str, Any], fields: Mapping[str, Field], name: str) -> dict[str, Any]:
+        for key in table:
+            if key not in fields:
+                self._blame((name, key), f"is not a setting here; expected one of {', '.join(fields)}")
+        return {key: self._take_one(table, key, field, name) for key, field in fields.items()}
+
+    def _take_one(self, table: Mapping[str, Any], key: str, field: Field, name: str) -> Any:
+        if key not in table:
+            if field.is_required:
+                self._blame((name, key), f"is missing; expected {field.kind.expected}")
+            return field.default
+        try:
+            return field.kind.read(table[key])
+        except ValueError as error:
+            self._blame((name, key), f"is {error}; expected {field.kind.expected}")
+            return field.default
+
+    def _blame(self, path: tuple[str | int, ...], what: str) -> None:
+        self.mistakes.append((path, what))
+
+
+def show_processes(processes: Processes) -> str:
+    """As inline TOML that reads back as the same."""
+    tables = {}
+    if processes.release is not None:
+        tables[RELEASE] = _show_table(
+            _RELEASE, {"run": processes.release.command, "timeout": processes.release.timeout_s}
+        )
+    for worker in processes.workers:
+        tables[worker.name] = _show_table(_WORKER, _plain_worker(worker))
+    return "{" + ", ".join(f"{json.dumps(name)} = {table}" for name, table in tables.items()) + "}"
+
+
+def _plain_worker(worker: WorkerSettings) -> dict[str, Any]:
+    return {
+        "run": worker.command,
+        "handover": worker.handover,
+        "quiet_signal": worker.quiet_signal or None,
+        "stop_signal": worker.stop_signal,
+        "grace": worker.grace_s,
+        "idle": worker.idle or None,
+        "replicas": worker.replicas_count,
+    }
+
+
+def _show_table(fields: Mapping[str, Field], values: Mapping[str, Any]) -> str:
+    shown = (f"{name} = {field.kind.show(values[name])}" for name, field in fields.items() if values[name] is not None)
+    return "{" + ", ".join(shown) + "}"
+
+
+def _schema_of(fields: Mapping[str, Field]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [name for name, field in fields.items() if field.is_required],
+        "properties": {name: field.kind.schema for name, field in fields.items()},
+    }
+
+
+PROCESSES = Kind(
+    expected="tables, as [processes.release] and [processes.mail]; see docs/how-to/processes.md",
+    schema={
+        "type": "object",
+        "properties": {RELEASE: _schema_of(_RELEASE), WEB: False},
+        "additionalProperties": _schema_of(_WORKER),
+    },
+    read=read_processes,
+    show=show_processes,
+)
