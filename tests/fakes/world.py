@@ -705,7 +705,6 @@ class WorldSockets:
         if slot is self.world.route or self.world.slots[slot] is None:
             return ()
         self.world.counted_at_s.append(self.world.now_s)
-        self.world.now_s += self.world.counting_takes_s
         downloads = [Connection(id=1, received_bytes=80, sent_bytes=1 << 20, unsent_bytes=1 << 16)]
         left_open = self.world.left_open(self.world.now_s) if self.world.left_open else ()
         return [*(downloads if self.world.now_s < self.world.downloads_end_at_s else ()), *left_open]
@@ -821,6 +820,9 @@ class WorldClock:
 
     def now_s(self) -> float:
         return self.world.now_s
+
+    def spent_s(self) -> float:
+        return len(self.world.counted_at_s) * self.world.counting_takes_s
 
     def wait(self, duration_s: float) -> None:
         self.world.now_s += max(duration_s, 0.001)
