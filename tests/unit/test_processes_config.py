@@ -184,3 +184,21 @@ def test_a_procfile_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     """At the line that names it."""
     [(line, told)] = mistakes(tmp_path, f'procfile = "Procfile"\n{GOOD}')
     assert (line, told) == (1, "`procfile` is 'Procfile', a file that cannot be read: No such file or directory")
+
+
+def test_a_schedule_is_read_and_says_what_it_excludes(tmp_path: Path) -> None:
+    """A timer has one instant after the other and nothing that runs on; only systemd has timers."""
+    systemd = GOOD.replace("[proxy]", 'runner = "systemd"\n[proxy]')
+    timer = '[processes.nightly]\nrun = "./nightly"\nschedule = "Mon..Fri *-*-* 03:00:00"\n'
+    [nightly] = load(tmp_path, systemd + timer).settings.workers
+    assert nightly.schedule == "Mon..Fri *-*-* 03:00:00"
+    assert [what for _, what in mistakes(tmp_path, GOOD + timer)] == [
+        "`processes.nightly.schedule` needs the runner systemd; `web.runner` is process"
+    ]
+    assert [what for _, what in mistakes(tmp_path, f'{systemd}{timer}replicas = 2\nhandover = "exclusive"\n')] == [
+        "`processes.nightly.replicas` and `schedule` exclude each other",
+        "`processes.nightly.handover` and `schedule` exclude each other",
+    ]
+    assert mistakes(tmp_path, systemd + timer.replace("Mon..", "$(reboot)"))[0][1].startswith(
+        "`processes.nightly.schedule` is '$(reboot)Fri"
+    )

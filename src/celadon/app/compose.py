@@ -25,6 +25,7 @@ from celadon.host.layout import Layout
 from celadon.model.address import TcpAddress
 from celadon.model.names import Slot
 from celadon.model.observed import Answer
+from celadon.model.processes import RELEASE
 from celadon.model.settings import (
     CONTAINER_RUNNERS,
     HOST_NETWORK,
@@ -261,8 +262,16 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
 
 def make_runner_of(layout: Layout, settings: Settings) -> Callable[[str], Runner]:
     """The runner of each other process of the app, made when it is first asked for."""
-    make = RUNNERS[settings.web.runner]
-    return cache(lambda process: make(replace(layout, process=process), settings))
+    return cache(lambda process: _make_runner_of(replace(layout, process=process), settings))
+
+
+def _make_runner_of(layout: Layout, settings: Settings) -> Runner:
+    if settings.web.runner is not RunnerKind.SYSTEMD or layout.process == RELEASE:
+        return RUNNERS[settings.web.runner](layout, settings)
+    from celadon.drivers.runners.systemd import SystemdRunner
+    from celadon.drivers.runners.timer import TimerRunner
+
+    return TimerRunner(layout, settings, SystemdRunner(layout, settings))
 
 
 def make_ask_process(layout: Layout, settings: Settings) -> AskProcess:

@@ -17,7 +17,16 @@ from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, SHARES, TA
 from celadon.model.errors import UsageError
 from celadon.model.names import Slot
 from celadon.model.processes import WEB
-from celadon.model.settings import CONTAINER_RUNNERS, JudgeKind, ProbeKind, ProxyKind, Settings, Strategy, SwitchWay
+from celadon.model.settings import (
+    CONTAINER_RUNNERS,
+    JudgeKind,
+    ProbeKind,
+    ProxyKind,
+    RunnerKind,
+    Settings,
+    Strategy,
+    SwitchWay,
+)
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _SUN_PATH_BYTES = 107
@@ -149,6 +158,7 @@ class _Reader:
     def _cross_check(self, values: dict[str, Any]) -> None:
         self._check_addresses(values)
         self._check_runner(values)
+        self._check_schedules(values)
         if values["readiness.type"] is ProbeKind.COMMAND and values["readiness.command"] is None:
             self._blame(("readiness", "type"), "`readiness.type` is command, but `readiness.command` is missing")
         if values["readiness.json_path"] is not None and values["readiness.json_equals"] is None:
@@ -166,6 +176,13 @@ class _Reader:
         self._check_drain(values)
         if kind is ProxyKind.TRAEFIK and values["web.sockets"]:
             self._blame(("web", "sockets"), "Traefik cannot reach an app on a Unix socket; give it two `web.ports`")
+
+    def _check_schedules(self, values: dict[str, Any]) -> None:
+        runner, processes = values["web.runner"], values["processes"]
+        for worker in processes.workers if processes is not None else ():
+            if worker.schedule and runner is not None and runner is not RunnerKind.SYSTEMD:
+                path = ("processes", worker.name, "schedule")
+                self._blame(path, f"`{'.'.join(path)}` needs the runner systemd; `web.runner` is {runner.value}")
 
     def _check_runner(self, values: dict[str, Any]) -> None:
         """A container is made of an image, anything else of a command."""

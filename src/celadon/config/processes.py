@@ -42,6 +42,21 @@ _SIGNAL = Kind(
     read=_read_signal,
     show=kind.TEXT.show,
 )
+
+
+def _read_schedule(value: Any) -> str:
+    if not _CALENDAR.match(kind.TEXT.read(value)):
+        raise ValueError(f"{value!r}")
+    return str(value)
+
+
+_CALENDAR = re.compile(r"[A-Za-z0-9*:/,.~ +-]{1,100}\Z")
+_SCHEDULE = Kind(
+    expected='a calendar expression of systemd, as "*-*-* 03:00:00"',
+    schema={"type": "string", "pattern": "^[A-Za-z0-9*:/,.~ +-]{1,100}$"},
+    read=_read_schedule,
+    show=kind.TEXT.show,
+)
 _BEAT = Kind(
     expected='a path inside the release, as "tmp/{process}.beat"',
     schema={"type": "string"},
@@ -69,7 +84,12 @@ _WORKER: Final[Mapping[str, Field]] = {
     "heartbeat_max_age": Field(kind=kind.duration(1.0, 86400.0), default=_USUAL.heartbeat_max_age_s),
     "queue_depth": Field(kind=kind.TEXT),
     "max_queue_depth": Field(kind=kind.whole(0, 1_000_000_000)),
+    "schedule": Field(kind=_SCHEDULE),
 }
+_NOT_OF_TIMERS = (
+    "handover", "quiet_signal", "stop_signal", "idle", "replicas", "heartbeat_file", "heartbeat_command",
+    "heartbeat_max_age",
+)  # fmt: skip
 
 
 def read_processes(value: Any) -> Processes:
@@ -113,6 +133,9 @@ class _Reader:
         if ("queue_depth" in table) != ("max_queue_depth" in table):
             given = "queue_depth" if "queue_depth" in table else "max_queue_depth"
             self._blame((name, given), "needs the other one of `queue_depth` and `max_queue_depth`")
+        for other in _NOT_OF_TIMERS if "schedule" in table else ():
+            if other in table:
+                self._blame((name, other), "and `schedule` exclude each other")
         return WorkerSettings(
             name=name,
             command=taken["run"] or "",
@@ -127,6 +150,7 @@ class _Reader:
             heartbeat_max_age_s=taken["heartbeat_max_age"],
             queue_depth=taken["queue_depth"] or "",
             max_queue_depth=taken["max_queue_depth"],
+            schedule=taken["schedule"] or "",
         )
 
     def _take(self, table: Mapping[str, Any], fields: Mapping[str, Field], name: str) -> dict[str, Any]:
@@ -176,6 +200,7 @@ def _plain_worker(worker: WorkerSettings) -> dict[str, Any]:
         "heartbeat_max_age": worker.heartbeat_max_age_s,
         "queue_depth": worker.queue_depth or None,
         "max_queue_depth": worker.max_queue_depth,
+        "schedule": worker.schedule or None,
     }
 
 

@@ -67,7 +67,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("keep", kind.whole(1, 1000), 5, "How many releases stay on disk. The live, the previous and the last blessed always do."),
     _setting("shared", kind.list_of(kind.INSIDE), (), "Paths that outlive releases: links into the app's shared directory."),
     _setting("journeys", JOURNEYS, (), "What a visitor does: each must pass on the candidate before the switch, and is run all through the window."),
-    _setting("processes", PROCESSES, Processes(), "What the app runs beside `[web]`: a release command before the switch, and workers, each with the way that it hands over."),
+    _setting("processes", PROCESSES, Processes(), "What the app runs beside `[web]`: a release command before the switch, and workers, each with the way that it hands over or with a schedule."),
     _setting("procfile", kind.PATH, None, "A Procfile beside this file, as `Procfile`: it says the commands of `web`, `release` and workers that this file does not say."),
     _setting("source.path", kind.PATH, ".", "The directory or git repository that releases are made of, relative to this file."),
     _setting("source.exclude", kind.TEXTS, _SOURCE.exclude, "Glob patterns left out of a directory release."),

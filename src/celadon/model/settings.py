@@ -322,6 +322,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         for worker in self.workers:
             if worker.name == find_worker_name(name):
                 return ProcessSettings(
-                    command=worker.command, stop_timeout_s=worker.grace_s, stop_signal=worker.stop_signal
+                    command=worker.command,
+                    stop_timeout_s=worker.grace_s,
+                    stop_signal=worker.stop_signal,
+                    is_scheduled=bool(worker.schedule),
                 )
         return ProcessSettings(command="", stop_timeout_s=stop_timeout_s)
