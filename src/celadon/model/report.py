@@ -11,9 +11,12 @@ from celadon.model.verdict import Evidence, Judgement
 
 
 class SlotReport(Struct, frozen=True, kw_only=True):
+    """`processes` are the app's others that run there or ended by themselves, by name."""
+
     view: SlotView
     address: str
     connections_count: int
+    processes: dict[str, SlotView] = {}
 
 
 class Status(Struct, frozen=True, kw_only=True):
