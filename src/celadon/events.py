@@ -49,7 +49,8 @@ class OperationStarted(_Event, frozen=True, kw_only=True, tag="operation_started
 
 
 class OperationEnded(_Event, frozen=True, kw_only=True, tag="operation_ended"):
-    """The last event of every operation. `route` is where traffic goes now, as last observed."""
+    """The last event of every operation. `route` is where traffic goes now, as last observed; `down_s` is how long the
+    site was down for it, as far as this process has seen."""
 
     outcome: Outcome
     reason: str = ""
@@ -58,6 +59,7 @@ class OperationEnded(_Event, frozen=True, kw_only=True, tag="operation_ended"):
     route: Slot | None = None
     route_release: ReleaseNumber | None = None
     duration_s: float = 0.0
+    down_s: float = 0.0
 
 
 class StepStarted(_Event, frozen=True, kw_only=True, tag="step_started"):
@@ -257,6 +259,22 @@ class BootDisabled(_Event, frozen=True, kw_only=True, tag="boot_disabled"):
     """The slot is no longer started when the machine boots."""
 
     slot: Slot
+
+
+class StandingDown(_Event, frozen=True, kw_only=True, tag="standing_down"):
+    """The intent to stop a slot that the route leads to, before another one can start (`strategy = "stop-first"`). From
+    here on visitors get errors."""
+
+    slot: Slot
+    release: ReleaseNumber | None
+
+
+class ServedAgain(_Event, frozen=True, kw_only=True, tag="served_again"):
+    """After that the proxy was seen to get answers of `slot`. `down_s` counts from the signal to stop."""
+
+    slot: Slot
+    release: ReleaseNumber
+    down_s: float
 
 
 class SwitchIntended(_Event, frozen=True, kw_only=True, tag="switch_intended"):
@@ -524,6 +542,8 @@ Event = (
     | HookRan
     | BootEnabled
     | BootDisabled
+    | StandingDown
+    | ServedAgain
     | SwitchIntended
     | SwitchSeen
     | ShareSeen

@@ -78,6 +78,7 @@ def _tell(entries: Sequence[Entry]) -> OperationRecord | None:
         duration_s=ended.duration_s if ended else 0.0,
         switch_ms=switches[-1] if switches else None,
         source=started.body.source,
+        down_s=ended.down_s if ended else 0.0,
     )
 
 

@@ -362,6 +362,7 @@ class _Operator:
             route=route,
             route_release=release,
             duration_s=time.monotonic() - self.began_at,
+            down_s=run.down_s if run is not None else 0.0,
         )
         try:
             for event in run.unwritten if run is not None else []:

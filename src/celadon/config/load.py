@@ -17,7 +17,16 @@ from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, SHARES, TA
 from celadon.model.errors import UsageError
 from celadon.model.names import Slot
 from celadon.model.processes import WEB
-from celadon.model.settings import CONTAINER_RUNNERS, JudgeKind, ProbeKind, ProxyKind, RunnerKind, Settings, SwitchWay
+from celadon.model.settings import (
+    CONTAINER_RUNNERS,
+    JudgeKind,
+    ProbeKind,
+    ProxyKind,
+    RunnerKind,
+    Settings,
+    Strategy,
+    SwitchWay,
+)
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _SUN_PATH_BYTES = 107
@@ -159,6 +168,10 @@ class _Reader:
             allowed = ", ".join(WAYS[kind])
             self._blame(("proxy", "switch"), f"`proxy.switch` is {way.value!r}; expected one of {allowed} for {kind}")
         self._check_steps(values["switch.steps"], kind, way)
+        if values["switch.strategy"] is Strategy.STOP_FIRST and len(values["switch.steps"] or ()) > 1:
+            self._blame(
+                ("switch", "steps"), "`switch.steps` needs both releases to run; `switch.strategy` is stop-first"
+            )
         self._check_window(values)
         self._check_drain(values)
         if kind is ProxyKind.TRAEFIK and values["web.sockets"]:

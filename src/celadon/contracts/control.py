@@ -17,6 +17,10 @@ class Clock(Protocol):
         """Monotonic seconds. No meaning beyond differences."""
         ...
 
+    def spent_s(self) -> float:
+        """CPU seconds of the calling thread. No meaning beyond differences."""
+        ...
+
     def wait(self, duration_s: float) -> None:
         """Returns after `duration_s`, or at once when a request arrives."""
         ...

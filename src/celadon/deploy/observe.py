@@ -6,6 +6,7 @@ from typing import Final
 from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
+from celadon.deploy.alone import runs_alone
 from celadon.deploy.baseline import tell_judge
 from celadon.deploy.jobs import Work
 from celadon.deploy.looking import Looking
@@ -25,7 +26,7 @@ from celadon.model.verdict import BY_EVIDENCE, Judgement, Verdict
 _READ_EVERY_S: Final = 0.1
 """A bad answer is to be in the judgement 250 ms after the proxy wrote it. A round costs half a millisecond of CPU."""
 _FIRST_TIMES = 2
-"""A first deploy has nothing to compare with: its window is so many times as long."""
+"""A first deploy has nothing to compare with, nor an app that runs alone: its window is so many times as long."""
 _ASK = "celadon finalize  # or: celadon rollback; the grounds: celadon why"
 
 
@@ -133,7 +134,7 @@ class _Length:
 
     def __init__(self, run: Run, window_s: float, *, goes_on: bool) -> None:
         settings = run.plan.settings.observe
-        is_first = run.plan.live is None and settings.judge is JudgeKind.EVIDENCE
+        is_first = (run.plan.live is None or runs_alone(run)) and settings.judge is JudgeKind.EVIDENCE
         self._run = run
         self._opened_s = self.window_s = window_s * (_FIRST_TIMES if is_first else 1)
         self._longest_s = max(self.window_s, settings.max_window_s or 0.0) if goes_on else self.window_s

@@ -1,5 +1,6 @@
 """Step 1: the candidate's release on disk and its process in the idle slot. Traffic: live slot."""
 
+from celadon.deploy.alone import runs_alone, stand_down
 from celadon.deploy.baseline import gather_baseline
 from celadon.deploy.hooks import pass_hook
 from celadon.deploy.pace import measure_pace
@@ -26,6 +27,8 @@ def prepare(run: Run) -> Result:
         return Result.FAILED
     gather_baseline(run)
     clear_idle_slot(run)
+    if run.plan.live is not None and runs_alone(run):
+        stand_down(run, run.plan.live, release=run.plan.live_release)
     result = run_release_command(run)
     if result is Result.OK:
         start_candidate(run)

@@ -13,9 +13,11 @@ from celadon.model.observed import SlotStatus
 from celadon.model.settings import POOLED_S, DrainWay
 
 _COUNT_EVERY_S = 0.05
-_COUNT_SHARE = 0.01
-"""Of a core, at most: the larger the machine's table of connections, the rarer it is asked."""
 _COUNT_EVERY_S_AT_MOST = 3.0
+_COUNT_SHARE = 0.005
+"""Of a core: the larger the machine's table of connections, the rarer it is asked."""
+_COUNT_FREE_S = 0.05
+"""Of CPU that is not held against it: the first look finds out who is at the other ends, and most drains are short."""
 _REPORT_EVERY_S = 1.0
 
 
@@ -66,12 +68,11 @@ def drain(run: Run, slot: Slot) -> Drained:
     `drain.timeout`."""
     clock, settings = run.ports.clock, run.plan.settings.drain
     watch = Watch(pooled_s=POOLED_S[run.plan.settings.proxy.kind])
-    began_s = clock.now_s()
+    began_s, spent_before_s = clock.now_s(), clock.spent_s()
     reported_s = -_REPORT_EVERY_S
     lingering = run.ports.proxy.observe().lingering_count
     while True:
-        looked_s = clock.now_s()
-        elapsed_s = looked_s - began_s
+        elapsed_s = clock.now_s() - began_s
         judged = watch.judge(run.ports.sockets.connections(run.address(slot)), left_s=run.left_s(since_s=began_s))
         if lingering:
             lingering = run.ports.proxy.observe().lingering_count
@@ -82,9 +83,14 @@ def drain(run: Run, slot: Slot) -> Drained:
             reported_s = elapsed_s
         if over:
             return _conclude(judged, settings.streams.way)
-        cost_s = clock.now_s() - looked_s
-        pause_s = min(max(_COUNT_EVERY_S, cost_s / _COUNT_SHARE), _COUNT_EVERY_S_AT_MOST)
+        pause_s = _choose_pause(clock.spent_s() - spent_before_s, elapsed_s=elapsed_s)
         clock.wait(min(pause_s, max(0.0, settings.timeout_s - elapsed_s)))
+
+
+def _choose_pause(spent_s: float, *, elapsed_s: float) -> float:
+    """Until what was spent is no more than its share of the time."""
+    earned_s = (spent_s - _COUNT_FREE_S) / _COUNT_SHARE
+    return min(max(_COUNT_EVERY_S, earned_s - elapsed_s), _COUNT_EVERY_S_AT_MOST)
 
 
 def _describe(slot: Slot, judged: list[Judged], *, lingering_count: int, elapsed_s: float) -> DrainCounted:

@@ -69,8 +69,9 @@ class Run:
     when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
     started again by then, `share_percent` what it was seen to get. `pace_ms` is what the live slot's readiness took
     before anything was done, None where nobody asked. `moved_at_s`: when this process last saw the route move to one
-    slot alone, by the clock's time. `old_workers_may_be_told` is false while this process knows that nobody has told
-    them to begin nothing new, or to end."""
+    slot alone, by the clock's time. `down_since_s` is when the slot with the traffic was told to stop, None while one
+    serves; `down_s` how long none did before. `old_workers_may_be_told` is false while this process knows that nobody
+    has told them to begin nothing new, or to end."""
 
     plan: Plan
     ports: Ports
@@ -84,6 +85,8 @@ class Run:
     moved_at_s: float | None = None
     finalize_is_asked: bool = False
     old_workers_may_be_told: bool = True
+    down_since_s: float | None = None
+    down_s: float = 0.0
     reason: str = ""
     code: str = ""
     next_command: str | None = None

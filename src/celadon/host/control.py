@@ -48,6 +48,10 @@ class HostClock:
     def now_s() -> float:
         return time.monotonic()
 
+    @staticmethod
+    def spent_s() -> float:
+        return time.thread_time()
+
     def wait(self, duration_s: float) -> None:
         woken, _, _ = select.select([self._readable], [], [], duration_s)
         if woken:
