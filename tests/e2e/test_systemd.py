@@ -72,6 +72,17 @@ IN_SYSTEMD = (
     "after_pointer", "blessed", "old_disabled", "before_stop", "after_stop",
 )  # fmt: skip
 
+PROCESSES = """
+[processes.release]
+run = "test $(id -un) = shop"
+[processes.mail]
+run = "sleep 600"
+handover = "exclusive"
+[processes.nightly]
+run = "./nightly"
+schedule = "*-*-* 03:00:00"
+"""
+
 USER_NGINX = """\
 pid /home/shop/nginx/nginx.pid;
 error_log /home/shop/nginx/error.log;
@@ -292,6 +303,27 @@ def test_a_deploy_works_after_the_reboot(machine: Machine) -> None:
     done = deploy(machine, "v5")
     assert done.exit_code == 0, done.output
     assert "Shop v5" in visit(machine)
+
+
+def list_other_units(machine: Machine) -> tuple[list[str], list[str]]:
+    """Units of the app beside the two of its slots: those that are active, and those that start at boot."""
+    active = machine.shell("systemctl list-units --no-legend --plain --state=active 'celadon-shop.*'").stdout
+    enabled = machine.shell("systemctl list-unit-files --no-legend --state=enabled 'celadon-shop.*'").stdout
+    return [line.split()[0] for line in active.splitlines()], [line.split()[0] for line in enabled.splitlines()]
+
+
+def test_workers_and_timers_follow_the_release(machine: Machine) -> None:
+    """To the other slot, back with a rollback, and away with a release that has none; no release command stays."""
+    machine.write("/srv/shop/celadon.toml", CONFIG + PROCESSES)
+    for version, code in (("v6", 0), ("v7", 0), ("", 0)):
+        done = deploy(machine, version) if version else celadon(machine, "rollback")
+        assert done.exit_code == code, done.output
+        status = json.loads(celadon(machine, "status", "--json").stdout)
+        worker, timer = f"celadon-shop.mail-{status['route']['slot']}.service", "celadon-shop.nightly.timer"
+        assert list_other_units(machine) == ([worker, timer], [worker, timer])
+    machine.write("/srv/shop/celadon.toml", CONFIG)
+    assert deploy(machine, "v5").exit_code == 0
+    assert list_other_units(machine) == ([], [])
 
 
 @pytest.mark.parametrize("point", IN_SYSTEMD)
