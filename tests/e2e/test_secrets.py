@@ -49,8 +49,13 @@ def test_a_secret_is_with_its_app_and_in_files_of_root_alone(site: Site, tmp_pat
         failed = site.celadon("deploy", "--json")
         assert failed.code == 10, failed.output
         assert "secrets.command exited with 1: cat: /nonexistent: No such file" in failed.output
-        site.write_version("v4", broken="health")
         site.config.write_text(site.config.read_text().replace("; cat /nonexistent", ""))
+        config = site.config.read_text()
+        site.config.write_text(config + '[build]\nsteps = ["echo key $API_KEY; exit 3"]\n')
+        outputs.append(site.celadon("deploy").output)
+        assert "    | key ***" in outputs[-1]
+        site.config.write_text(config)
+        site.write_version("v4", broken="health")
         outputs += [failed.output, site.celadon("deploy").output]
         words = ("config", "plan", "status", "history", "why", "logs", "releases", "check", "proxy diff")
         outputs += [site.celadon(*word.split()).output for word in words]
