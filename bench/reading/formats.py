@@ -41,6 +41,7 @@ def list_formats() -> Iterator[Format]:
     yield Format(name="Caddy, with headers", render=_caddy_with_headers, open=_open_caddy)
     yield Format(name="HAProxy", render=_haproxy, open=_open_haproxy)
     yield Format(name="Traefik JSON", render=_traefik, open=_open_traefik)
+    yield Format(name="Traefik JSON, all its fields", render=_traefik_with_all, open=_open_traefik)
 
 
 def _open_combined(path: Path) -> Traffic:
@@ -166,6 +167,27 @@ def _haproxy(number: int) -> str:
 
 
 def _traefik(number: int) -> str:
+    """With the fields that docs/how-to/traefik.md keeps, and those that Traefik always writes."""
+    line = {
+        "ClientHost": _client(number),
+        "DownstreamStatus": 200,
+        "Duration": 12_300_000 + number,
+        "OriginStatus": 200,
+        "RequestCount": number,
+        "RequestMethod": "GET",
+        "RequestPath": f"/products/{number}?page=2",
+        "RouterName": "shop@file",
+        "ServiceAddr": _BLUE,
+        "ServiceName": "celadon-shop@file",
+        "StartUTC": "2026-11-25T02:25:55.00256295Z",
+        "level": "info",
+        "msg": "",
+        "time": "2026-11-25T02:25:55Z",
+    }
+    return json.dumps(line, separators=(",", ":"))
+
+
+def _traefik_with_all(number: int) -> str:
     line = {
         "ClientAddr": f"{_client(number)}:51234",
         "ClientHost": _client(number),

@@ -49,7 +49,8 @@ class OperationStarted(_Event, frozen=True, kw_only=True, tag="operation_started
 
 
 class OperationEnded(_Event, frozen=True, kw_only=True, tag="operation_ended"):
-    """The last event of every operation. `route` is where traffic goes now, as last observed."""
+    """The last event of every operation. `route` is where traffic goes now, as last observed; `down_s` is how long the
+    site was down for it, as far as this process has seen."""
 
     outcome: Outcome
     reason: str = ""
@@ -58,6 +59,7 @@ class OperationEnded(_Event, frozen=True, kw_only=True, tag="operation_ended"):
     route: Slot | None = None
     route_release: ReleaseNumber | None = None
     duration_s: float = 0.0
+    down_s: float = 0.0
 
 
 class StepStarted(_Event, frozen=True, kw_only=True, tag="step_started"):
@@ -272,6 +274,22 @@ class AssetsGathered(_Event, frozen=True, kw_only=True, tag="assets_gathered"):
     differing: tuple[str, ...] = ()
 
 
+class StandingDown(_Event, frozen=True, kw_only=True, tag="standing_down"):
+    """The intent to stop a slot that the route leads to, before another one can start (`strategy = "stop-first"`). From
+    here on visitors get errors."""
+
+    slot: Slot
+    release: ReleaseNumber | None
+
+
+class ServedAgain(_Event, frozen=True, kw_only=True, tag="served_again"):
+    """After that the proxy was seen to get answers of `slot`. `down_s` counts from the signal to stop."""
+
+    slot: Slot
+    release: ReleaseNumber
+    down_s: float
+
+
 class SwitchIntended(_Event, frozen=True, kw_only=True, tag="switch_intended"):
     """The pivot's intent. `from_slot` None: the first deploy."""
 
@@ -453,8 +471,8 @@ class DrainCounted(_Event, frozen=True, kw_only=True, tag="drain_counted"):
 
 class SlotStopped(_Event, frozen=True, kw_only=True, tag="slot_stopped"):
     """`cut_count` connections were still open when SIGTERM was sent: `left`, by kind (None in journals of older
-    versions). Of these `signalled_count` streams were the app's own to close on that signal: unless `killed`, nobody
-    cut them."""
+    versions, and of a slot that the route still led to). Of these `signalled_count` streams were the app's own to close
+    on that signal: unless `killed`, nobody cut them."""
 
     slot: Slot
     release: ReleaseNumber | None
@@ -538,6 +556,8 @@ Event = (
     | BootEnabled
     | BootDisabled
     | AssetsGathered
+    | StandingDown
+    | ServedAgain
     | SwitchIntended
     | SwitchSeen
     | ShareSeen

@@ -4,6 +4,7 @@ there, as root, against the machine's own PID 1."""
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.drivers.runners.systemd import SystemdRunner
+from celadon.drivers.runners.timer import TimerRunner
 from celadon.host.commands import run_command
 from celadon.host.layout import Layout
 from celadon.model.names import AppName, Slot
-from celadon.model.observed import SlotStatus
-from celadon.model.processes import WEB
+from celadon.model.observed import FindingLevel, SlotStatus
+from celadon.model.processes import WEB, WorkerSettings
 from celadon.model.release import Release
 from celadon.model.settings import LimitSettings
 from tests.contract.runner_promises import (
@@ -65,7 +67,7 @@ def stage() -> Iterator[SystemdStage]:
     for process in PROCESSES:
         for slot in Slot:
             made.runner_of(process).stop(slot, grace_s=0.1)
-    for unit in Path("/etc/systemd/system").glob("celadon-suite*.service"):
+    for unit in Path("/etc/systemd/system").glob("celadon-suite*"):
         unit.unlink()
     run_command(["systemctl", "daemon-reload"], timeout_s=30.0)
 
@@ -120,3 +122,49 @@ def test_a_child_that_daemonised_away_ends_with_its_slot(stage: SystemdStage) ->
     view = await_view(stage.runner, Slot.BLUE, lambda view: len(view.pids) == 2)
     stage.runner.stop(Slot.BLUE, grace_s=0.5)
     assert not any(Path(f"/proc/{pid}").exists() for pid in view.pids)
+
+
+TICK_S = 3
+
+
+def test_a_timer_fires_once_each_time_over_switches_and_ways_back(stage: SystemdStage) -> None:
+    """Each third second, while it goes to and fro between the slots: no instant is left out and none is taken twice,
+    and both releases have had some."""
+    nightly = WorkerSettings(name="nightly", command="./tick", schedule=f"*:*:0/{TICK_S}")
+    stage.settings = replace(stage.settings, workers=(nightly,))
+    runner = TimerRunner(replace(stage.layout, process="nightly"), stage.settings, stage.runner_of("nightly"))
+    releases = {Slot.BLUE: stage.make_release(1, ""), Slot.GREEN: stage.make_release(2, "")}
+    ticks = stage.base / "ticks"
+    for slot, release in releases.items():
+        (release.tree / "tick").write_text(f'#!/bin/sh\necho "$(date +%s) {slot} $CELADON_RELEASE" >> {ticks}\n')
+        (release.tree / "tick").chmod(0o755)
+    try:
+        until, slot = time.monotonic() + 7 * TICK_S, Slot.BLUE
+        while time.monotonic() < until:
+            runner.start(slot, releases[slot])
+            runner.set_boot(slot, enabled=True)
+            runner.set_boot(slot.other, enabled=False)
+            runner.stop(slot.other, grace_s=1.0)
+            views = [runner.observe(each).status for each in (slot, slot.other)]
+            assert views == [SlotStatus.RUNNING, SlotStatus.STOPPED]
+            slot = slot.other
+            time.sleep(0.7)
+    finally:
+        for slot in Slot:
+            runner.set_boot(slot, enabled=False)
+            runner.stop(slot, grace_s=1.0)
+    fired = [line.split() for line in ticks.read_text().splitlines()]
+    instants = [int(second) // TICK_S for second, _, _ in fired]
+    assert instants == list(range(instants[0], instants[0] + len(instants))), fired
+    assert len(instants) >= 5
+    assert {(slot, release) for _, slot, release in fired} == {("blue", "r1"), ("green", "r2")}
+    told = run_command(["systemctl", "is-active", "celadon-suite.nightly.timer"], timeout_s=30.0).stdout
+    assert told.strip() == "inactive"
+
+
+def test_a_schedule_that_systemd_does_not_understand_is_refused(stage: SystemdStage) -> None:
+    """Before anything is touched, with systemd's own words."""
+    good, bad = (WorkerSettings(name=f"t{at}", command="x", schedule=f"*-*-* {at}:00") for at in ("03", "25"))
+    [found] = SystemdRunner(stage.layout, replace(stage.settings, workers=(good, bad))).check()
+    assert (found.level, found.subject) == (FindingLevel.PROBLEM, "processes.t25")
+    assert "25:00" in found.text

@@ -1,9 +1,11 @@
 """The Traefik driver against a real Traefik."""
 
 import os
+import re
 import shutil
 import stat
 import tempfile
+import textwrap
 import threading
 import time
 from base64 import b64encode
@@ -19,6 +21,7 @@ from celadon.drivers.proxies.look import wait_until
 from celadon.drivers.proxies.sealed import open_seal, seal
 from celadon.drivers.proxies.traefik import TraefikProxy
 from celadon.drivers.proxies.traefik_text import read_generation
+from celadon.drivers.traffic.times import read_traefik_time
 from celadon.host.layout import Layout
 from celadon.host.look_mark import read_secret
 from celadon.host.pointer import read_pointer
@@ -27,13 +30,14 @@ from celadon.model.errors import StepError
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import Effect, Finding, FindingLevel
 from tests.contract.preview_promises import PreviewPromises
-from tests.contract.proxy_promises import ProxyPromises, ignore
+from tests.contract.proxy_promises import ProxyPromises, ignore, read_hits
 from tests.contract.share_promises import STEPS, SharePromises
 from tests.contract.single_visit import visit_as
 from tests.contract.traefik_server import ROUTED, TraefikStage
 
 NEEDS_ROOT = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="a Traefik of another user needs root")]
 MakeStage = Callable[..., TraefikStage]
+TRAEFIK_PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "traefik.md"
 
 
 @pytest.fixture
@@ -301,6 +305,29 @@ class TestChecks:
         stage = begin(make_stage())
         stage.write_main(more=more)
         assert words in " ".join(each.text for each in stage.proxy.check())
+
+    def test_a_log_of_nothing_but_what_is_read_is_enough(self, make_stage: MakeStage) -> None:
+        """As the page about Traefik has it, with less than half of the bytes. One field fewer is told."""
+        [fields] = re.findall(r"( {6}fields:.*?StartUTC: keep})", TRAEFIK_PAGE.read_text(), re.DOTALL)
+        few = textwrap.indent(textwrap.dedent(fields), "  ")
+        stage = make_stage()
+        stage.stop()
+        stage.write_main(more=f"{few}\n")
+        stage.start()
+        begin(stage)
+        assert [each.level for each in stage.proxy.check()] == [FindingLevel.OK]
+        stage.proxy.switch(Slot.GREEN, reached=ignore)
+        traffic = stage.proxy.traffic()
+        stage.visit()
+        [hit] = read_hits(traffic)
+        assert (hit.slot, hit.status, hit.upstream_status, hit.client_key) == (Slot.GREEN, 200, 200, "127.0.0.1")
+        assert hit.route.startswith("GET /")
+        assert hit.duration_ms > 0
+        assert hit.request_id
+        last = stage.access_log.read_bytes().splitlines()[-1]
+        assert read_traefik_time(last) == pytest.approx(time.time(), abs=60)
+        stage.write_main(more=few.replace("ClientHost: keep", "ClientHost: drop") + "\n")
+        assert "fields" in " ".join(each.text for each in stage.proxy.check())
 
     def test_a_log_that_no_line_arrives_in_is_told(self, make_stage: MakeStage) -> None:
         """Moved away by a rotation that Traefik was not told of."""

@@ -4,6 +4,7 @@ The world is in memory, so that the sweep is complete and quick; tests/crash/tes
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
 from celadon.model.processes import Handover, ReleaseCommand, WorkerSettings
 from celadon.model.release import Fate
-from celadon.model.settings import Settings
+from celadon.model.settings import Settings, Strategy
 from tests.fakes.world import Died, Nature, World, WorldRunner, make_settings
 
 Scenario = Callable[[World], None]
@@ -48,6 +49,11 @@ def sick_by_steps(world: World) -> None:
     world.deploy(2, settings=make_settings(steps=(10, 50, 100)))
 
 
+def restart_of_r1(world: World) -> None:
+    plan = world.plan_deploy(1, operation="again")
+    world.operate(replace(plan, kind=OperationKind.RESTART, source=None))
+
+
 WORKERS = (
     WorkerSettings(name="mail", command="mail", handover=Handover.EXCLUSIVE),
     WorkerSettings(name="cron", command="cron", quiet_signal="SIGTSTP"),
@@ -79,23 +85,23 @@ SCENARIOS = (
 )
 
 
-def a_world_with_r1(scenario: Scenario) -> World:
+def a_world_with_r1(scenario: Scenario, *, strategy: Strategy = Strategy.SIDE_BY_SIDE) -> World:
     """Its first release has what the second one has."""
-    world = World()
+    world = World(strategy=strategy)
     has_processes = scenario in {deploy_with_processes, sick_deploy_with_processes}
     assert world.deploy(1, settings=with_processes() if has_processes else None) is Outcome.DONE
     world.passed.clear()
     return world
 
 
-def points_of(scenario: Scenario) -> list[str]:
-    world = a_world_with_r1(scenario)
+def points_of(scenario: Scenario, *, strategy: Strategy = Strategy.SIDE_BY_SIDE) -> list[str]:
+    world = a_world_with_r1(scenario, strategy=strategy)
     scenario(world)
     return world.passed
 
 
-def kill_at(scenario: Scenario, index: int) -> World:
-    world = a_world_with_r1(scenario)
+def kill_at(scenario: Scenario, index: int, *, strategy: Strategy = Strategy.SIDE_BY_SIDE) -> World:
+    world = a_world_with_r1(scenario, strategy=strategy)
     world.die_at = index
     with pytest.raises(Died):
         scenario(world)
@@ -196,16 +202,11 @@ def test_a_reboot_that_starts_nothing_is_recovered_whole(scenario: Scenario) -> 
             assert_sound(world, f"rebooted at {index} {name}")
 
 
-def restart(world: World) -> None:
-    plan = world.plan_deploy(1, operation="again")
-    world.operate(replace(plan, kind=OperationKind.RESTART, source=None))
-
-
 def test_every_death_in_a_restart_leaves_the_release_that_was_live() -> None:
     """One slot, one process, in whichever slot; a machine that restarts at that instant has it too."""
-    for index, name in enumerate(points_of(restart), start=1):
+    for index, name in enumerate(points_of(restart_of_r1), start=1):
         for reboots in (False, True):
-            world = kill_at(restart, index)
+            world = kill_at(restart_of_r1, index)
             if reboots:
                 world.reboot()
             world.recover()
@@ -213,6 +214,26 @@ def test_every_death_in_a_restart_leaves_the_release_that_was_live() -> None:
             assert process is not None, name
             assert (process.release, world.fates) == (1, {1: Fate.BLESSED}), name
             assert_sound(world, f"died at {index} {name}")
+
+
+@pytest.mark.parametrize("scenario", [*SCENARIOS[:4], restart_of_r1], ids=lambda scenario: scenario.__name__)
+def test_an_app_that_runs_alone_is_brought_back_from_every_death(scenario: Scenario) -> None:
+    """One slot runs afterwards, the routed one, with the old or the blessed release; the world asserts that two never
+    did. A machine that restarts at that instant, whatever it starts by itself, ends in the same place; so does a
+    recovery that dies."""
+    deaths = (partial(World.die_in_recovery, at=at) for at in range(3, 27, 8))
+    accidents: tuple[Callable[[World], None], ...] = (World.stay, World.reboot, World.reboot_bare, *deaths)
+    for index, name in enumerate(points_of(scenario, strategy=Strategy.STOP_FIRST), start=1):
+        for accident in accidents:
+            world = kill_at(scenario, index, strategy=Strategy.STOP_FIRST)
+            blessed = ReleaseNumber(2) in {*world.blessed, *read_ledger(world.entries).blessed}
+            accident(world)
+            world.recover()
+            world.settle()
+            process = world.slots[world.route] if world.route else None
+            assert process is not None, name
+            assert process.release == (2 if blessed else 1), f"{name}: r{process.release} serves"
+            assert_sound(world, f"died at {index} {name}, {accident}")
 
 
 def test_the_routed_slot_is_up_at_every_point() -> None:

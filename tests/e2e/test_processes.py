@@ -1,5 +1,6 @@
 """The other processes of an app, with the real nginx, real processes and the `celadon` command."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -122,8 +123,15 @@ def test_no_job_is_lost_or_done_twice_over_deploys_and_ways_back(queue: tuple[Si
     assert site.deploy("v2").code == 0
     bad = site.deploy("broken-v3")
     assert (bad.code, "the worker mail.1 ended with code 5" in bad.output) == (11, True), bad.output
+    assert "celadon logs --slot blue --process mail.1" in bad.output
+    assert "celadon logs --slot blue --process mail.1" in site.celadon("why").output
     assert find_workers(site, Slot.GREEN) == dict.fromkeys(NAMES, 1)
     assert find_workers(site, Slot.BLUE) == {}
+    [slot] = [line for line in json.loads(site.celadon("status", "--json").output)["slots"] if line["processes"]]
+    assert {name: view["status"] for name, view in slot["processes"].items()} == dict.fromkeys(NAMES, "running")
+    assert site.celadon("logs", "--process", "mail.1").output.splitlines()[-1] == "mail of v2"
+    unknown = site.celadon("logs", "--process", "nobody")
+    assert (unknown.code, "there are web, clock, mail.1, mail.2" in unknown.output) == (2, True), unknown.output
     assert site.celadon("rollback").code == 0
     assert site.deploy("v4").code == 0
     jobs.close()

@@ -72,6 +72,17 @@ IN_SYSTEMD = (
     "after_pointer", "blessed", "old_disabled", "before_stop", "after_stop",
 )  # fmt: skip
 
+PROCESSES = """
+[processes.release]
+run = "test $(id -un) = shop"
+[processes.mail]
+run = "sleep 600"
+handover = "exclusive"
+[processes.nightly]
+run = "./nightly"
+schedule = "*-*-* 03:00:00"
+"""
+
 USER_NGINX = """\
 pid /home/shop/nginx/nginx.pid;
 error_log /home/shop/nginx/error.log;
@@ -294,6 +305,27 @@ def test_a_deploy_works_after_the_reboot(machine: Machine) -> None:
     assert "Shop v5" in visit(machine)
 
 
+def list_other_units(machine: Machine) -> tuple[list[str], list[str]]:
+    """Units of the app beside the two of its slots: those that are active, and those that start at boot."""
+    active = machine.shell("systemctl list-units --no-legend --plain --state=active 'celadon-shop.*'").stdout
+    enabled = machine.shell("systemctl list-unit-files --no-legend --state=enabled 'celadon-shop.*'").stdout
+    return [line.split()[0] for line in active.splitlines()], [line.split()[0] for line in enabled.splitlines()]
+
+
+def test_workers_and_timers_follow_the_release(machine: Machine) -> None:
+    """To the other slot, back with a rollback, and away with a release that has none; no release command stays."""
+    machine.write("/srv/shop/celadon.toml", CONFIG + PROCESSES)
+    for version, code in (("v6", 0), ("v7", 0), ("", 0)):
+        done = deploy(machine, version) if version else celadon(machine, "rollback")
+        assert done.exit_code == code, done.output
+        status = json.loads(celadon(machine, "status", "--json").stdout)
+        worker, timer = f"celadon-shop.mail-{status['route']['slot']}.service", "celadon-shop.nightly.timer"
+        assert list_other_units(machine) == ([worker, timer], [worker, timer])
+    machine.write("/srv/shop/celadon.toml", CONFIG)
+    assert deploy(machine, "v5").exit_code == 0
+    assert list_other_units(machine) == ([], [])
+
+
 @pytest.mark.parametrize("point", IN_SYSTEMD)
 def test_a_death_between_two_words_to_systemd_is_put_right(machine: Machine, point: str) -> None:
     """By the recovery unit or by the command that followed: one slot runs, and that one starts at boot. Each deploy
@@ -383,3 +415,25 @@ def test_the_repository_is_read_only_inside(machine: Machine) -> None:
     """The machine cannot spoil the checkout that tests it."""
     assert not machine.shell("touch /repo/spoiled").ok
     assert not (REPOSITORY / "spoiled").exists()
+
+
+def test_a_sealed_credential_is_with_its_app_and_nowhere_else(machine: Machine) -> None:
+    """Opened by the machine's own key at deploy: in no unit, no journal and no file of systemd's."""
+    sealed = "/etc/credstore.encrypted/shop-db"
+    sealing = f"printf canary-51e0 | systemd-creds encrypt --with-key=host --name=shop-db - {sealed}"
+    assert machine.shell(f"mkdir -p /etc/credstore.encrypted && {sealing}").ok
+    machine.write("/srv/shop/celadon.toml", CONFIG + '[secrets]\ncredentials = { DATABASE_URL = "shop-db" }\n')
+    done = deploy(machine, "v9")
+    machine.write("/srv/shop/celadon.toml", CONFIG)
+    assert done.exit_code == 0, done.output
+    holders = machine.shell("grep -l DATABASE_URL=canary-51e0 /proc/[0-9]*/environ | cut -d/ -f3").stdout.split()
+    units = {machine.shell(f"cat /proc/{pid}/cgroup").stdout.strip().rpartition("/")[2] for pid in holders}
+    assert units in ({"celadon-shop-blue.service"}, {"celadon-shop-green.service"})
+    said = machine.shell(
+        "journalctl --no-pager -o export; systemctl show 'celadon-*'; systemctl cat 'celadon-*'"
+    ).stdout
+    assert "celadon-shop" in said
+    assert "canary-51e0" not in said + done.output
+    found = machine.shell("grep -rl canary-51e0 /etc /run/systemd /var/log /var/lib | sort").stdout.split()
+    assert [Path(path).name for path in found] == ["env", "env"]
+    assert set(machine.shell(f"stat -c %a {' '.join(found)}").stdout.split()) == {"600"}

@@ -40,9 +40,12 @@ class Others:
     boot: dict[tuple[str, Slot], ReleaseNumber] = field(default_factory=dict)
     done: list[tuple[str, str, Slot]] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
+    stop_takes_s: float = 0.0
     short_lived: dict[tuple[str, int], float] = field(default_factory=dict)
     unstartable: set[tuple[str, int]] = field(default_factory=set)
     busy_until_s: float = 0.0
+    beats_until_s: float = _FOR_EVER
+    depth: str = "0"
     release_takes_s: float = 0.2
     release_exit_code: int = 0
 
@@ -112,8 +115,12 @@ class WorldOther:
 
     def signal(self, slot: Slot, name: str) -> None:
         if self.observe(slot).status is SlotStatus.RUNNING:
-            self.others.done.append((name, self.name, slot))
-            self.others.running[self.name, slot].is_quiet = True
+            other = self.others.running[self.name, slot]
+            if name == "SIGTERM":
+                other.ends_at_s = min(other.ends_at_s, self.world.now_s + self.others.stop_takes_s)
+            else:
+                self.others.done.append((name, self.name, slot))
+            other.is_quiet = True
 
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
         if self.others.running.pop((self.name, slot), None) is not None:
@@ -125,8 +132,11 @@ class WorldOther:
 
 
 def ask_other(world: World, process: str, slot: Slot, command: str, *, tree: Path, timeout_s: float) -> Answer:
-    """Its idle command."""
-    ok = world.now_s >= world.others.busy_until_s
+    """Its idle, heartbeat or queue command."""
+    if command == "./depth":
+        return Answer(ok=True, latency_ms=1.0, output_tail=(world.others.depth,))
+    is_idle, beats = world.now_s >= world.others.busy_until_s, world.now_s < world.others.beats_until_s
+    ok = beats if command == "./beat" else is_idle
     return Answer(ok=ok, latency_ms=1.0, reason="" if ok else "exit code 1")
 
 

@@ -4,6 +4,7 @@
 exception `Died`, raised at a chosen point; nothing in the engine catches it.
 """
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,6 +58,7 @@ from celadon.model.settings import (
     ReadinessSettings,
     Settings,
     SourceSettings,
+    Strategy,
     SwitchSettings,
     WebSettings,
 )
@@ -85,7 +87,11 @@ class Nature(StrEnum):
 
 
 def make_settings(
-    *, bless: BlessMode = BlessMode.AUTO, window_s: float = 2.0, steps: tuple[int, ...] = (100,)
+    *,
+    bless: BlessMode = BlessMode.AUTO,
+    window_s: float = 2.0,
+    steps: tuple[int, ...] = (100,),
+    strategy: Strategy = Strategy.SIDE_BY_SIDE,
 ) -> Settings:
     return Settings(
         app=APP,
@@ -94,7 +100,7 @@ def make_settings(
         proxy=ProxySettings(
             kind=ProxyKind.NGINX, site="http://shop", listen="127.0.0.1:80", directory="/p", config="/c", binary="b"
         ),
-        switch=SwitchSettings(steps=steps, hold_s=1.5),
+        switch=SwitchSettings(steps=steps, hold_s=1.5, strategy=strategy),
         observe=ObserveSettings(window_s=window_s, bless=bless, max_error_rate=0.01, min_requests_count=5),
     )
 
@@ -188,6 +194,8 @@ class World:
     restarts_count: int = 0
     rss_bytes: int = 1 << 26
     takes_ms: float = 1.0
+    strategy: Strategy = Strategy.SIDE_BY_SIDE
+    slow_stop_s: float = 0.0
     others: Others = field(default_factory=Others)
     outputs: dict[ReleaseNumber, Sequence[str]] = field(default_factory=dict)
     on_wait: Callable[["World"], None] | None = None
@@ -223,8 +231,12 @@ class World:
     def runs(self, slot: Slot) -> bool:
         return self.slots[slot] is not None
 
+    def make_settings(self) -> Settings:
+        return make_settings(strategy=self.strategy)
+
     def check_traffic(self) -> None:
-        """I1, asked at every instant: the routed slot is up."""
+        """I1, asked at every instant: the routed slot is up. An app that runs alone never runs twice."""
+        assert self.strategy is Strategy.SIDE_BY_SIDE or not all(map(self.runs, Slot)), "it runs twice"
         if self.route is not None and not self.runs(self.route):
             self.unserved_count += 1
 
@@ -251,6 +263,7 @@ class World:
             ask_on=self._ask_on,
             keep_asking=lambda ask, *, interval_s: WorldKeptAsking(self, ask, interval_s),
             ask_process=partial(ask_other, self),
+            read_age_s=lambda path: max(0.0, self.now_s - self.others.beats_until_s) if path.name == "beat" else None,
             reached=self.pass_point,
             find_edited=lambda: self.edited,
         )
@@ -284,8 +297,8 @@ class World:
             lead="ada",
             candidate=Slot.BLUE if live is None else live.other,
             live=live,
-            live_release=running.release if running else None,
-            settings=settings or make_settings(),
+            live_release=running.release if running else self.last_release.get(live) if live else None,
+            settings=settings or self.make_settings(),
             source=Source(kind=SourceKind.DIRECTORY, location="/src"),
             release=ReleaseNumber(release),
         )
@@ -328,7 +341,7 @@ class World:
             candidate=account.candidate,
             live=account.live,
             live_release=account.live_release,
-            settings=self.settings_of.get(account.release or 0) or make_settings(),
+            settings=self.settings_of.get(account.release or 0) or self.make_settings(),
             release=account.release,
         )
         ports.journal.append(OperationStarted(kind=plan.kind, lead="ada", pid=1))
@@ -378,8 +391,8 @@ class World:
             lead="ada",
             candidate=live.other if live else Slot.BLUE,
             live=live,
-            live_release=running.release if running else None,
-            settings=settings or make_settings(),
+            live_release=running.release if running else self.last_release.get(live) if live else None,
+            settings=settings or self.make_settings(),
         )
         return Run(plan=plan, ports=self.ports(plan.operation))
 
@@ -388,6 +401,22 @@ class World:
         reboot_others(self)
         for slot in Slot:
             self.slots[slot] = self._spawn(self.last_release[slot]) if slot in self.boot else None
+
+    def reboot_bare(self) -> None:
+        """Nothing is started by itself."""
+        self.boot.clear()
+        self.reboot()
+
+    def stay(self) -> None:
+        """Only the engine has died."""
+
+    def die_in_recovery(self, *, at: int) -> None:
+        """Once, where it passes so many points."""
+        self.passed.clear()
+        self.die_at = at
+        with contextlib.suppress(Died):
+            self.recover()
+        self.die_at = None
 
     def _spawn(self, release: ReleaseNumber) -> Process:
         self.next_pid += 1
@@ -597,7 +626,9 @@ class WorldRunner:
         pass
 
     def stop(self, slot: Slot, *, grace_s: float) -> Stopped:
-        assert not self.world.reaches(slot), "a slot with traffic was stopped"
+        alone = self.world.strategy is Strategy.STOP_FIRST
+        assert alone or not self.world.reaches(slot), "a slot with traffic was stopped"
+        self.world.now_s += self.world.slow_stop_s if self.world.runs(slot) else 0.0
         self.world.slots[slot] = None
         return Stopped(slot=slot, killed=self.world.stop_kills, took_s=0.0)
 

@@ -207,6 +207,12 @@ def test_the_way_must_be_one_of_the_proxys(tmp_path: Path) -> None:
     assert "expected one of pointer, reload for caddy" in mistakes(tmp_path, text)[0][1]
 
 
+def test_an_app_that_cannot_run_twice_takes_no_shares(tmp_path: Path) -> None:
+    """Both releases would have to run."""
+    [(_, what)] = mistakes(tmp_path, GOOD + '[switch]\nstrategy = "stop-first"\nsteps = ["5%", "100%"]\n')
+    assert what == "`switch.steps` needs both releases to run; `switch.strategy` is stop-first"
+
+
 @pytest.mark.parametrize("steps", ['["5%", "25%"]', '["25%", "5%", "100%"]', '["5%", "5%", "100%"]', "[]"])
 def test_steps_grow_and_end_with_all(tmp_path: Path, steps: str) -> None:
     """A share that nobody meant is not given."""

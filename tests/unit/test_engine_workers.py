@@ -1,5 +1,7 @@
 """Workers over a machine in memory: who runs where at each step, both ways, and after a death."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -14,8 +16,8 @@ from tests.fakes.world import Died, Nature, World, events_of, make_settings
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 
 
-def worker(handover: Handover = Handover.OVERLAP, **more: object) -> WorkerSettings:
-    return WorkerSettings(**({"name": "mail", "command": "mail", "handover": handover} | more))  # type: ignore[arg-type]
+def worker(handover: Handover = Handover.OVERLAP, **more: Any) -> WorkerSettings:
+    return WorkerSettings(**({"name": "mail", "command": "mail", "handover": handover} | more))
 
 
 def with_workers(*workers: WorkerSettings, bless: BlessMode = BlessMode.AUTO) -> Settings:
@@ -107,6 +109,45 @@ def test_a_worker_that_is_not_told_to_be_quiet_is_not_disturbed_by_a_way_back() 
     assert world.others.running["mail", BLUE].pid == pid
 
 
+def test_each_worker_has_its_own_grace() -> None:
+    """The old release's says how long the old one may take; then it is killed. Replicas end at the same time."""
+    world = a_world(with_workers(worker(grace_s=90.0, replicas_count=3)))
+    world.others.stop_takes_s = 1000.0
+    began_s = world.now_s
+    assert world.deploy(2, settings=with_workers(worker(grace_s=12.0))) is Outcome.DONE
+    assert [(stopped.killed, 90.0 <= stopped.duration_s < 91.0) for stopped in events_of(world, WorkerStopped)] == [
+        (True, True)
+    ] * 3
+    assert world.others.names("SIGKILL") == [(name, BLUE) for name in ("mail.1", "mail.2", "mail.3")]
+    assert world.now_s - began_s < 100.0
+
+
+def test_visitors_are_watched_while_an_exclusive_worker_ends() -> None:
+    """A bad release is back long before the old worker's grace is over, and the old release has its worker again."""
+    settings = with_workers(worker(Handover.EXCLUSIVE, grace_s=60.0))
+    world = a_world(settings)
+    world.others.stop_takes_s = 50.0
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    began_s = world.now_s
+    moved_back_s: list[float] = []
+    world.on_wait = lambda world: moved_back_s.append(world.now_s) if world.route is BLUE else None
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+    assert next(at for at in moved_back_s if at > began_s + 1.0) - began_s < 10.0
+    assert (world.others.in_slot(BLUE), world.others.in_slot(GREEN)) == ({"mail": 1}, {})
+    assert world.others.running["mail", BLUE].ends_at_s == float("inf")
+    assert world.others.doubled == []
+
+
+def test_nothing_is_blessed_before_an_exclusive_worker_has_moved() -> None:
+    """However short the window; the new one is looked at before the bless."""
+    settings = with_workers(worker(Handover.EXCLUSIVE, grace_s=60.0))
+    world = a_world(settings)
+    world.others.stop_takes_s = 20.0
+    world.others.short_lived["mail", 2] = 0.0
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+    assert events_of(world, VerdictReached)[-1].rule == "worker"
+
+
 def test_a_rejected_release_touches_no_worker() -> None:
     """Traffic never moved, and neither did the work."""
     settings = with_workers(worker(Handover.EXCLUSIVE), worker(name="cron", quiet_signal="SIGUSR1"))
@@ -126,6 +167,14 @@ def test_a_worker_that_ends_in_the_window_brings_the_old_release_back(handover: 
     assert (events_of(world, VerdictReached)[-1].rule, world.others.in_slot(BLUE)) == ("worker", {"mail": 1})
 
 
+def test_a_worker_that_ends_in_the_last_moment_is_not_blessed() -> None:
+    """It is looked at once more before the bless."""
+    settings = replace(make_settings(window_s=2.6), workers=(worker(),))
+    world = a_world(settings)
+    world.others.short_lived["mail", 2] = 2.3
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+
+
 def test_a_worker_that_is_started_again_in_the_window_is_a_breach() -> None:
     """As of the process that answers requests."""
     settings = with_workers(worker())
@@ -139,6 +188,58 @@ def test_a_worker_that_is_started_again_in_the_window_is_a_breach() -> None:
     world.on_wait = crash
     assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
     assert events_of(world, VerdictReached)[-1].rule == "worker_restarts"
+
+
+def watched(**more: Any) -> Settings:
+    settings = with_workers(worker(heartbeat_max_age_s=10.0, **more))
+    return replace(settings, observe=replace(settings.observe, window_s=60.0))
+
+
+@pytest.mark.parametrize("more", [{"heartbeat_file": "tmp/beat"}, {"heartbeat_command": "./beat"}])
+def test_a_worker_that_gives_no_sign_of_life_any_more_brings_the_old_release_back(more: dict[str, Any]) -> None:
+    """Within its limit, and not before; one that gives them is blessed."""
+    world = a_world(watched(**more))
+    assert world.deploy(2, settings=watched(**more)) is Outcome.DONE
+    world.others.beats_until_s = world.now_s + 20.0
+    began_s = world.now_s
+    assert world.deploy(3, settings=watched(**more)) is Outcome.ROLLED_BACK
+    assert events_of(world, VerdictReached)[-1].rule == "heartbeat"
+    assert 25.0 < world.now_s - began_s < 40.0
+    assert world.open_askings_count == 0
+
+
+def test_a_heartbeat_file_that_never_comes_is_a_breach() -> None:
+    """From the window's beginning on."""
+    settings = watched(heartbeat_file="tmp/{process}.never")
+    world = a_world(watched())
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+    assert "the worker mail gave no sign of life for 1" in events_of(world, VerdictReached)[-1].reason
+
+
+def test_a_queue_that_grows_over_its_limit_brings_the_old_release_back() -> None:
+    """Three times in a row; one that was too long from the beginning is held against nobody, and what is no number
+    tells nothing."""
+    settings = watched(queue_depth="./depth", max_queue_depth=100)
+    world = a_world(settings)
+    world.others.depth = "101"
+    assert world.deploy(2, settings=settings) is Outcome.DONE
+    world.others.depth = "100"
+    grows_s = world.now_s + 20.0
+    told = "connection refused"
+
+    def grow(world: World) -> None:
+        world.others.depth = told if world.now_s > grows_s else "100"
+
+    world.on_wait = grow
+    assert world.deploy(3, settings=settings) is Outcome.DONE
+    grows_s, told = world.now_s + 20.0, "101"
+    assert world.deploy(4, settings=settings) is Outcome.ROLLED_BACK
+    reached = events_of(world, VerdictReached)[-1]
+    assert (reached.rule, reached.reason) == (
+        "queue_depth",
+        "the queue of mail has 101 jobs, limit 100, 3 times in a row",
+    )
+    assert world.now_s - grows_s > 9.0
 
 
 def test_a_worker_that_cannot_be_started_brings_the_old_release_back() -> None:

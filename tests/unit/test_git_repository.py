@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 from celadon.app.committing import check_repository, commit_waiting
 from celadon.host.git_repository import Commit, GitRepository, RepositoryDamaged
 from celadon.host.layout import Layout
+from celadon.host.processes import kill_group
 from celadon.host.proxy_changes import add_change, read_last, read_waiting, take_turn
 from celadon.model.change import Change
 from celadon.model.names import AppName, OperationId
@@ -99,7 +99,7 @@ def test_a_death_at_any_moment_of_committing_loses_and_doubles_nothing(layout: L
         add(layout, number)
         process = subprocess.Popen([sys.executable, "-c", COMMIT, str(layout.root)], start_new_session=True)
         time.sleep(0.02 + wait_ms / 1000)
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process.pid)
         process.wait()
     number += 1
     add(layout, number)

@@ -3,15 +3,18 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from celadon.app.compose import make_proxy, make_runner
+from msgspec.structs import replace
+
+from celadon.app.compose import make_proxy, make_runner, make_runner_of
 from celadon.app.inforce import require_in_force
 from celadon.drivers.releases.store import ReleaseStore
 from celadon.events import Entry, OperationEnded, OperationStarted, SwitchSeen
 from celadon.host.layout import Layout
 from celadon.host.tail import LineTail
 from celadon.host.text import escape_controls
-from celadon.model.errors import StepError
+from celadon.model.errors import StepError, UsageError
 from celadon.model.names import ReleaseNumber, Slot
+from celadon.model.processes import WEB
 from celadon.model.release import Fate, Release
 from celadon.model.report import KeptRelease, OperationRecord
 from celadon.store.journal import read_entries
@@ -78,6 +81,7 @@ def _tell(entries: Sequence[Entry]) -> OperationRecord | None:
         duration_s=ended.duration_s if ended else 0.0,
         switch_ms=switches[-1] if switches else None,
         source=started.body.source,
+        down_s=ended.down_s if ended else 0.0,
     )
 
 
@@ -86,8 +90,21 @@ def choose_slot(layout: Layout) -> Slot:
     return make_proxy(layout, require_in_force(layout)).observe().slot or Slot.BLUE
 
 
+def take_process(layout: Layout, process: str) -> Layout:
+    """The slots of that process. Raises UsageError where the app has none of that name."""
+    known = [WEB, *layout.list_processes()]
+    if process not in known:
+        text = f"there is no process {process!r}; there are {', '.join(known)}"
+        raise UsageError(text, code="process_unknown", next_command="celadon status")
+    return replace(layout, process=process)
+
+
 def tail_slot(layout: Layout, slot: Slot, *, lines_count: int) -> Sequence[str]:
-    return make_runner(layout, require_in_force(layout)).tail(slot, lines_count=lines_count)
+    """Of the layout's process."""
+    settings = require_in_force(layout)
+    is_web = layout.process == WEB
+    runner = make_runner(layout, settings) if is_web else make_runner_of(layout, settings)(layout.process)
+    return runner.tail(slot, lines_count=lines_count)
 
 
 def follow_slot(layout: Layout, slot: Slot, *, lines_count: int) -> Iterator[str]:

@@ -19,7 +19,7 @@ from celadon.model.names import Slot
 from celadon.model.observed import Finding, FindingLevel, warning
 from celadon.model.release import Source
 from celadon.model.report import Preview
-from celadon.model.settings import JudgeKind, Settings
+from celadon.model.settings import JudgeKind, Settings, Strategy
 
 _RULE = "rule of the window"
 
@@ -90,6 +90,7 @@ def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:
         rollback_to=live_release,
         changed_files=tuple(str(path) for path in find_proxy_changes(layout, settings)),
         refusals=tuple(refusals),
+        stops_first=settings.switch.strategy is Strategy.STOP_FIRST and live is not None,
     )
 
 

@@ -27,6 +27,7 @@ from celadon.host.layout import Layout
 from celadon.model.address import TcpAddress
 from celadon.model.names import Slot
 from celadon.model.observed import Answer
+from celadon.model.processes import RELEASE
 from celadon.model.settings import (
     CONTAINER_RUNNERS,
     HOST_NETWORK,
@@ -263,8 +264,16 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
 
 def make_runner_of(layout: Layout, settings: Settings) -> Callable[[str], Runner]:
     """The runner of each other process of the app, made when it is first asked for."""
-    make = RUNNERS[settings.web.runner]
-    return cache(lambda process: make(replace(layout, process=process), settings))
+    return cache(lambda process: _make_runner_of(replace(layout, process=process), settings))
+
+
+def _make_runner_of(layout: Layout, settings: Settings) -> Runner:
+    if settings.web.runner is not RunnerKind.SYSTEMD or layout.process == RELEASE:
+        return RUNNERS[settings.web.runner](layout, settings)
+    from celadon.drivers.runners.systemd import SystemdRunner
+    from celadon.drivers.runners.timer import TimerRunner
+
+    return TimerRunner(layout, settings, SystemdRunner(layout, settings))
 
 
 def make_ask_process(layout: Layout, settings: Settings) -> AskProcess:
@@ -273,14 +282,17 @@ def make_ask_process(layout: Layout, settings: Settings) -> AskProcess:
 
     def ask(process: str, slot: Slot, command: str, *, tree: Path, timeout_s: float) -> Answer:
         variables = read_env(replace(layout, process=process).slot(slot) / "env")
-        ran = run_shell(
-            command,
-            cwd=tree,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **variables},
-            user=settings.user,
-            timeout_s=timeout_s,
-            leaves_nothing=True,
-        )
+        try:
+            ran = run_shell(
+                command,
+                cwd=tree,
+                env={"PATH": "/usr/local/bin:/usr/bin:/bin", **variables},
+                user=settings.user,
+                timeout_s=timeout_s,
+                leaves_nothing=True,
+            )
+        except OSError as error:
+            return Answer(ok=False, latency_ms=0.0, reason=str(error))
         tail = ran.output_tail
         why = "" if ran.exit_code == 0 else f"exit code {ran.exit_code}" + (f": {tail[-1]}" if tail else "")
         return Answer(
@@ -353,6 +365,7 @@ def make_ports(
     from celadon.drivers.proxies.left_line import leave_line
     from celadon.drivers.releases.store import ReleaseStore
     from celadon.host.environment import read_env
+    from celadon.host.files import read_age_s
     from celadon.host.look_mark import new_look, read_secret
     from celadon.host.memory import KernelHost
 
@@ -386,6 +399,7 @@ def make_ports(
         ask_on=ask_on,
         keep_asking=ThreadAsking,
         ask_process=make_ask_process(layout, settings),
+        read_age_s=read_age_s,
         reached=reached,
         find_edited=lambda: find_edited(layout),
     )

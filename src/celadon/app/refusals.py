@@ -10,9 +10,11 @@ from celadon.deploy.ledger import Ledger
 from celadon.deploy.run import Ports
 from celadon.events import CheckFound
 from celadon.host.layout import Layout
+from celadon.host.pointer import read_pointer
 from celadon.model.errors import RefusedError, StepError
-from celadon.model.observed import Finding, FindingLevel, warning
-from celadon.model.settings import Settings
+from celadon.model.observed import Finding, FindingLevel, problem, warning
+from celadon.model.release import SourceKind
+from celadon.model.settings import Settings, Strategy
 
 
 def refuse_when_unblessed(ledger: Ledger) -> None:
@@ -53,9 +55,25 @@ def _check_machine(layout: Layout, settings: Settings, ports: Ports) -> Sequence
             *ports.proxy.check(),
             *check_repository(layout),
             *check_room(layout, settings, ports.runner),
+            *_check_stopping(layout, settings, ports),
         ]
     except StepError as error:
         raise RefusedError(error.what, code=error.code, next_command=error.next_command) from error
+
+
+def _check_stopping(layout: Layout, settings: Settings, ports: Ports) -> Sequence[Finding]:
+    """What is stopped first must be one that can be started again."""
+    live = read_pointer(layout.pointer)
+    if settings.switch.strategy is not Strategy.STOP_FIRST or live is None:
+        return ()
+    number = ports.runner.observe(live).release
+    if number is None:
+        return ()
+    source = ports.releases.read(number).manifest.source
+    if source.kind is not SourceKind.ADOPTED or source.location:
+        return ()
+    text = f"what runs in {live} was adopted without a unit: stopped, it could not be started again"
+    return (problem("stop-first", text, fix='[switch]\nstrategy = "side-by-side"'),)
 
 
 def _refuse_on(findings: Sequence[Finding], *, journal: Journal) -> None:

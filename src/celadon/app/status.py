@@ -1,14 +1,15 @@
 """What is, as observed this moment: the route, both slots, who holds the lock. Memory only where it says so."""
 
-from celadon.app.compose import make_proxy, make_runner, make_sockets
+from celadon.app.compose import make_proxy, make_runner, make_runner_of, make_sockets
 from celadon.app.inforce import read_in_force
 from celadon.deploy.ledger import Ledger, read_ledger
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.host.pointer import read_pointer
 from celadon.model.names import Slot
-from celadon.model.observed import RouteView
+from celadon.model.observed import RouteView, SlotStatus, SlotView
 from celadon.model.report import SlotReport, Status
+from celadon.model.settings import Settings
 from celadon.store.journal import read_entries
 
 
@@ -26,6 +27,7 @@ def observe_status(layout: Layout) -> Status:
             view=runner.observe(slot),
             address=str(in_force.web.address(slot)),
             connections_count=sockets.connections_count(in_force.web.address(slot)),
+            processes=_observe_processes(layout, in_force, slot),
         )
         for slot in Slot
     )
@@ -42,6 +44,12 @@ def observe_status(layout: Layout) -> Status:
         interrupted=ledger.interrupted is not None and holder is None,
         site=in_force.proxy.site,
     )
+
+
+def _observe_processes(layout: Layout, settings: Settings, slot: Slot) -> dict[str, SlotView]:
+    runner_of = make_runner_of(layout, settings)
+    views = {process: runner_of(process).observe(slot) for process in layout.list_processes()}
+    return {process: view for process, view in views.items() if view.status is not SlotStatus.STOPPED}
 
 
 def read_recorded(layout: Layout) -> Ledger:

@@ -44,6 +44,7 @@ def judge_live_slot(layout: Layout, *, window_s: float | None, tell: Callable[[W
         candidate=slot,
         live=slot.other,
         live_release=_find_release(ports.runner, slot.other),
+        release=_find_release(ports.runner, slot),
         settings=settings,
     )
     run = Run(plan=plan, ports=ports, restarts_count=ports.runner.observe(slot).restarts_count)

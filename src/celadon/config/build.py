@@ -56,7 +56,10 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
         readiness=_build_readiness(values),
         proxy=_build_proxy(values, base=base),
         switch=SwitchSettings(
-            steps=get("switch.steps"), hold_s=get("switch.hold"), require_room=get("switch.require_room")
+            steps=get("switch.steps"),
+            hold_s=get("switch.hold"),
+            require_room=get("switch.require_room"),
+            strategy=get("switch.strategy"),
         ),
         observe=ObserveSettings(
             judge=get("observe.judge"),

@@ -12,14 +12,26 @@ from celadon.config.document import Document, show_path
 from celadon.config.journeys_file import read_journeys_file
 from celadon.config.mistakes import ConfigErrors, Mistake
 from celadon.config.parse import ListedMistakes
+from celadon.config.procfile import parse_procfile
 from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, SHARES, TABLES, WAYS, Setting
 from celadon.model.errors import UsageError
 from celadon.model.names import Slot
-from celadon.model.settings import CONTAINER_RUNNERS, JudgeKind, ProbeKind, ProxyKind, Settings, SwitchWay
+from celadon.model.processes import WEB
+from celadon.model.settings import (
+    CONTAINER_RUNNERS,
+    JudgeKind,
+    ProbeKind,
+    ProxyKind,
+    RunnerKind,
+    Settings,
+    Strategy,
+    SwitchWay,
+)
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _SUN_PATH_BYTES = 107
 _JOURNEYS = "journeys"
+_PROCFILE = "procfile"
 _IMAGES = ("web.container.image", "web.container.build", "web.container.archive")
 
 
@@ -54,6 +66,7 @@ class _Reader:
     def read(self) -> Loaded:
         document = self._document.tables
         self._find_unknown(document, ())
+        self._take_procfile(document)
         values = {setting.key: self._read_setting(document, setting) for setting in SETTINGS}
         self._cross_check(values)
         if self._mistakes:
@@ -111,6 +124,32 @@ class _Reader:
         self._bytes += b"\0" + raw
         return journeys
 
+    def _take_procfile(self, document: dict[str, Any]) -> None:
+        """Its commands are as if they stood in this file, where this file says none; they belong to the configuration,
+        and to its digest."""
+        name = document.get(_PROCFILE)
+        if not isinstance(name, str):
+            return
+        path = self._document.path.parent / name
+        try:
+            raw = path.read_bytes()
+            commands = parse_procfile(path, raw.decode())
+        except ConfigErrors as error:
+            self._mistakes += error.mistakes
+            return
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            self._blame((_PROCFILE,), f"`{_PROCFILE}` is {name!r}, a file that cannot be read: {why}")
+            return
+        self._bytes += b"\0" + raw
+        for process, command in commands.items():
+            table, key = (document, WEB) if process == WEB else (document.setdefault("processes", {}), process)
+            word = "command" if process == WEB else "run"
+            own = table.setdefault(key, {}) if isinstance(table, dict) else None
+            if isinstance(own, dict) and word not in own:
+                own[word] = command
+                self._given.add("web.command" if process == WEB else "processes")
+
     def _absent(self, setting: Setting) -> Any:
         if setting.default is REQUIRED:
             self._blame(setting.path, f"`{setting.key}` is missing; expected {setting.kind.expected}")
@@ -119,6 +158,7 @@ class _Reader:
     def _cross_check(self, values: dict[str, Any]) -> None:
         self._check_addresses(values)
         self._check_runner(values)
+        self._check_schedules(values)
         if values["readiness.type"] is ProbeKind.COMMAND and values["readiness.command"] is None:
             self._blame(("readiness", "type"), "`readiness.type` is command, but `readiness.command` is missing")
         if values["readiness.json_path"] is not None and values["readiness.json_equals"] is None:
@@ -128,20 +168,32 @@ class _Reader:
             allowed = ", ".join(WAYS[kind])
             self._blame(("proxy", "switch"), f"`proxy.switch` is {way.value!r}; expected one of {allowed} for {kind}")
         self._check_steps(values["switch.steps"], kind, way)
+        if values["switch.strategy"] is Strategy.STOP_FIRST and len(values["switch.steps"] or ()) > 1:
+            self._blame(
+                ("switch", "steps"), "`switch.steps` needs both releases to run; `switch.strategy` is stop-first"
+            )
         self._check_window(values)
         self._check_drain(values)
         self._check_assets(values)
         if kind is ProxyKind.TRAEFIK and values["web.sockets"]:
             self._blame(("web", "sockets"), "Traefik cannot reach an app on a Unix socket; give it two `web.ports`")
 
+    def _check_schedules(self, values: dict[str, Any]) -> None:
+        runner, processes = values["web.runner"], values["processes"]
+        for worker in processes.workers if processes is not None else ():
+            if worker.schedule and runner is not None and runner is not RunnerKind.SYSTEMD:
+                path = ("processes", worker.name, "schedule")
+                self._blame(path, f"`{'.'.join(path)}` needs the runner systemd; `web.runner` is {runner.value}")
+
     def _check_runner(self, values: dict[str, Any]) -> None:
         """A container is made of an image, anything else of a command."""
         runner, given = values["web.runner"], [key for key in _IMAGES if values[key] is not None]
         if runner not in CONTAINER_RUNNERS:
             if values["web.command"] is None and "web.command" not in self._given:
-                self._blame(
-                    ("web", "command"), f"`web.command` is missing; expected {BY_KEY['web.command'].kind.expected}"
-                )
+                expected = BY_KEY["web.command"].kind.expected
+                there = (self._document.path.parent / "Procfile").is_file() and values[_PROCFILE] is None
+                hint = ', or `procfile = "Procfile"`, since one is there' if there else ""
+                self._blame(("web", "command"), f"`web.command` is missing; expected {expected}{hint}")
             return
         if len(given) != 1 and not any(key in self._given and values[key] is None for key in _IMAGES):
             wanted = ", ".join(f"`{key}`" for key in _IMAGES)

@@ -33,13 +33,34 @@ def _read_signal(value: Any) -> str:
     return str(name)
 
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 _UNHEARD = {signal.SIGKILL, signal.SIGSTOP}
 _SIGNALS = {each.name for each in signal.Signals if each not in _UNHEARD}
 _SIGNAL = Kind(
     expected='a signal that a program can hear, as "SIGTERM"',
     schema={"type": "string", "pattern": "^SIG[A-Z0-9]+$"},
     read=_read_signal,
+    show=kind.TEXT.show,
+)
+
+
+def _read_schedule(value: Any) -> str:
+    if not _CALENDAR.match(kind.TEXT.read(value)):
+        raise ValueError(f"{value!r}")
+    return str(value)
+
+
+_CALENDAR = re.compile(r"[A-Za-z0-9*:/,.~ +-]{1,100}\Z")
+_SCHEDULE = Kind(
+    expected='a calendar expression of systemd, as "*-*-* 03:00:00"',
+    schema={"type": "string", "pattern": "^[A-Za-z0-9*:/,.~ +-]{1,100}$"},
+    read=_read_schedule,
+    show=kind.TEXT.show,
+)
+_BEAT = Kind(
+    expected='a path inside the release, as "tmp/{process}.beat"',
+    schema={"type": "string"},
+    read=kind.INSIDE.read,
     show=kind.TEXT.show,
 )
 _USUAL = WorkerSettings(name="", command="")
@@ -58,7 +79,17 @@ _WORKER: Final[Mapping[str, Field]] = {
     "grace": Field(kind=kind.duration(0.1, 86400.0), default=_USUAL.grace_s),
     "idle": Field(kind=kind.TEXT),
     "replicas": Field(kind=kind.whole(1, 100), default=_USUAL.replicas_count),
+    "heartbeat_file": Field(kind=_BEAT),
+    "heartbeat_command": Field(kind=kind.TEXT),
+    "heartbeat_max_age": Field(kind=kind.duration(1.0, 86400.0), default=_USUAL.heartbeat_max_age_s),
+    "queue_depth": Field(kind=kind.TEXT),
+    "max_queue_depth": Field(kind=kind.whole(0, 1_000_000_000)),
+    "schedule": Field(kind=_SCHEDULE),
 }
+_NOT_OF_TIMERS = (
+    "handover", "quiet_signal", "stop_signal", "idle", "replicas", "heartbeat_file", "heartbeat_command",
+    "heartbeat_max_age",
+)  # fmt: skip
 
 
 def read_processes(value: Any) -> Processes:
@@ -85,7 +116,7 @@ class _Reader:
                 self._blame((name,), "stands in [web]: its command is `web.command`")
             elif name == RELEASE:
                 release = self._read_release(table)
-            elif not _NAME.match(name):
+            elif not NAME.match(name):
                 self._blame((name,), "is no name for a process; expected one matching ^[a-z][a-z0-9-]{0,31}$")
             else:
                 workers.append(self._read_worker(table, name))
@@ -97,6 +128,14 @@ class _Reader:
 
     def _read_worker(self, table: Mapping[str, Any], name: str) -> WorkerSettings:
         taken = self._take(table, _WORKER, name)
+        if "heartbeat_file" in table and "heartbeat_command" in table:
+            self._blame((name, "heartbeat_command"), "and `heartbeat_file` exclude each other")
+        if ("queue_depth" in table) != ("max_queue_depth" in table):
+            given = "queue_depth" if "queue_depth" in table else "max_queue_depth"
+            self._blame((name, given), "needs the other one of `queue_depth` and `max_queue_depth`")
+        for other in _NOT_OF_TIMERS if "schedule" in table else ():
+            if other in table:
+                self._blame((name, other), "and `schedule` exclude each other")
         return WorkerSettings(
             name=name,
             command=taken["run"] or "",
@@ -106,6 +145,12 @@ class _Reader:
             grace_s=taken["grace"],
             idle=taken["idle"] or "",
             replicas_count=taken["replicas"],
+            heartbeat_file=taken["heartbeat_file"] or "",
+            heartbeat_command=taken["heartbeat_command"] or "",
+            heartbeat_max_age_s=taken["heartbeat_max_age"],
+            queue_depth=taken["queue_depth"] or "",
+            max_queue_depth=taken["max_queue_depth"],
+            schedule=taken["schedule"] or "",
         )
 
     def _take(self, table: Mapping[str, Any], fields: Mapping[str, Field], name: str) -> dict[str, Any]:
@@ -150,6 +195,12 @@ def _plain_worker(worker: WorkerSettings) -> dict[str, Any]:
         "grace": worker.grace_s,
         "idle": worker.idle or None,
         "replicas": worker.replicas_count,
+        "heartbeat_file": worker.heartbeat_file or None,
+        "heartbeat_command": worker.heartbeat_command or None,
+        "heartbeat_max_age": worker.heartbeat_max_age_s,
+        "queue_depth": worker.queue_depth or None,
+        "max_queue_depth": worker.max_queue_depth,
+        "schedule": worker.schedule or None,
     }
 
 

@@ -6,18 +6,20 @@ from typing import Final
 from celadon.contracts.asking import Asking, NoAsking
 from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
+from celadon.deploy.alone import runs_alone
 from celadon.deploy.baseline import tell_judge
-from celadon.deploy.jobs import Jobs
+from celadon.deploy.jobs import Fault, Work
 from celadon.deploy.looking import Looking
 from celadon.deploy.run import Run
 from celadon.deploy.running_journeys import RunningJourneys, find_old_release
 from celadon.deploy.sampling import Sampler
 from celadon.deploy.sources import Sources
 from celadon.deploy.states import Result
-from celadon.deploy.workers import hand_over
+from celadon.deploy.workers import HandingOver
 from celadon.events import VerdictReached, WindowExtended, WindowOpened
 from celadon.model.observed import WHOLE
 from celadon.model.plan import FORWARD, Request
+from celadon.model.processes import WEB
 from celadon.model.release import Release
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
 from celadon.model.verdict import BY_EVIDENCE, Judgement, Verdict
@@ -25,15 +27,15 @@ from celadon.model.verdict import BY_EVIDENCE, Judgement, Verdict
 _READ_EVERY_S: Final = 0.1
 """A bad answer is to be in the judgement 250 ms after the proxy wrote it. A round costs half a millisecond of CPU."""
 _FIRST_TIMES = 2
-"""A first deploy has nothing to compare with: its window is so many times as long."""
+"""A first deploy has nothing to compare with, nor an app that runs alone: its window is so many times as long."""
 _ASK = "celadon finalize  # or: celadon rollback; the grounds: celadon why"
 
 
 def observe(run: Run) -> Result:
     if run.finalize_is_asked:
         return Result.OK
-    hand_over(run)
-    result = watch(run, window_s=run.plan.settings.observe.window_s)
+    with closing(HandingOver(run)) as handing_over:
+        result = watch(run, window_s=run.plan.settings.observe.window_s, handing_over=handing_over)
     manual = run.plan.settings.observe.bless is BlessMode.MANUAL
     if result is Result.OK and manual and not run.finalize_is_asked:
         run.blame("healthy; bless is manual", code="awaiting_bless", next_command="celadon finalize")
@@ -41,9 +43,10 @@ def observe(run: Run) -> Result:
     return result
 
 
-def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
-    """`percent` of the traffic goes to the candidate. OK: healthy, or a person asked to finalize. Blocks for
-    `window_s`, or for as long as the settings let a window go on, unless something is decided earlier."""
+def watch(run: Run, *, window_s: float, percent: int = 100, handing_over: HandingOver | None = None) -> Result:
+    """`percent` of the traffic goes to the candidate. `handing_over` is carried on with, and nothing is blessed before
+    it is done; None: workers stay where they are. OK: healthy, or a person asked to finalize. Blocks for `window_s`, or
+    for as long as the settings let a window go on, unless something is decided earlier."""
     traffic = run.ports.proxy.traffic()
     try:
         old = find_old_release(run)
@@ -51,8 +54,9 @@ def watch(run: Run, *, window_s: float, percent: int = 100) -> Result:
             closing(_ask_old_slot(run, old)) as control,
             closing(RunningJourneys(run, old=old, percent=percent)) as journeys,
             closing(Looking(run)) as looking,
+            closing(Work(run, handing_over, is_watched=percent == WHOLE)) as work,
         ):
-            return _watch(run, traffic, control, journeys, looking, window_s=window_s, percent=percent)
+            return _watch(run, traffic, control, journeys, looking, work=work, window_s=window_s, percent=percent)
     finally:
         traffic.close()
 
@@ -64,6 +68,7 @@ def _watch(
     journeys: RunningJourneys,
     looking: Looking,
     *,
+    work: Work,
     window_s: float,
     percent: int,
 ) -> Result:
@@ -83,7 +88,6 @@ def _watch(
     )
     run.ports.reached("window_recorded")
     sampler, sources = Sampler(run, began_s=clock.now_s()), Sources(run, judge, traffic)
-    jobs = Jobs(run, percent=percent)
     while True:
         round_began_s = clock.now_s()
         if run.asked(Request.ABORT):
@@ -96,15 +100,16 @@ def _watch(
         _feed(run, judge, sources, control, sampler)
         elapsed_s = clock.now_s() - sampler.began_s
         verdict = judge.judge(elapsed_s=elapsed_s, window_s=length.window_s)
-        fault = jobs.find_fault(is_last=verdict is not None)
+        fault = work.find_fault(is_last=verdict is not None)
         if fault is not None:
             verdict = _breach_by(fault, judge)
         if judge.needs_control():
             control.hurry()
             journeys.hurry_control()
-        is_held = verdict is not None and verdict.judgement is not Judgement.BREACH and looking.is_awaited()
+        is_awaited = looking.is_awaited() or work.is_awaited
+        is_held = verdict is not None and verdict.judgement is not Judgement.BREACH and is_awaited
         if verdict is not None and not is_held and not length.extend(verdict, elapsed_s=elapsed_s):
-            return _conclude(run, verdict, sampler, whole=whole)
+            return _conclude(run, verdict, sampler, whole=whole, suspect=fault.process if fault else WEB)
         if sampler.is_due(elapsed_s=elapsed_s):
             sampler.sample(judge.evidence(), elapsed_s=elapsed_s, window_s=length.window_s)
         run.ports.reached("mid_window")
@@ -113,9 +118,8 @@ def _watch(
         clock.wait(max(0.0, next_s - clock.now_s()))
 
 
-def _breach_by(fault: tuple[str, str], judge: Judge) -> Verdict:
-    rule, reason = fault
-    return Verdict(judgement=Judgement.BREACH, rule=rule, reason=reason, evidence=judge.evidence())
+def _breach_by(fault: Fault, judge: Judge) -> Verdict:
+    return Verdict(judgement=Judgement.BREACH, rule=fault.rule, reason=fault.reason, evidence=judge.evidence())
 
 
 def _ask_old_slot(run: Run, old: Release | None) -> Asking:
@@ -130,7 +134,7 @@ class _Length:
 
     def __init__(self, run: Run, window_s: float, *, goes_on: bool) -> None:
         settings = run.plan.settings.observe
-        is_first = run.plan.live is None and settings.judge is JudgeKind.EVIDENCE
+        is_first = (run.plan.live is None or runs_alone(run)) and settings.judge is JudgeKind.EVIDENCE
         self._run = run
         self._opened_s = self.window_s = window_s * (_FIRST_TIMES if is_first else 1)
         self._longest_s = max(self.window_s, settings.max_window_s or 0.0) if goes_on else self.window_s
@@ -153,8 +157,9 @@ def _feed(run: Run, judge: Judge, sources: Sources, control: Asking, sampler: Sa
     sampler.take_counts(counts)
 
 
-def _conclude(run: Run, verdict: Verdict, sampler: Sampler, *, whole: bool) -> Result:
-    """A share that ends undecided is no reason for anything. A breach is recorded with the way back that it begins."""
+def _conclude(run: Run, verdict: Verdict, sampler: Sampler, *, whole: bool, suspect: str) -> Result:
+    """A share that ends undecided is no reason for anything. A breach is recorded with the way back that it begins.
+    `suspect` is the process whose log may tell more."""
     new, old = sampler.tell()
     reached = VerdictReached(
         judgement=verdict.judgement,
@@ -170,7 +175,7 @@ def _conclude(run: Run, verdict: Verdict, sampler: Sampler, *, whole: bool) -> R
         case Judgement.UNDECIDED if verdict.rule in BY_EVIDENCE and whole:
             return _leave_unarmed(run, verdict)
         case Judgement.BREACH:
-            run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command=_look(run))
+            run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command=_look(run, suspect))
             return Result.BREACH
         case Judgement.UNDECIDED | Judgement.AMBIENT:
             return _leave_undecided(run, verdict) if whole else Result.UNDECIDED
@@ -200,5 +205,6 @@ def _leave_undecided(run: Run, verdict: Verdict) -> Result:
             return Result.UNDECIDED
 
 
-def _look(run: Run) -> str:
-    return f"celadon why  # and: celadon logs --slot {run.plan.candidate}"
+def _look(run: Run, process: str = WEB) -> str:
+    whose = "" if process == WEB else f" --process {process}"
+    return f"celadon why  # and: celadon logs --slot {run.plan.candidate}{whose}"

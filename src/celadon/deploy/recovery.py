@@ -13,6 +13,7 @@ It never stops what the router points at.
 
 from enum import StrEnum
 
+from celadon.deploy.alone import runs_alone
 from celadon.deploy.ledger import Account, Ledger
 from celadon.deploy.loop import drive
 from celadon.deploy.retire import disable_boot, retire
@@ -93,21 +94,29 @@ def settle_idle(run: Run) -> bool:
     if route.slot is None:
         return False
     mended = repair_route(run, route)
+    other = route.slot.other
+    if runs_alone(run) and views[other].status is SlotStatus.RUNNING:
+        _stop_orphan(run, other, release=views[other].release)
+        views[other] = run.ports.runner.observe(other)
+        mended = True
     if views[route.slot].status is not SlotStatus.RUNNING:
         run.note(Repaired(what="live_slot_started", slot=route.slot))
         _is_up(run, route.slot, release=run.plan.live_release)
         enable_boot(run, route.slot)
         mended = True
-    other = route.slot.other
     if views[other].status is SlotStatus.RUNNING:
-        run.note(Repaired(what="orphan_stopped", slot=other))
-        disable_boot(run, other)
-        retire(run, other, release=views[other].release)
+        _stop_orphan(run, other, release=views[other].release)
         mended = True
     if settle_workers(run, route.slot, run.plan.live_release):
         run.note(Repaired(what="workers_settled", slot=route.slot))
         mended = True
     return mended
+
+
+def _stop_orphan(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> None:
+    run.note(Repaired(what="orphan_stopped", slot=slot))
+    disable_boot(run, slot)
+    retire(run, slot, release=release)
 
 
 def is_interrupted(ledger: Ledger) -> bool:

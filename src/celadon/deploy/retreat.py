@@ -2,6 +2,7 @@
 
 import contextlib
 
+from celadon.deploy.alone import runs_alone, stand_down, tell_served
 from celadon.deploy.hooks import run_hook
 from celadon.deploy.postflight import run_postflight
 from celadon.deploy.release_command import end_release_command
@@ -34,9 +35,31 @@ def reject(run: Run) -> Result:
     end_release_command(run, candidate)
     run.ports.runner.stop(candidate, grace_s=run.plan.settings.drain.stop_timeout_s)
     run.ports.reached("candidate_stopped")
+    if runs_alone(run) and not _bring_back(run):
+        return Result.FAILED
     run_hook(run, "on_failure")
     _keep(run)
     return Result.OK
+
+
+def _bring_back(run: Run) -> bool:
+    """The old slot serves again where the route has led all the time; False with the run's reason set."""
+    live, release = run.plan.live, run.plan.live_release
+    if live is None or release is None:
+        return True
+    if not ensure_ready(run, live, release=release):
+        _blame_old(run, live, where=f"the route stays on {live}, and nobody answers")
+        return False
+    enable_boot(run, live)
+    run.ports.reached("old_started")
+    if run.down_since_s is None:
+        return True
+    switched = run.ports.proxy.switch(live, reached=run.ports.reached)
+    if not switched.seen and switched.effect is not Effect.AT_REST:
+        run.blame(switched.reason, code="switch_not_seen", next_command="celadon check")
+        return False
+    tell_served(run, live, release=release)
+    return True
 
 
 def return_(run: Run) -> Result:
@@ -47,26 +70,47 @@ def return_(run: Run) -> Result:
     if plan.live is None or plan.live_release is None:
         run.blame("there is no older release to return to", code="nothing_to_return_to", next_command="celadon deploy")
         return Result.FAILED
-    if not ensure_ready(run, plan.live, release=plan.live_release):
-        run.blame(
-            f"the old slot {plan.live} is not ready: the route stays on {plan.candidate}",
-            code="old_not_ready",
-            next_command=f"celadon logs --slot {plan.live}",
-        )
+    if not _make_old_ready(run, plan.live, release=plan.live_release):
+        _blame_old(run, plan.live, where=f"the route stays on {plan.candidate}")
         return Result.FAILED
     run.ports.reached("old_started")
     switched = move_route(run, plan.live, release=plan.live_release)
     if not switched.seen and switched.effect is not Effect.AT_REST:
         return Result.FAILED
+    tell_served(run, plan.live, release=plan.live_release)
     run.ports.reached("pointer_back")
     disable_boot(run, plan.candidate)
-    settle_workers(run, plan.live, plan.live_release, wake=run.old_workers_may_be_quiet)
+    settle_workers(run, plan.live, plan.live_release, wake=run.old_workers_may_be_told)
     retire(run, plan.candidate, release=plan.release)
     run.ports.reached("candidate_stopped")
     run_hook(run, "on_failure")
     _keep(run)
     run_postflight(run, plan.live, plan.live_release)
     return Result.OK
+
+
+def _make_old_ready(run: Run, live: Slot, *, release: ReleaseNumber) -> bool:
+    """It is hot, or the candidate, which cannot run beside it, ends first. Where the old one does not come up again
+    then the candidate is started once more: a sick answer is better than none."""
+    if not runs_alone(run):
+        return ensure_ready(run, live, release=release)
+    candidate, number = run.plan.candidate, run.plan.release
+    stand_down(run, candidate, release=number)
+    if ensure_ready(run, live, release=release):
+        enable_boot(run, live)
+        return True
+    stand_down(run, live, release=release)
+    if ensure_ready(run, candidate, release=number) and number is not None:
+        tell_served(run, candidate, release=number)
+    return False
+
+
+def _blame_old(run: Run, live: Slot, *, where: str) -> None:
+    run.blame(
+        f"the old slot {live} is not ready: {where}",
+        code="old_not_ready",
+        next_command=f"celadon logs --slot {live}",
+    )
 
 
 def ensure_ready(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> bool:

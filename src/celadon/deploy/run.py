@@ -35,7 +35,8 @@ class Ports:
     the process there. `probe` asks the candidate's readiness question, `make_probe` another one of a slot; `ask_on`
     goes on asking a slot until it is closed. `leave_line` sends one request of ours through the proxy and says whether
     its line must be in the log. `find_edited` names files that we wrote for the proxy and that were edited by hand
-    since. `runner_of` is the runner of another process of the app, by its name."""
+    since. `runner_of` is the runner of another process of the app, by its name;
+    `read_age_s` how long ago a file was written, None where there is none."""
 
     proxy: Proxy
     runner: Runner
@@ -58,6 +59,7 @@ class Ports:
     ask_on: Callable[[Slot, ReadinessSettings], Asking]
     keep_asking: KeepAsking
     ask_process: AskProcess
+    read_age_s: Callable[[Path], float | None]
     reached: Callable[[str], None]
     find_edited: Callable[[], Sequence[Path]]
 
@@ -69,8 +71,9 @@ class Run:
     when the intent to move the route is about to be recorded; `restarts_count` is how often the candidate had been
     started again by then, `share_percent` what it was seen to get. `pace_ms` is what the live slot's readiness took
     before anything was done, None where nobody asked. `moved_at_s`: when this process last saw the route move to one
-    slot alone, by the clock's time. `old_workers_may_be_quiet` is false while this process knows that nobody has told
-    them to begin nothing new."""
+    slot alone, by the clock's time. `down_since_s` is when the slot with the traffic was told to stop, None while one
+    serves; `down_s` how long none did before. `old_workers_may_be_told` is false while this process knows that nobody
+    has told them to begin nothing new, or to end."""
 
     plan: Plan
     ports: Ports
@@ -83,7 +86,9 @@ class Run:
     pace_ms: float | None = None
     moved_at_s: float | None = None
     finalize_is_asked: bool = False
-    old_workers_may_be_quiet: bool = True
+    old_workers_may_be_told: bool = True
+    down_since_s: float | None = None
+    down_s: float = 0.0
     reason: str = ""
     code: str = ""
     next_command: str | None = None

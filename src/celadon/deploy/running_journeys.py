@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from celadon.contracts.asking import Asking
 from celadon.contracts.journeys import Journeys
 from celadon.contracts.judge import Judge
+from celadon.deploy.alone import runs_alone
 from celadon.deploy.journeys import note_answer, place_of
 from celadon.deploy.run import Run
 from celadon.model.errors import StepError
@@ -110,7 +111,12 @@ def find_old_release(run: Run) -> Release | None:
     """What runs in the old slot, where that is a control. A release that cannot be read is none, which is no reason to
     go back."""
     old = run.plan.live_release
-    if run.plan.live is None or old is None or run.plan.settings.observe.judge is JudgeKind.THRESHOLDS:
+    if (
+        run.plan.live is None
+        or runs_alone(run)
+        or old is None
+        or run.plan.settings.observe.judge is JudgeKind.THRESHOLDS
+    ):
         return None
     try:
         return run.ports.releases.read(old)

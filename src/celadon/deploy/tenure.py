@@ -14,6 +14,7 @@ from celadon.events import (
     OperationEnded,
     SiteAdopted,
     SiteEjected,
+    StandingDown,
     SwitchIntended,
 )
 from celadon.model.baseline import Tenure
@@ -45,7 +46,7 @@ def read_tenures(entries: Iterable[Entry]) -> Sequence[Tenure]:
 def _follow(body: object, now: Slot | None, before: Slot | None) -> tuple[Slot | None, Slot | None]:
     """Who is live for good after `body`, and to whom a way back would lead."""
     match body:
-        case SwitchIntended():
+        case SwitchIntended() | StandingDown():
             return None, now or before
         case Blessed(slot=slot) | SiteAdopted(slot=slot):
             return slot, slot

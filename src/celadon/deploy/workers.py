@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from celadon.contracts.asking import Asking, NoAsking
 from celadon.deploy.run import Run
 from celadon.events import WorkerFailed, WorkerQuieted, WorkerStarted, WorkerStopped
 from celadon.model.errors import StepError
@@ -22,6 +23,7 @@ from celadon.model.observed import SlotStatus
 from celadon.model.processes import Handover, WorkerSettings
 from celadon.model.release import Release
 
+_LOOK_EVERY_S: Final = 0.1
 _ASK_IDLE_EVERY_S: Final = 0.25
 _ASK_IDLE_LIMIT_S: Final = 5.0
 _LEAST_GRACE_S: Final = 1.0
@@ -51,35 +53,53 @@ class Pair:
         return Handover.EXCLUSIVE if self.go.handover is Handover.EXCLUSIVE else self.come.handover
 
 
-def hand_over(run: Run) -> None:
-    """After the switch was seen. Blocks for the grace of each exclusive worker. Raises StepError where one does not
-    start or stop."""
-    new, old = _side(run, run.plan.candidate, run.plan.release), _side(run, run.plan.live, run.plan.live_release)
-    if new is None or not (new.workers or (old is not None and old.workers)):
-        return
-    run.old_workers_may_be_quiet = True
-    for pair in _pairs(new, old):
-        match pair.handover:
-            case Handover.OVERLAP:
-                _start(run, new, pair.come)
-                _quiet(run, old, pair.go)
-            case Handover.EXCLUSIVE:
-                _end(run, old, pair.go)
-                _start(run, new, pair.come)
-            case Handover.AFTER_BLESS:
-                pass
-    run.ports.reached("workers_handed_over")
+class HandingOver:
+    """From the old release's workers to the new one's, while the window is open: nobody's answers go unread because a
+    worker takes its time to end. Began when it was made, after the switch was seen."""
+
+    def __init__(self, run: Run) -> None:
+        new, old = _side(run, run.plan.candidate, run.plan.release), _side(run, run.plan.live, run.plan.live_release)
+        self._run, self._new = run, new
+        self._waiting: list[tuple[list[_Ending], WorkerSettings | None]] = []
+        pairs = list(_pairs(new, old))
+        run.old_workers_may_be_told = bool(pairs)
+        self._is_told = not pairs
+        for pair in pairs:
+            match pair.handover:
+                case Handover.OVERLAP:
+                    _start(run, new, pair.come)
+                    _quiet(run, old, pair.go)
+                case Handover.EXCLUSIVE:
+                    self._waiting.append((_begin_ending(run, old, pair.go), pair.come))
+                case Handover.AFTER_BLESS:
+                    pass
+
+    def step(self) -> bool:
+        """True when it is done. Blocks for no worker's grace. Raises StepError where one does not start or stop."""
+        for waiting in list(self._waiting):
+            endings, successor = waiting
+            if _step_all(endings):
+                _start(self._run, self._new, successor)
+                self._waiting.remove(waiting)
+        if not self._waiting and not self._is_told:
+            self._is_told = True
+            self._run.ports.reached("workers_handed_over")
+        return not self._waiting
+
+    def close(self) -> None:
+        """Never blocks."""
+        for endings, _ in self._waiting:
+            for ending in endings:
+                ending.close()
 
 
 def settle_workers(run: Run, slot: Slot, release: ReleaseNumber | None, *, wake: bool = False) -> bool:
     """Those of `release` run in `slot`, and none in the other one: at the bless, after the way back, and where nothing
-    is open. `wake`: those in `slot` that were told to begin nothing new are started again. Blocks for the grace of each
-    that stops. One that does not start is told, and stands in nobody's way: there is nowhere to go back to. True when
-    anything had to be done. Raises StepError where one does not stop."""
+    is open. `wake`: those in `slot` that were told to begin nothing new, or to end, are started again. Blocks for the
+    grace of each that stops. One that does not start is told, and stands in nobody's way: there is nowhere to go back
+    to. True when anything had to be done. Raises StepError where one does not stop."""
     goes_number = run.plan.release if slot is run.plan.live else run.plan.live_release
     here, there = _side(run, slot, release), _side(run, slot.other, goes_number)
-    if here is None or there is None:
-        return False
     changed = [_settle(run, pair, here, there, wake=wake) for pair in _pairs(here, there)]
     if changed:
         run.ports.reached("workers_settled")
@@ -96,31 +116,32 @@ def find_stray_worker(run: Run, slot: Slot) -> str:
 
 def _known_processes(run: Run, slot: Slot) -> list[str]:
     sides = (_side(run, slot, run.plan.release), _side(run, slot, run.plan.live_release))
-    workers = [worker for side in sides if side is not None for worker in side.workers.values()]
+    workers = [worker for side in sides for worker in side.workers.values()]
     return sorted({process for worker in workers for process in worker.processes})
 
 
 def _settle(run: Run, pair: Pair, here: Side, there: Side, *, wake: bool) -> bool:
-    if wake and pair.handover is Handover.OVERLAP and pair.come is not None and pair.come.quiet_signal:
-        _quiet(run, there, pair.go)
-        _end(run, here, pair.come)
     if pair.handover is Handover.OVERLAP:
+        if wake and pair.come is not None and pair.come.quiet_signal:
+            _quiet(run, there, pair.go)
+            _end(run, here, pair.come)
         started = _try_start(run, here, pair.come)
         return _end(run, there, pair.go or pair.come) or started
     ended = _end(run, there, pair.go or pair.come)
+    if wake and pair.handover is Handover.EXCLUSIVE:
+        _end(run, here, pair.come)
     return _try_start(run, here, pair.come) or ended
 
 
-def _pairs(come: Side, go: Side | None) -> Iterator[Pair]:
-    goes = go.workers if go is not None else {}
-    for name in (*come.workers, *(name for name in goes if name not in come.workers)):
-        yield Pair(come=come.workers.get(name), go=goes.get(name))
+def _pairs(come: Side, go: Side) -> Iterator[Pair]:
+    for name in (*come.workers, *(name for name in go.workers if name not in come.workers)):
+        yield Pair(come=come.workers.get(name), go=go.workers.get(name))
 
 
-def _side(run: Run, slot: Slot | None, number: ReleaseNumber | None) -> Side | None:
-    """A release that cannot be read has the workers of the plan."""
+def _side(run: Run, slot: Slot | None, number: ReleaseNumber | None) -> Side:
+    """A release that cannot be read has the workers of the plan; no slot, none."""
     if slot is None:
-        return None
+        return Side(slot=run.plan.candidate.other, release=None, workers={})
     release = None
     if number is not None:
         try:
@@ -153,7 +174,7 @@ def _start(run: Run, side: Side, worker: WorkerSettings | None) -> bool:
             runner.set_boot(side.slot, enabled=True)
             continue
         if view.status is not SlotStatus.STOPPED:
-            _end_process(run, side, worker, process)
+            runner.stop(side.slot, grace_s=worker.grace_s)
         run.ports.reached("worker_starting")
         view = runner.start(side.slot, side.release)
         run.ports.reached("worker_started")
@@ -164,9 +185,9 @@ def _start(run: Run, side: Side, worker: WorkerSettings | None) -> bool:
     return started
 
 
-def _quiet(run: Run, side: Side | None, worker: WorkerSettings | None) -> None:
+def _quiet(run: Run, side: Side, worker: WorkerSettings | None) -> None:
     """What it has begun it ends, until it is stopped."""
-    if side is None or worker is None or not worker.quiet_signal:
+    if worker is None or not worker.quiet_signal:
         return
     for process in worker.processes:
         run.ports.runner_of(process).signal(side.slot, worker.quiet_signal)
@@ -174,41 +195,81 @@ def _quiet(run: Run, side: Side | None, worker: WorkerSettings | None) -> None:
         run.ports.reached("worker_quieted")
 
 
-def _end(run: Run, side: Side | None, worker: WorkerSettings | None) -> bool:
-    """True when one was ended. All of a worker's processes are quiet before the first of them is waited for."""
-    if side is None or worker is None:
-        return False
-    if worker.quiet_signal:
-        for process in worker.processes:
-            run.ports.runner_of(process).signal(side.slot, worker.quiet_signal)
-    ended = [_end_process(run, side, worker, process) for process in worker.processes]
-    return any(ended)
+def _end(run: Run, side: Side, worker: WorkerSettings | None) -> bool:
+    """True when anything was ended. Blocks for its grace, however many replicas there are."""
+    endings = _begin_ending(run, side, worker)
+    try:
+        while not _step_all(endings):
+            run.ports.clock.wait(_LOOK_EVERY_S)
+    finally:
+        for ending in endings:
+            ending.close()
+    return any(ending.had_to for ending in endings)
 
 
-def _end_process(run: Run, side: Side, worker: WorkerSettings, process: str) -> bool:
-    """It is not started at boot any more, before anything else: a machine that restarts now must not have it."""
-    runner, clock = run.ports.runner_of(process), run.ports.clock
-    runner.set_boot(side.slot, enabled=False)
-    if runner.observe(side.slot).status is SlotStatus.STOPPED:
-        return False
-    began_s = clock.now_s()
-    run.ports.reached("worker_stopping")
-    _await_idle(run, side, worker, process, until_s=began_s + worker.grace_s)
-    grace_s = max(_LEAST_GRACE_S, began_s + worker.grace_s - clock.now_s())
-    stopped = runner.stop(side.slot, grace_s=grace_s)
-    run.ports.reached("worker_stopped")
-    run.note(WorkerStopped(worker=process, slot=side.slot, killed=stopped.killed, duration_s=clock.now_s() - began_s))
-    return True
+def _begin_ending(run: Run, side: Side, worker: WorkerSettings | None) -> "list[_Ending]":
+    return [_Ending(run, side, worker, process) for process in worker.processes] if worker is not None else []
 
 
-def _await_idle(run: Run, side: Side, worker: WorkerSettings, process: str, *, until_s: float) -> None:
-    """Until its own command says so, where it has one."""
-    if not worker.idle or side.release is None:
-        return
-    ports = run.ports
-    while ports.clock.now_s() < until_s and ports.runner_of(process).observe(side.slot).status is SlotStatus.RUNNING:
-        limit_s = min(_ASK_IDLE_LIMIT_S, max(_LEAST_GRACE_S, until_s - ports.clock.now_s()))
-        answer = ports.ask_process(process, side.slot, worker.idle, tree=side.release.tree, timeout_s=limit_s)
-        if answer.ok:
+def _step_all(endings: "list[_Ending]") -> bool:
+    over = [ending.step() for ending in endings]
+    return all(over)
+
+
+class _Ending:
+    """One process on its way out: quiet, waited for until it is idle, told to end, killed when its grace is over. Began
+    when it was made. `had_to`: something ran there, or its end was still to be cleared away."""
+
+    def __init__(self, run: Run, side: Side, worker: WorkerSettings, process: str) -> None:
+        self._run, self._slot, self._worker, self._process = run, side.slot, worker, process
+        self._runner = run.ports.runner_of(process)
+        self._began_s = run.ports.clock.now_s()
+        self._asking: Asking = NoAsking()
+        self._is_told = False
+        # not started at boot any more, before anything else: a machine that restarts now must not have it
+        self._runner.set_boot(self._slot, enabled=False)
+        self.had_to = self._runner.observe(self._slot).status is not SlotStatus.STOPPED
+        self._is_over = not self.had_to
+        if not self._is_over:
+            run.ports.reached("worker_stopping")
+            self._begin(side)
+
+    def _begin(self, side: Side) -> None:
+        if self._worker.quiet_signal:
+            self._runner.signal(self._slot, self._worker.quiet_signal)
+        if not self._worker.idle or side.release is None:
+            self._tell()
             return
-        ports.clock.wait(_ASK_IDLE_EVERY_S)
+        ask, command, tree = self._run.ports.ask_process, self._worker.idle, side.release.tree
+        self._asking = self._run.ports.keep_asking(
+            lambda: ask(self._process, self._slot, command, tree=tree, timeout_s=_ASK_IDLE_LIMIT_S),
+            interval_s=_ASK_IDLE_EVERY_S,
+        )
+
+    def _tell(self) -> None:
+        self._runner.signal(self._slot, self._worker.stop_signal)
+        self._is_told = True
+
+    def step(self) -> bool:
+        """True when it is over. Raises StepError when something survived."""
+        if self._is_over:
+            return True
+        runs = self._runner.observe(self._slot).status is SlotStatus.RUNNING
+        elapsed_s = self._run.ports.clock.now_s() - self._began_s
+        if runs and elapsed_s < self._worker.grace_s:
+            if not self._is_told and any(answer.ok for answer in self._asking.take()):
+                self._tell()
+            return False
+        is_late = runs and self._is_told
+        if is_late:
+            self._runner.signal(self._slot, "SIGKILL")
+        stopped = self._runner.stop(self._slot, grace_s=0.0 if is_late else _LEAST_GRACE_S)
+        self._is_over = True
+        self._run.ports.reached("worker_stopped")
+        killed, took_s = is_late or stopped.killed, self._run.ports.clock.now_s() - self._began_s
+        self._run.note(WorkerStopped(worker=self._process, slot=self._slot, killed=killed, duration_s=took_s))
+        return True
+
+    def close(self) -> None:
+        """Never blocks."""
+        self._asking.close()

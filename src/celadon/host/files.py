@@ -1,6 +1,7 @@
 """Durable file operations: whatever is at its final name is whole and on the disk."""
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -72,3 +73,11 @@ def remove_durably(path: Path) -> None:
     """Unlink and fsync the directory. Nothing to remove is fine."""
     path.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def read_age_s(path: Path) -> float | None:
+    """Since it was written last, by the wall clock; None when it is not there or not to be read."""
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return None

@@ -142,6 +142,10 @@ class Layout(Struct, frozen=True):
     def release(self, number: int) -> Path:
         return self.releases / render_release_label(number)
 
+    def list_processes(self) -> list[str]:
+        """The other processes that the app has or had."""
+        return sorted(path.name for path in self.home.glob("processes/*/"))
+
     def slot(self, slot: Slot) -> Path:
         directory = "slots" if self.process == WEB else f"processes/{self.process}"
         return self.home / directory / slot.value

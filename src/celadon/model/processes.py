@@ -25,7 +25,13 @@ class Handover(StrEnum):
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
     """`quiet_signal` tells it to begin nothing new, empty: there is none; `stop_signal` to end, which may take
-    `grace_s`. `idle` is a command that exits with 0 when nothing is left to wait for."""
+    `grace_s`. `idle` is a command that exits with 0 when nothing is left to wait for.
+
+    In the window: `heartbeat_file` (inside the release, `{process}` in it is the process's name) is touched, or
+    `heartbeat_command` exits with 0, within each `heartbeat_max_age_s`; what `queue_depth` prints is at most
+    `max_queue_depth`. Empty or None: not watched.
+
+    `schedule` is a calendar expression of systemd: it does not run on, but begins at those instants."""
 
     name: str
     command: str
@@ -35,6 +41,12 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     grace_s: float = 30.0
     idle: str = ""
     replicas_count: int = 1
+    heartbeat_file: str = ""
+    heartbeat_command: str = ""
+    heartbeat_max_age_s: float = 30.0
+    queue_depth: str = ""
+    max_queue_depth: int | None = None
+    schedule: str = ""
 
     @property
     def processes(self) -> tuple[str, ...]:
@@ -51,10 +63,11 @@ def find_worker_name(process: str) -> str:
 
 class ProcessSettings(Struct, frozen=True, kw_only=True):
     """How one process of an app is run. `stop_signal` is followed by SIGKILL after `stop_timeout_s`. `is_once`: it ends
-    by itself, and is not started again. `listens`: at the slot's address."""
+    by itself, and is not started again; `is_scheduled`: but by a timer. `listens`: at the slot's address."""
 
     command: str
     stop_timeout_s: float
     stop_signal: str = "SIGTERM"
     is_once: bool = False
+    is_scheduled: bool = False
     listens: bool = False

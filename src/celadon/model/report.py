@@ -11,9 +11,12 @@ from celadon.model.verdict import Evidence, Judgement
 
 
 class SlotReport(Struct, frozen=True, kw_only=True):
+    """`processes` are the app's others that run there or ended by themselves, by name."""
+
     view: SlotView
     address: str
     connections_count: int
+    processes: dict[str, SlotView] = {}
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -58,6 +61,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     duration_s: float = 0.0
     switch_ms: float | None = None
     source: Source | None = None
+    down_s: float = 0.0
 
 
 class PreviewAccess(Struct, frozen=True, kw_only=True):
@@ -71,7 +75,7 @@ class PreviewAccess(Struct, frozen=True, kw_only=True):
 
 class Preview(Struct, frozen=True, kw_only=True):
     """`rollback_to` is the release that a return would go to; None: there is none yet. `changed_files` are proxy
-    files whose text a deploy would change."""
+    files whose text a deploy would change. `stops_first`: the live release is stopped before the candidate starts."""
 
     app: str
     release: int
@@ -83,6 +87,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     rollback_to: int | None
     changed_files: tuple[str, ...]
     refusals: tuple[str, ...]
+    stops_first: bool = False
 
 
 class Moment(Struct, frozen=True, kw_only=True):

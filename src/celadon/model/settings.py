@@ -44,6 +44,14 @@ class SwitchWay(StrEnum):
     RELOAD = "reload"
 
 
+class Strategy(StrEnum):
+    """SIDE_BY_SIDE runs both releases while traffic moves. STOP_FIRST is for an app that cannot run twice: what is live
+    is stopped before the candidate starts, and visitors get errors until it is ready."""
+
+    SIDE_BY_SIDE = "side-by-side"
+    STOP_FIRST = "stop-first"
+
+
 class SwitchSettings(Struct, frozen=True, kw_only=True):
     """`steps` are the shares of the traffic, in percent, that the candidate gets one after the other; the last is 100.
     Each smaller one is watched for `hold_s`, as the window is. `require_room`: no deploy where what is live does not
@@ -52,6 +60,7 @@ class SwitchSettings(Struct, frozen=True, kw_only=True):
     steps: tuple[int, ...] = (100,)
     hold_s: float = 30.0
     require_room: bool = True
+    strategy: Strategy = Strategy.SIDE_BY_SIDE
 
 
 class ProbeKind(StrEnum):
@@ -323,6 +332,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         for worker in self.workers:
             if worker.name == find_worker_name(name):
                 return ProcessSettings(
-                    command=worker.command, stop_timeout_s=worker.grace_s, stop_signal=worker.stop_signal
+                    command=worker.command,
+                    stop_timeout_s=worker.grace_s,
+                    stop_signal=worker.stop_signal,
+                    is_scheduled=bool(worker.schedule),
                 )
         return ProcessSettings(command="", stop_timeout_s=stop_timeout_s)

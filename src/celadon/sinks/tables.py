@@ -77,6 +77,8 @@ def _describe_live(preview: Preview) -> str:
 def _describe_way_back(preview: Preview) -> str:
     if preview.rollback_to is None:
         return "none: there is no earlier release"
+    if preview.stops_first:
+        return f"r{preview.rollback_to} is stopped first and would have to start again: the site is down meanwhile"
     return f"r{preview.rollback_to} stays hot through the window, then parked"
 
 
@@ -92,11 +94,12 @@ def _describe_operation(operation: OperationRecord) -> str:
     release = f"r{operation.release}" if operation.release is not None else "-"
     switch = f"  switch {operation.switch_ms:.1f} ms" if operation.switch_ms is not None else ""
     reason = f"  {operation.reason}" if operation.reason else ""
+    down = f"  down {operation.down_s:.2f} s" if operation.down_s else ""
     env_only = operation.source is not None and operation.source.kind is SourceKind.RELEASE
     what = f"  {operation.source.location} with a new environment" if operation.source and env_only else ""
     return (
         f"{_when(operation.started_at)}  {operation.kind:8} {release:>5}  {operation.lead:12} "
-        f"{operation.outcome or 'open':12} {operation.duration_s:7.1f} s{switch}{what}{reason}"
+        f"{operation.outcome or 'open':12} {operation.duration_s:7.1f} s{switch}{down}{what}{reason}"
     )
 
 

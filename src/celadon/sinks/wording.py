@@ -36,11 +36,13 @@ from celadon.events import (
     ReleasesPruned,
     Repaired,
     RequestTaken,
+    ServedAgain,
     ShareSeen,
     SiteAdopted,
     SiteEjected,
     SlotStopped,
     SourceLost,
+    StandingDown,
     StepEnded,
     StepStarted,
     SwitchFailed,
@@ -133,6 +135,10 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912, PLR0915 
             return "\n".join(lines + ([f"    | {line}" for line in tail] if exit_code else []))
         case AssetsGathered():
             return _describe_assets(event)
+        case StandingDown(slot=slot, release=release):
+            return f"  {_label(release)} in {slot} is stopped first: visitors get errors from here on"
+        case ServedAgain(slot=slot, release=release, down_s=down_s):
+            return f"  {_label(release)} in {slot} answers through the proxy: the site was down for {down_s:.2f} s"
         case SwitchSeen(to_slot=slot, to_release=release, seen_ms=seen_ms):
             return f"  traffic goes to {slot}, {_label(release)}: first seen {seen_ms:.1f} ms after the decision"
         case ShareSeen(to_slot=slot, to_release=release, percent=percent, seen_ms=seen_ms):
@@ -193,6 +199,8 @@ def describe_end(event: OperationEnded) -> str:
     """What happened, where traffic goes now, and the next command."""
     lines = [f"{_OUTCOMES[event.outcome]} ({event.duration_s:.1f} s)" + (f": {event.reason}" if event.reason else "")]
     lines.append(f"Traffic: {describe_traffic(event.route, event.route_release)}")
+    if event.down_s:
+        lines.append(f"Down:    {event.down_s:.2f} s")
     if event.next_command:
         lines.append(f"Next:    {event.next_command}")
     return "\n".join(lines)

@@ -38,6 +38,19 @@ class EntryPoint(Struct, frozen=True, kw_only=True):
     default: bool = False
 
 
+_NEEDED = (
+    "clienthost",
+    "downstreamstatus",
+    "duration",
+    "requestmethod",
+    "requestpath",
+    "routername",
+    "serviceaddr",
+    "servicename",
+    "startutc",
+)
+"""Fields of a line that a visitor is read from; `RequestCount` names the request besides."""
+
 _OWN_ENTRY_POINT = "traefik"
 _OWN_ADDRESS = EntryPoint(address=":8080")
 """Traefik makes it where it is named and not defined."""
@@ -151,18 +164,10 @@ def _parse_access_log(found: object) -> AccessLog | None:
     if not isinstance(found, dict):
         return AccessLog() if found is None or _truth(found) else None
     fields = _sub(found, "fields")
-    dropped = [name for name, mode in _sub(fields, "names").items() if str(mode).lower() == "drop"]
-    needed = {
-        "routername",
-        "serviceaddr",
-        "servicename",
-        "downstreamstatus",
-        "duration",
-        "requestmethod",
-        "requestpath",
-    }
+    modes = _sub(fields, "names")
+    usual = fields.get("defaultmode", "keep")
     hidden = "filters" if _sub(found, "filters") else ""
-    if str(fields.get("defaultmode", "keep")).lower() == "drop" or needed & set(dropped):
+    if any(str(modes.get(name, usual)).lower() == "drop" for name in _NEEDED):
         hidden = "fields"
     return AccessLog(
         path=str(found.get("filepath", "")),

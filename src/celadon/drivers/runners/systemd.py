@@ -11,6 +11,7 @@ from celadon.drivers.runners.exits import KILLED_FOR_MEMORY, describe_signal
 from celadon.drivers.runners.launch import clear_slot, find_identity, group_name, slot_variables, tail_file, write_slot
 from celadon.host.boot import default_units
 from celadon.host.checkpoint import reached
+from celadon.host.commands import run_command
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.host.processes import sum_rss_bytes
@@ -18,7 +19,7 @@ from celadon.host.units import Systemctl, pids_of
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot, parse_release_label
 from celadon.model.observed import Finding, SlotStatus, SlotView, Stopped, problem
-from celadon.model.processes import WEB, ProcessSettings
+from celadon.model.processes import WEB, ProcessSettings, WorkerSettings
 from celadon.model.release import Release
 from celadon.model.settings import Settings
 
@@ -44,6 +45,9 @@ _USER_MANAGER_LACKS = ("PrivateTmp", "ProtectSystem", "ProtectKernelTunables", "
 _OUT_OF_MEMORY = "oom-kill"
 
 
+_JUDGE_TIMEOUT_S = 10.0
+
+
 def unit_name(app: str, slot: Slot, *, process: str = WEB) -> str:
     """No name holds a dot: that of one app's process is no other app's."""
     return f"celadon-{app}-{slot}.service" if process == WEB else f"celadon-{app}.{process}-{slot}.service"
@@ -65,11 +69,12 @@ def render_unit(
     service = [
         "Type=exec",
         f"ExecStart=/bin/sh {_quote(directory / 'launch')}",
-        f"EnvironmentFile={_escape(str(directory / 'env'))}",
-        f"StandardOutput=append:{_escape(str(directory / 'log'))}",
+        f"EnvironmentFile={escape(str(directory / 'env'))}",
+        f"StandardOutput=append:{escape(str(directory / 'log'))}",
         "StandardError=inherit",
         *([f"User={user_and_group[0]}", f"Group={user_and_group[1]}"] if user_and_group else []),
-        *(["Restart=no", "RemainAfterExit=yes"] if process.is_once else ["Restart=on-failure"]),
+        f"Restart={'no' if process.is_once or process.is_scheduled else 'on-failure'}",
+        *(["RemainAfterExit=yes"] if process.is_once else []),
         f"RestartSec={web.systemd.restart_delay_s:g}",
         f"TimeoutStopSec={process.stop_timeout_s:g}",
         *([f"KillSignal={process.stop_signal}"] if process.stop_signal != "SIGTERM" else []),
@@ -105,13 +110,22 @@ def _hardening(settings: Settings) -> list[str]:
     return [directive for directive in HARDENING if directive.partition("=")[0] not in off]
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     return text.replace("%", "%%")
 
 
 def _quote(path: Path) -> str:
-    text = _escape(str(path)).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    text = escape(str(path)).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return f'"{text}"'
+
+
+def write_unit(path: Path, text: str) -> bool:
+    """True when it was another one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.read_text() == text:
+        return False
+    write_atomic(path, text)
+    return True
 
 
 class SystemdRunner:
@@ -137,12 +151,29 @@ class SystemdRunner:
             find_identity(self._settings.user)
         except StepError as error:
             return [problem("user", error.what)]
-        return []
+        return [found for worker in self._settings.workers if (found := self._check_schedule(worker)) is not None]
+
+    def _check_schedule(self, worker: WorkerSettings) -> Finding | None:
+        if not worker.schedule:
+            return None
+        judged = run_command(["systemd-analyze", "calendar", worker.schedule], timeout_s=_JUDGE_TIMEOUT_S)
+        if judged.ok:
+            return None
+        return problem(f"processes.{worker.name}", f"systemd does not understand its schedule: {judged.output}")
 
     def start(self, slot: Slot, release: Release) -> SlotView:
         view = self.observe(slot)
         if view.status is SlotStatus.RUNNING and view.release == release.number:
             return view
+        self.prepare(slot, release)
+        name = self._unit(slot)
+        self._systemctl.call("reset-failed", name)
+        self._systemctl.require("start", name, code="start_failed")
+        reached("start_issued")
+        return self.observe(slot)
+
+    def prepare(self, slot: Slot, release: Release) -> None:
+        """All but the start."""
         identity = find_identity(release.manifest.settings.user)
         process = release.manifest.settings.process(self._process)
         address = self._settings.web.address(slot) if process.listens else None
@@ -159,11 +190,6 @@ class SystemdRunner:
             user_and_group=names,
         )
         self._write_unit(slot, text)
-        name = self._unit(slot)
-        self._systemctl.call("reset-failed", name)
-        self._systemctl.require("start", name, code="start_failed")
-        reached("start_issued")
-        return self.observe(slot)
 
     def observe(self, slot: Slot) -> SlotView:
         shown = self._show(slot)
@@ -206,11 +232,8 @@ class SystemdRunner:
 
     def _write_unit(self, slot: Slot, text: str) -> None:
         """daemon-reload costs every unit on the machine: only when the text changed."""
-        path = self._units / self._unit(slot)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.read_text() == text:
+        if not write_unit(self._units / self._unit(slot), text):
             return
-        write_atomic(path, text)
         reached("unit_written")
         self._systemctl.require("daemon-reload", code="unit_not_loaded")
         reached("unit_loaded")
