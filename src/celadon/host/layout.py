@@ -6,6 +6,7 @@
                  /request              what a person asks of the running operation
                  /releases/r42/        manifest.json, tree/, env, build.log, blessed
                  /shared/
+                 /assets/              what pages of the last releases ask for
                  /pointer/             what the proxy reads
                  /slots/blue|green/    env, launch, socket, pid, log
                  /processes/<name>/blue|green/   the same of another process of the app
@@ -79,6 +80,10 @@ class Layout(Struct, frozen=True):
     @property
     def shared(self) -> Path:
         return self.home / "shared"
+
+    @property
+    def assets(self) -> Path:
+        return self.home / "assets"
 
     @property
     def pointer(self) -> Path:
