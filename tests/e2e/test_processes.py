@@ -56,6 +56,9 @@ def test_a_release_command_runs_in_the_new_release_before_it_starts(site: Site) 
     assert site.deploy("v2").code == 0
     kept = site.layout.release(2) / "release.log"
     assert kept.read_text() == "migrated by r2 v2\n\n"
+    assert "migrated by r2 v2" in site.celadon("logs", "--process", "release").output
+    unknown = site.celadon("logs", "--process", "mail")
+    assert (unknown.code, "has no process mail; known: release" in unknown.output) == (2, True), unknown.output
     kept.unlink()
     assert site.celadon("rollback").code == 0
     assert site.celadon("rollback", "r2").code == 0
@@ -124,6 +127,9 @@ def test_no_job_is_lost_or_done_twice_over_deploys_and_ways_back(queue: tuple[Si
     assert (bad.code, "the worker mail.1 ended with code 5" in bad.output) == (11, True), bad.output
     assert find_workers(site, Slot.GREEN) == dict.fromkeys(NAMES, 1)
     assert find_workers(site, Slot.BLUE) == {}
+    told = [(each["process"], each["view"]["slot"], each["view"]["status"]) for each in site.status()["workers"]]
+    assert told == [(name, "green", "running") for name in NAMES]
+    assert "r2 running mail.2" in site.celadon("status").output
     assert site.celadon("rollback").code == 0
     assert site.deploy("v4").code == 0
     jobs.close()

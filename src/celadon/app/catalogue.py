@@ -3,15 +3,18 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from celadon.app.compose import make_proxy, make_runner
+from msgspec.structs import replace
+
+from celadon.app.compose import make_proxy, make_runner, make_runner_of
 from celadon.app.inforce import require_in_force
 from celadon.drivers.releases.store import ReleaseStore
 from celadon.events import Entry, OperationEnded, OperationStarted, SwitchSeen
 from celadon.host.layout import Layout
 from celadon.host.tail import LineTail
 from celadon.host.text import escape_controls
-from celadon.model.errors import StepError
+from celadon.model.errors import StepError, UsageError
 from celadon.model.names import ReleaseNumber, Slot
+from celadon.model.processes import RELEASE, WEB
 from celadon.model.release import Fate, Release
 from celadon.model.report import KeptRelease, OperationRecord
 from celadon.store.journal import read_entries
@@ -87,8 +90,25 @@ def choose_slot(layout: Layout) -> Slot:
     return make_proxy(layout, require_in_force(layout)).observe().slot or Slot.BLUE
 
 
+def layout_of_process(layout: Layout, process: str | None) -> Layout:
+    """Raises UsageError for a process that the app has not."""
+    if process is None:
+        return layout
+    settings = require_in_force(layout)
+    known = [RELEASE] if settings.release is not None else []
+    known += [each for worker in settings.workers for each in worker.processes]
+    if process not in known:
+        text = f"{layout.app} has no process {process}; known: {', '.join(known) or 'none'}"
+        raise UsageError(text, code="process_unknown", next_command="celadon config")
+    return replace(layout, process=process)
+
+
 def tail_slot(layout: Layout, slot: Slot, *, lines_count: int) -> Sequence[str]:
-    return make_runner(layout, require_in_force(layout)).tail(slot, lines_count=lines_count)
+    """Of the process that `layout` means."""
+    settings = require_in_force(layout)
+    if layout.process == WEB:
+        return make_runner(layout, settings).tail(slot, lines_count=lines_count)
+    return make_runner_of(layout, settings)(layout.process).tail(slot, lines_count=lines_count)
 
 
 def follow_slot(layout: Layout, slot: Slot, *, lines_count: int) -> Iterator[str]:

@@ -1,14 +1,15 @@
 """What is, as observed this moment: the route, both slots, who holds the lock. Memory only where it says so."""
 
-from celadon.app.compose import make_proxy, make_runner, make_sockets
+from celadon.app.compose import make_proxy, make_runner, make_runner_of, make_sockets
 from celadon.app.inforce import read_in_force
 from celadon.deploy.ledger import Ledger, read_ledger
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.host.pointer import read_pointer
 from celadon.model.names import Slot
-from celadon.model.observed import RouteView
-from celadon.model.report import SlotReport, Status
+from celadon.model.observed import RouteView, SlotStatus
+from celadon.model.report import SlotReport, Status, WorkerReport
+from celadon.model.settings import Settings
 from celadon.store.journal import read_entries
 
 
@@ -29,11 +30,13 @@ def observe_status(layout: Layout) -> Status:
         )
         for slot in Slot
     )
+    route = make_proxy(layout, in_force).observe()
     return Status(
         app=layout.app,
         deployed=True,
-        route=make_proxy(layout, in_force).observe(),
+        route=route,
         slots=slots,
+        workers=_observe_workers(layout, in_force, live=route.slot),
         running_operation=holder.operation if holder else None,
         running_purpose=holder.purpose if holder else None,
         running_since=holder.since_at if holder else None,
@@ -41,6 +44,17 @@ def observe_status(layout: Layout) -> Status:
         open_release=ledger.unsettled.release if ledger.unsettled and not holder else None,
         interrupted=ledger.interrupted is not None and holder is None,
         site=in_force.proxy.site,
+    )
+
+
+def _observe_workers(layout: Layout, in_force: Settings, *, live: Slot | None) -> tuple[WorkerReport, ...]:
+    runner_of = make_runner_of(layout, in_force)
+    processes = [process for worker in in_force.workers for process in worker.processes]
+    views = [(process, runner_of(process).observe(slot)) for process in processes for slot in Slot]
+    return tuple(
+        WorkerReport(process=process, view=view)
+        for process, view in views
+        if view.slot is live or view.status is not SlotStatus.STOPPED
     )
 
 
