@@ -139,11 +139,11 @@ def test_visitors_are_watched_while_an_exclusive_worker_ends() -> None:
 
 
 def test_nothing_is_blessed_before_an_exclusive_worker_has_moved() -> None:
-    """However short the window; the new one is looked at before the bless."""
+    """However short the window; the new one is looked at again before the bless."""
     settings = with_workers(worker(Handover.EXCLUSIVE, grace_s=60.0))
     world = a_world(settings)
     world.others.stop_takes_s = 20.0
-    world.others.short_lived["mail", 2] = 0.0
+    world.others.short_lived["mail", 2] = 0.6
     assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
     assert events_of(world, VerdictReached)[-1].rule == "worker"
 
