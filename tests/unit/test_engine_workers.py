@@ -139,13 +139,25 @@ def test_visitors_are_watched_while_an_exclusive_worker_ends() -> None:
 
 
 def test_nothing_is_blessed_before_an_exclusive_worker_has_moved() -> None:
-    """However short the window; the new one is looked at before the bless."""
+    """However short the window; the new one is looked at again before the bless."""
     settings = with_workers(worker(Handover.EXCLUSIVE, grace_s=60.0))
     world = a_world(settings)
     world.others.stop_takes_s = 20.0
-    world.others.short_lived["mail", 2] = 0.0
+    world.others.short_lived["mail", 2] = 0.6
     assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
     assert events_of(world, VerdictReached)[-1].rule == "worker"
+
+
+def test_no_worker_moves_while_a_share_is_held() -> None:
+    """They follow the whole switch."""
+    settings = replace(make_settings(steps=(10, 100)), workers=(worker(Handover.EXCLUSIVE),))
+    world = a_world(settings)
+    held: list[dict[str, int]] = []
+    world.on_wait = lambda world: held.append(world.others.in_slot(BLUE)) if world.split is not None else None
+    assert world.deploy(2, settings=settings) is Outcome.DONE
+    assert held
+    assert all(workers == {"mail": 1} for workers in held)
+    assert world.others.in_slot(GREEN) == {"mail": 2}
 
 
 def test_a_rejected_release_touches_no_worker() -> None:

@@ -52,6 +52,10 @@ class Jobs:
             for worker in workers:
                 self._asked += _watch(run, worker, release)
 
+    @property
+    def are_any(self) -> bool:
+        return bool(self._alive)
+
     def find_fault(self, *, is_last: bool) -> Fault | None:
         """Looks once a second, and at the last. Blocks for no command."""
         now_s = self._clock.now_s()
@@ -74,17 +78,24 @@ class Work:
     """The handover as long as it goes on, then the jobs of whoever has taken over."""
 
     def __init__(self, run: Run, handing_over: HandingOver | None, *, is_watched: bool) -> None:
+        self._clock = run.ports.clock
         self._handing_over = handing_over
         self._jobs = Jobs(run)
-        self.is_awaited = handing_over is not None
+        self._tried_until_s = 0.0
         if is_watched and handing_over is None:
             self._jobs.begin()
+
+    @property
+    def is_awaited(self) -> bool:
+        """A worker has not begun yet, or no second ago: nothing is blessed before it was looked at again."""
+        return self._handing_over is not None or self._clock.now_s() < self._tried_until_s
 
     def find_fault(self, *, is_last: bool) -> Fault | None:
         """Raises StepError where a worker does not start or stop."""
         if self._handing_over is not None and self._handing_over.step():
-            self._handing_over, self.is_awaited = None, False
+            self._handing_over = None
             self._jobs.begin()
+            self._tried_until_s = self._clock.now_s() + _LOOK_EVERY_S if self._jobs.are_any else 0.0
         return self._jobs.find_fault(is_last=is_last)
 
     def close(self) -> None:
