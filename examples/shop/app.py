@@ -33,6 +33,7 @@ GOING_AWAY = b"\x88\x02\x03\xe9"
 STREAM_CHUNKS_COUNT = 40
 STREAM_EVERY_S = 0.05
 SEARCH_S = 0.15 if BROKEN == "sluggish" else 0.05
+PUBLIC = HERE / "public"
 TROUBLE = HERE / "data" / "trouble"
 DIES_AFTER = HERE / "data" / "dies_after_s"
 LATER = HERE / "data" / "later"
@@ -104,7 +105,7 @@ def read_head(stream) -> tuple[str, str, dict[str, str]] | None:  # noqa: ANN001
     return line[0], line[1], headers
 
 
-def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, str]], database) -> bool:  # noqa: ANN001, C901
+def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, str]], database) -> bool:  # noqa: ANN001, C901, PLR0912
     """False when the connection is to be closed."""
     method, path, headers = head
     body = stream.read(int(headers.get("content-length", 0)))
@@ -142,6 +143,8 @@ def answer(connection: socket.socket, stream, head: tuple[str, str, dict[str, st
         case "GET", "/ws" if "sec-websocket-key" in headers:
             echo_websocket(connection, stream, headers["sec-websocket-key"])
             return False
+        case "GET", asset if asset.startswith("/assets/"):
+            answer_asset(connection, PUBLIC / asset[1:], keep=keep)
         case _:
             reply(connection, 404, "not found\n", keep=keep)
     return keep
@@ -153,6 +156,11 @@ def answer_health(connection: socket.socket, database: sqlite3.Connection, *, ke
     database.execute("SELECT count(*) FROM orders").fetchone()
     healthy = BROKEN != "health"
     reply(connection, 200 if healthy else 503, "ok\n" if healthy else "the shop is closed\n", keep=keep)
+
+
+def answer_asset(connection: socket.socket, path: Path, *, keep: bool) -> None:
+    there = path.resolve().is_relative_to(PUBLIC.resolve()) and path.is_file()
+    reply(connection, 200 if there else 404, path.read_text() if there else "not found\n", keep=keep)
 
 
 @functools.cache

@@ -277,6 +277,19 @@ class ServedAgain(_Event, frozen=True, kw_only=True, tag="served_again"):
     down_s: float
 
 
+class AssetsGathered(_Event, frozen=True, kw_only=True, tag="assets_gathered"):
+    """What pages of `releases` ask for lies in `directory`, for the proxy. `differing` are the first few of the names
+    that are not the same file in all of them: none of those is there, the app answers them."""
+
+    directory: str
+    releases: tuple[ReleaseNumber, ...]
+    files_count: int
+    added_count: int
+    removed_count: int
+    differing_count: int
+    differing: tuple[str, ...] = ()
+
+
 class SwitchIntended(_Event, frozen=True, kw_only=True, tag="switch_intended"):
     """The pivot's intent. `from_slot` None: the first deploy."""
 
@@ -544,6 +557,7 @@ Event = (
     | BootDisabled
     | StandingDown
     | ServedAgain
+    | AssetsGathered
     | SwitchIntended
     | SwitchSeen
     | ShareSeen

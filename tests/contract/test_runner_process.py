@@ -72,6 +72,16 @@ def stage(tmp_path: Path) -> Iterator[ProcessStage]:
 class TestProcess(RunnerPromises):
     """Kept by plain processes."""
 
+    def test_the_end_of_one_takes_no_exit_code_of_another(self, stage: ProcessStage) -> None:
+        """Both are children of who looks at them: a worker that ended while another one was being stopped."""
+        worker = stage.runner_of("mail.1")
+        stage.runner.start(Slot.BLUE, stage.make_release(1, SLEEPER))
+        release = stage.make_release(2, "raise SystemExit(7)")
+        ended = worker.start(Slot.GREEN, release).pids[0]
+        os.waitid(os.P_PID, ended, os.WEXITED | os.WNOWAIT)
+        stage.runner.stop(Slot.BLUE, grace_s=0.0)
+        assert worker.observe(Slot.GREEN).exit_code == 7
+
 
 DAEMON = """
 import os, sys, time

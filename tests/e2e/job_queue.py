@@ -20,6 +20,7 @@ def hush(*_):
 signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGUSR1, hush)
 version = open('VERSION').read().strip()
+print('mail of', version, flush=True)
 queue = sqlite3.connect('data/jobs.db', timeout=30, isolation_level=None)
 began = time.monotonic()
 while not stopping:

@@ -12,6 +12,7 @@ import pytest
 
 from celadon.host.checkpoint import ARMED_BY
 from celadon.host.lock import AppLock
+from celadon.model.names import Slot
 from tests.contract.container_engines import (
     Dockerd,
     needs_docker,
@@ -20,6 +21,7 @@ from tests.contract.container_engines import (
     open_podman,
     run_engine,
 )
+from tests.e2e.canary import OF_COMMAND, OF_FILE, find_carriers, find_told, list_holders, watched_command_lines
 from tests.e2e.container_site import DOCKERFILE, make_container_site
 from tests.e2e.crowd import visitors
 from tests.e2e.site import Site, go_live
@@ -50,11 +52,19 @@ def containers() -> list[str]:
 
 
 def test_a_deploy_and_a_rollback_under_load_lose_nothing(site: Site) -> None:
-    """v1 to v2 and back, from one container to another: no failed request, no lost order, one container at the end."""
+    """v1 to v2 and back, from one container to another: no failed request, no lost order, one container at the end. A
+    secret of two lines is the container's and the engine's, and in no command line and no other file."""
+    (site.base / "env").write_text(f"API_KEY='{OF_FILE}\nand more'\nTOKEN={OF_COMMAND}\n")
+    site.config.write_text(site.config.read_text().replace("[web]", f'[web]\nenv_file = "{site.base}/env"'))
     before = run_engine("docker", "volume", "ls", "--quiet")
     load = site.start_load()
-    second = site.deploy("v2")
+    with watched_command_lines() as command_lines:
+        second = site.deploy("v2")
     assert second.code == 0, second.output
+    assert not find_told([second.output, *map(repr, command_lines)])
+    own = {site.layout.release(2) / "env", site.layout.slot(Slot.GREEN) / "env"}
+    assert find_carriers([site.state]) == dict.fromkeys(own, 0o600)
+    assert list_holders()
     assert site.visit() == (200, "v2")
     assert containers() == ["celadon-shop-green"]
     back = site.celadon("rollback")

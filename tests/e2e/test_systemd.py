@@ -415,3 +415,25 @@ def test_the_repository_is_read_only_inside(machine: Machine) -> None:
     """The machine cannot spoil the checkout that tests it."""
     assert not machine.shell("touch /repo/spoiled").ok
     assert not (REPOSITORY / "spoiled").exists()
+
+
+def test_a_sealed_credential_is_with_its_app_and_nowhere_else(machine: Machine) -> None:
+    """Opened by the machine's own key at deploy: in no unit, no journal and no file of systemd's."""
+    sealed = "/etc/credstore.encrypted/shop-db"
+    sealing = f"printf canary-51e0 | systemd-creds encrypt --with-key=host --name=shop-db - {sealed}"
+    assert machine.shell(f"mkdir -p /etc/credstore.encrypted && {sealing}").ok
+    machine.write("/srv/shop/celadon.toml", CONFIG + '[secrets]\ncredentials = { DATABASE_URL = "shop-db" }\n')
+    done = deploy(machine, "v9")
+    machine.write("/srv/shop/celadon.toml", CONFIG)
+    assert done.exit_code == 0, done.output
+    holders = machine.shell("grep -l DATABASE_URL=canary-51e0 /proc/[0-9]*/environ | cut -d/ -f3").stdout.split()
+    units = {machine.shell(f"cat /proc/{pid}/cgroup").stdout.strip().rpartition("/")[2] for pid in holders}
+    assert units in ({"celadon-shop-blue.service"}, {"celadon-shop-green.service"})
+    said = machine.shell(
+        "journalctl --no-pager -o export; systemctl show 'celadon-*'; systemctl cat 'celadon-*'"
+    ).stdout
+    assert "celadon-shop" in said
+    assert "canary-51e0" not in said + done.output
+    found = machine.shell("grep -rl canary-51e0 /etc /run/systemd /var/log /var/lib | sort").stdout.split()
+    assert [Path(path).name for path in found] == ["env", "env"]
+    assert set(machine.shell(f"stat -c %a {' '.join(found)}").stdout.split()) == {"600"}

@@ -25,7 +25,7 @@ from celadon.deploy.ledger import read_ledger
 from celadon.deploy.loop import drive
 from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.run import Ports, Run
-from celadon.events import Entry, Event, HookRan, OperationEnded, OperationStarted, Step, StepEnded
+from celadon.events import AssetsGathered, Entry, Event, HookRan, OperationEnded, OperationStarted, Step, StepEnded
 from celadon.model.address import Address, TcpAddress
 from celadon.model.baseline import Learned
 from celadon.model.connections import Connection
@@ -168,6 +168,8 @@ class World:
     counting_takes_s: float = 0.0
     counted_at_s: list[float] = field(default_factory=list)
     stop_kills: bool = False
+    has_assets: bool = False
+    assets_error: Exception | None = None
     unserved_count: int = 0
     edited: list[Path] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
@@ -242,6 +244,7 @@ class World:
         return Ports(
             proxy=WorldProxy(self),
             runner=WorldRunner(self),
+            assets=WorldAssets(self),
             runner_of=lambda name: WorldOther(self, name),
             probe=WorldProbe(self),
             make_probe=self._make_probe,
@@ -812,6 +815,21 @@ class WorldHooks:
         if hook != self.world.failing_hook:
             return ()
         return (HookRan(hook=hook, command="./hook", exit_code=1, duration_s=0.1),)
+
+
+class WorldAssets:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def gather(self, number: ReleaseNumber, *, protected: Collection[ReleaseNumber]) -> AssetsGathered | None:
+        if self.world.assets_error is not None:
+            raise self.world.assets_error
+        if not self.world.has_assets:
+            return None
+        releases = tuple(sorted({number, *protected}))
+        return AssetsGathered(
+            directory="/a", releases=releases, files_count=2, added_count=1, removed_count=0, differing_count=0
+        )
 
 
 class WorldClock:

@@ -18,7 +18,7 @@ from celadon.config.show import render_in_force
 from celadon.config.table import BY_KEY
 from celadon.model.address import SocketAddress, TcpAddress
 from celadon.model.errors import UsageError
-from celadon.model.settings import BlessMode, DrainPolicy, DrainWay, ProxyKind, RunnerKind, SwitchWay
+from celadon.model.settings import AssetSettings, BlessMode, DrainPolicy, DrainWay, ProxyKind, RunnerKind, SwitchWay
 
 GOOD = """\
 app = "shop"
@@ -125,6 +125,36 @@ def test_what_a_drain_cannot_do_is_told_at_its_place(tmp_path: Path, line: str, 
     """Signalling is for streams, and nothing outlasts the drain."""
     found = mistakes(tmp_path, f"{GOOD}[drain]\n{line}\n")
     assert [(place, what in text) for place, text in found] == [(len(GOOD.splitlines()) + 2, True)], found
+
+
+def test_assets_are_where_their_url_says(tmp_path: Path) -> None:
+    """None unless somebody names a directory."""
+    assert load(tmp_path, GOOD).settings.assets is None
+    assert load(tmp_path, GOOD + '[assets]\npath = "dist"\n').settings.assets == AssetSettings(path="dist")
+
+
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        ('path = "/srv/assets"', "`assets.path` is '/srv/assets'"),
+        (
+            'path = "dist"\nurl = "/assets"',
+            "`assets.url` is '/assets'; expected a path of the site that ends",
+        ),
+        ('path = "dist"\nurl = "/../"', "`assets.url` is '/../'"),
+        ('path = "dist"\nkeep = 6', "`assets.keep` is 6, but only 5 releases are kept (`keep`)"),
+    ],
+)
+def test_assets_that_cannot_be_kept_are_told(tmp_path: Path, lines: str, what: str) -> None:
+    """Outside the release, of no directory, of releases that are gone."""
+    assert [what in text for _, text in mistakes(tmp_path, f"{GOOD}[assets]\n{lines}\n")] == [True]
+
+
+@pytest.mark.parametrize("proxy", ["haproxy", "traefik"])
+def test_assets_need_a_proxy_that_serves_files(tmp_path: Path, proxy: str) -> None:
+    """Said before anything is deployed."""
+    text = GOOD.replace('"nginx"', f'"{proxy}"') + '[assets]\npath = "dist"\n'
+    assert [f"{proxy} serves no files" in what for _, what in mistakes(tmp_path, text)] == [True]
 
 
 def test_bombs_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from celadon.host.tail import LineTail
 from celadon.host.text import escape_controls
 from celadon.model.errors import StepError, UsageError
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.processes import RELEASE, WEB
+from celadon.model.processes import WEB
 from celadon.model.release import Fate, Release
 from celadon.model.report import KeptRelease, OperationRecord
 from celadon.store.journal import read_entries
@@ -90,25 +90,21 @@ def choose_slot(layout: Layout) -> Slot:
     return make_proxy(layout, require_in_force(layout)).observe().slot or Slot.BLUE
 
 
-def layout_of_process(layout: Layout, process: str | None) -> Layout:
-    """Raises UsageError for a process that the app has not."""
-    if process is None:
-        return layout
-    settings = require_in_force(layout)
-    known = [RELEASE] if settings.release is not None else []
-    known += [each for worker in settings.workers for each in worker.processes]
+def take_process(layout: Layout, process: str) -> Layout:
+    """The slots of that process. Raises UsageError where the app has none of that name."""
+    known = [WEB, *layout.list_processes()]
     if process not in known:
-        text = f"{layout.app} has no process {process}; known: {', '.join(known) or 'none'}"
-        raise UsageError(text, code="process_unknown", next_command="celadon config")
+        text = f"there is no process {process!r}; there are {', '.join(known)}"
+        raise UsageError(text, code="process_unknown", next_command="celadon status")
     return replace(layout, process=process)
 
 
 def tail_slot(layout: Layout, slot: Slot, *, lines_count: int) -> Sequence[str]:
-    """Of the process that `layout` means."""
+    """Of the layout's process."""
     settings = require_in_force(layout)
-    if layout.process == WEB:
-        return make_runner(layout, settings).tail(slot, lines_count=lines_count)
-    return make_runner_of(layout, settings)(layout.process).tail(slot, lines_count=lines_count)
+    is_web = layout.process == WEB
+    runner = make_runner(layout, settings) if is_web else make_runner_of(layout, settings)(layout.process)
+    return runner.tail(slot, lines_count=lines_count)
 
 
 def follow_slot(layout: Layout, slot: Slot, *, lines_count: int) -> Iterator[str]:

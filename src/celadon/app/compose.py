@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from celadon.contracts.adoption import Adoption, SiteFinder
 from celadon.contracts.asking import Asking, AskProcess
+from celadon.contracts.assets import Assets, NoAssets
 from celadon.contracts.baselines import Baselines, NoBaselines
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.counters import Counters, NoCounters
@@ -17,6 +18,7 @@ from celadon.contracts.journal import Journal
 from celadon.contracts.judge import Judge, MakeJudge
 from celadon.contracts.probe import Probe
 from celadon.contracts.proxy import Proxy
+from celadon.contracts.releases import Releases
 from celadon.contracts.runner import Runner
 from celadon.contracts.sockets import Sockets
 from celadon.deploy.run import Ports
@@ -320,6 +322,14 @@ def make_images(layout: Layout, settings: Settings) -> Images:
     return EngineImages(Engine(settings.web.runner.value), layout.app, settings.web.container)
 
 
+def make_assets(layout: Layout, settings: Settings, releases: Releases) -> Assets:
+    if settings.assets is None:
+        return NoAssets()
+    from celadon.drivers.releases.assets import AssetUnion
+
+    return AssetUnion(layout, settings.assets, list_numbers=releases.numbers)
+
+
 def make_baselines(layout: Layout, settings: Settings, proxy: Proxy) -> Baselines:
     if settings.observe.judge is JudgeKind.THRESHOLDS:
         return NoBaselines()
@@ -366,6 +376,7 @@ def make_ports(
         return keep_asking_slot(layout, replace(settings, readiness=readiness), slot)
 
     proxy, runner = make_proxy(layout, settings), make_runner(layout, settings)
+    releases = ReleaseStore(layout, owner=settings.user, images=make_images(layout, settings))
     return Ports(
         proxy=proxy,
         runner=runner,
@@ -373,9 +384,10 @@ def make_ports(
         probe=make_probe_on(candidate, settings.readiness),
         make_probe=make_probe_on,
         journeys=JourneysByKind(settings, new_look=lambda: {LOOK_HEADER: new_look(read_secret(layout.look_mark))}),
+        assets=make_assets(layout, settings, releases),
         sockets=make_sockets(settings, runner),
         host=KernelHost(),
-        releases=ReleaseStore(layout, owner=settings.user, images=make_images(layout, settings)),
+        releases=releases,
         journal=journal,
         hooks=ShellHooks(settings, layout),
         clock=clock,

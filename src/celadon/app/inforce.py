@@ -47,6 +47,7 @@ def merge_in_force(settings: Settings, in_force: Settings) -> Settings:
         switch=in_force.switch,
         observe=in_force.observe,
         drain=in_force.drain,
+        assets=in_force.assets,
         keep_count=in_force.keep_count,
     )
 

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from celadon.app.aside import begin_turn, commit_aside
 from celadon.app.compose import make_ports, make_proxy
 from celadon.app.inforce import merge_in_force, read_in_force, take_env, write_in_force
+from celadon.app.masking import Masking
 from celadon.app.order import Order
 from celadon.app.plans import Plans
 from celadon.app.record import Record, RecordedJournal, note_installed
@@ -94,6 +96,7 @@ def _refuse(layout: Layout, order: Order, error: BusyError) -> Outcome:
 def _write_debug_file(layout: Layout, order: Order) -> None:
     layout.operations.mkdir(parents=True, exist_ok=True)
     path = layout.operations / f"{order.operation}.debug"
+    path.touch(mode=0o600)
     path.write_text(traceback.format_exc())
     sys.stderr.write(f"a bug in celadon: {sys.exc_info()[1]!r}; the trace is in {path}\n")
 
@@ -112,13 +115,21 @@ class _Operator:
         self.began_at = time.monotonic()
         self.control = FileControl(layout.request)
         self.clock = HostClock()
-        self.journal: SqliteJournal = open_journal(layout.journal, app=order.app, operation=order.operation)
         self.in_force = read_in_force(layout)
+        masking = Masking(layout, plain=self._read_plain)
+        self.journal: SqliteJournal = open_journal(
+            layout.journal, app=order.app, operation=order.operation, mask=masking.mask
+        )
         self.ledger: Ledger = read_ledger(self.journal.read())
         self.plans = Plans(order, self.ledger)
         self.proxy: Proxy | None = None
         self.record = Record(layout, lead=order.lead, operation=order.operation, reason=_describe(order))
         self.turn: int | None = None
+
+    def _read_plain(self) -> Collection[str]:
+        """Values that lie open in celadon.toml, the order's and the one in force."""
+        known = [settings for settings in (self.in_force, self.order.settings) if settings is not None]
+        return [value for settings in known for value in settings.web.env.values()]
 
     def run(self) -> Outcome:
         self.control.taken()

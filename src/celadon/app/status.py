@@ -7,8 +7,8 @@ from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.host.pointer import read_pointer
 from celadon.model.names import Slot
-from celadon.model.observed import RouteView, SlotStatus
-from celadon.model.report import SlotReport, Status, WorkerReport
+from celadon.model.observed import RouteView, SlotStatus, SlotView
+from celadon.model.report import SlotReport, Status
 from celadon.model.settings import Settings
 from celadon.store.journal import read_entries
 
@@ -27,16 +27,15 @@ def observe_status(layout: Layout) -> Status:
             view=runner.observe(slot),
             address=str(in_force.web.address(slot)),
             connections_count=sockets.connections_count(in_force.web.address(slot)),
+            processes=_observe_processes(layout, in_force, slot),
         )
         for slot in Slot
     )
-    route = make_proxy(layout, in_force).observe()
     return Status(
         app=layout.app,
         deployed=True,
-        route=route,
+        route=make_proxy(layout, in_force).observe(),
         slots=slots,
-        workers=_observe_workers(layout, in_force, live=route.slot),
         running_operation=holder.operation if holder else None,
         running_purpose=holder.purpose if holder else None,
         running_since=holder.since_at if holder else None,
@@ -47,15 +46,10 @@ def observe_status(layout: Layout) -> Status:
     )
 
 
-def _observe_workers(layout: Layout, in_force: Settings, *, live: Slot | None) -> tuple[WorkerReport, ...]:
-    runner_of = make_runner_of(layout, in_force)
-    processes = [process for worker in in_force.workers for process in worker.processes]
-    views = [(process, runner_of(process).observe(slot)) for process in processes for slot in Slot]
-    return tuple(
-        WorkerReport(process=process, view=view)
-        for process, view in views
-        if view.slot is live or view.status is not SlotStatus.STOPPED
-    )
+def _observe_processes(layout: Layout, settings: Settings, slot: Slot) -> dict[str, SlotView]:
+    runner_of = make_runner_of(layout, settings)
+    views = {process: runner_of(process).observe(slot) for process in layout.list_processes()}
+    return {process: view for process, view in views.items() if view.status is not SlotStatus.STOPPED}
 
 
 def read_recorded(layout: Layout) -> Ledger:

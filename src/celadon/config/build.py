@@ -7,6 +7,7 @@ from celadon.config.table import PROXY_DEFAULTS
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.names import Slot
 from celadon.model.settings import (
+    AssetSettings,
     BuildSettings,
     ContainerSettings,
     DrainSettings,
@@ -84,6 +85,7 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
             idle=get("drain.idle"),
             streams=get("drain.streams"),
         ),
+        assets=_build_assets(values),
         hooks=HookSettings(
             pre_deploy=get("hooks.pre_deploy"),
             pre_switch=get("hooks.pre_switch"),
@@ -166,6 +168,13 @@ def _build_proxy(values: dict[str, Any], *, base: Path) -> ProxySettings:
         seen_timeout_s=get("proxy.seen_timeout"),
         preview=get("proxy.preview"),
     )
+
+
+def _build_assets(values: dict[str, Any]) -> AssetSettings | None:
+    path = values["assets.path"]
+    if path is None:
+        return None
+    return AssetSettings(path=path, url=values["assets.url"], keep_count=values["assets.keep"])
 
 
 def _build_readiness(values: dict[str, Any]) -> ReadinessSettings:

@@ -174,6 +174,7 @@ class _Reader:
             )
         self._check_window(values)
         self._check_drain(values)
+        self._check_assets(values)
         if kind is ProxyKind.TRAEFIK and values["web.sockets"]:
             self._blame(("web", "sockets"), "Traefik cannot reach an app on a Unix socket; give it two `web.ports`")
 
@@ -235,6 +236,16 @@ class _Reader:
                     ("drain", name),
                     f"`drain.{name}` is longer than `drain.timeout`, {timeout_s:g} s, which ends the drain",
                 )
+
+    def _check_assets(self, values: dict[str, Any]) -> None:
+        if values["assets.path"] is None:
+            return
+        proxy, kept_count, assets_count = values["proxy.type"], values["keep"], values["assets.keep"]
+        if proxy in {ProxyKind.HAPROXY, ProxyKind.TRAEFIK}:
+            self._blame(("assets", "path"), f"{proxy} serves no files; expected nginx or caddy for `assets`")
+        if None not in (kept_count, assets_count) and assets_count > kept_count:
+            place = ("assets", "keep") if "assets.keep" in self._given else ("assets", "path")
+            self._blame(place, f"`assets.keep` is {assets_count}, but only {kept_count} releases are kept (`keep`)")
 
     def _check_addresses(self, values: dict[str, Any]) -> None:
         ports, sockets = values["web.ports"], values["web.sockets"]

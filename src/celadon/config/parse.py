@@ -19,6 +19,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 _LISTEN = re.compile(r"(127\.\d+\.\d+\.\d+|\d+\.\d+\.\d+\.\d+|localhost|\[[0-9a-f:]+\]):(\d{1,5})\Z")
+_DIRECTORY_URL = re.compile(r"/([A-Za-z0-9_-][A-Za-z0-9._-]*/)+\Z")
 _HEADER = re.compile(r"[A-Za-z0-9-]+\Z")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:-]{0,254}(@sha256:[0-9a-f]{64})?\Z")
 _NETWORK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
@@ -306,6 +307,11 @@ ABSOLUTE = _string("an absolute path without spaces or quotes", _absolute)
 PATH = _string("a path", _text)
 SITE = _string('the site\'s public URL, as "https://shop.example"', _site)
 URL_PATH = _string('a path of the site, as "/health"', _url_path)
+DIRECTORY_URL = _string(
+    'a path of the site that ends with a slash, as "/assets/"',
+    lambda value: _matching(_DIRECTORY_URL, value),
+    pattern=_DIRECTORY_URL.pattern.replace(r"\Z", "$"),
+)
 LISTEN = _string('an address, as "127.0.0.1:80"', lambda value: _matching(_LISTEN, value))
 SIZE = Kind(
     expected='a size, as "256MiB"',

@@ -12,6 +12,7 @@ from celadon.config.journeys import JOURNEYS
 from celadon.config.parse import Kind
 from celadon.config.processes import PROCESSES, Processes
 from celadon.model.settings import (
+    AssetSettings,
     BlessMode,
     BuildSettings,
     ContainerSettings,
@@ -56,6 +57,7 @@ def _setting(key: str, kind: Kind, default: Any, doc: str) -> Setting:
 
 
 _READY, _OBSERVE, _DRAIN, _BUILD = ReadinessSettings(), ObserveSettings(), DrainSettings(), BuildSettings()
+_ASSETS = AssetSettings(path=".")
 _LOOKS_COUNT, _SEEN_TIMEOUT_S = 3, 10.0
 _SWITCH = SwitchSettings()
 _SOURCE, _SYSTEMD, _HOOKS = SourceSettings(path="."), SystemdSettings(), HookSettings()
@@ -151,6 +153,9 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("drain.requests", kind.drain_policy(DrainWay.WAIT, DrainWay.CLOSE_AFTER), _DRAIN.requests, "For requests in flight: `wait` for their answers, or for so long."),
     _setting("drain.idle", kind.drain_policy(DrainWay.WAIT, DrainWay.CLOSE_AFTER), _DRAIN.idle, "For connections that were answered and kept: not waited for once they have been quiet for so long."),
     _setting("drain.streams", kind.drain_policy(*DrainWay), _DRAIN.streams, "For WebSockets and event streams: `wait`, for so long, or `signal`: the app closes them when it is told to stop."),
+    _setting("assets.path", kind.INSIDE, None, "The directory of the release that has its hashed assets, as `public/assets`: those of older releases stay reachable. nginx and Caddy."),
+    _setting("assets.url", kind.DIRECTORY_URL, _ASSETS.url, "Where visitors find them."),
+    _setting("assets.keep", kind.whole(1, 1000), _ASSETS.keep_count, "Of how many releases, the new one among them. Not more than `keep`."),
     _setting("hooks.pre_deploy", kind.TEXTS, (), "Before the candidate starts; a failure rejects."),
     _setting("hooks.pre_switch", kind.TEXTS, (), "When the candidate is ready; a failure rejects."),
     _setting("hooks.post_switch", kind.TEXTS, (), "When the switch was seen; a failure is recorded."),

@@ -5,7 +5,7 @@ Files are looked at and commands are asked beside the reading of visitors' answe
 queue's command that gives no number tells nothing: no data is no breach."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from celadon.contracts.asking import Asking
 from celadon.deploy.run import Run
@@ -15,8 +15,14 @@ from celadon.model.observed import Answer, SlotStatus, SlotView
 from celadon.model.processes import Handover, WorkerSettings
 from celadon.model.release import Release
 
-Fault = tuple[str, str]
-"""Rule and reason."""
+
+class Fault(NamedTuple):
+    """`process` is whose log may tell more."""
+
+    rule: str
+    reason: str
+    process: str
+
 
 _LOOK_EVERY_S: Final = 1.0
 """To ask systemd or an engine about one costs some ten milliseconds of a core."""
@@ -122,11 +128,12 @@ class _Alive:
     def find_fault(self, now_s: float) -> Fault | None:  # noqa: ARG002
         view = self._runner.observe(self._slot)
         if view.status is not SlotStatus.RUNNING:
-            return "worker", f"the worker {self._process} ended{_describe_end(view)}"
+            return Fault("worker", f"the worker {self._process} ended{_describe_end(view)}", self._process)
         if self._restarts_count is None:
             self._restarts_count = view.restarts_count
         if view.restarts_count > self._restarts_count:
-            return "worker_restarts", f"the worker {self._process} was started again since the switch"
+            text = f"the worker {self._process} was started again since the switch"
+            return Fault("worker_restarts", text, self._process)
         return None
 
 
@@ -155,10 +162,8 @@ class _Beat:
         if silent_s <= limit_s:
             return None
         why = f": {self._why}" if self._why else ""
-        return (
-            "heartbeat",
-            f"the worker {self._process} gave no sign of life for {silent_s:.0f} s, limit {limit_s:g}{why}",
-        )
+        text = f"the worker {self._process} gave no sign of life for {silent_s:.0f} s, limit {limit_s:g}{why}"
+        return Fault("heartbeat", text, self._process)
 
     def _take(self, asking: Asking, now_s: float) -> None:
         for answer in asking.take():
@@ -176,8 +181,8 @@ class _Depth:
     shorter."""
 
     def __init__(self, run: Run, worker: WorkerSettings, release: Release, *, limit: int) -> None:
-        self._name, self._limit = worker.name, limit
-        ask = _asks(run, worker.processes[0], worker.queue_depth, release)
+        self._name, self._process, self._limit = worker.name, worker.processes[0], limit
+        ask = _asks(run, self._process, worker.queue_depth, release)
         self._asking = run.ports.keep_asking(ask, interval_s=_ASK_EVERY_S)
         self._has_been_short = False
         self._too_long_times = 0
@@ -194,7 +199,8 @@ class _Depth:
         if not self._has_been_short or self._too_long_times < _TOO_LONG_TIMES:
             return None
         times = f"{self._too_long_times} times in a row"
-        return "queue_depth", f"the queue of {self._name} has {self._depth} jobs, limit {self._limit}, {times}"
+        text = f"the queue of {self._name} has {self._depth} jobs, limit {self._limit}, {times}"
+        return Fault("queue_depth", text, self._process)
 
     def close(self) -> None:
         self._asking.close()

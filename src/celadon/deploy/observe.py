@@ -8,7 +8,7 @@ from celadon.contracts.judge import Judge
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.alone import runs_alone
 from celadon.deploy.baseline import tell_judge
-from celadon.deploy.jobs import Work
+from celadon.deploy.jobs import Fault, Work
 from celadon.deploy.looking import Looking
 from celadon.deploy.run import Run
 from celadon.deploy.running_journeys import RunningJourneys, find_old_release
@@ -19,6 +19,7 @@ from celadon.deploy.workers import HandingOver
 from celadon.events import VerdictReached, WindowExtended, WindowOpened
 from celadon.model.observed import WHOLE
 from celadon.model.plan import FORWARD, Request
+from celadon.model.processes import WEB
 from celadon.model.release import Release
 from celadon.model.settings import BlessMode, JudgeKind, OnUndecided
 from celadon.model.verdict import BY_EVIDENCE, Judgement, Verdict
@@ -108,7 +109,7 @@ def _watch(
         is_awaited = looking.is_awaited() or work.is_awaited
         is_held = verdict is not None and verdict.judgement is not Judgement.BREACH and is_awaited
         if verdict is not None and not is_held and not length.extend(verdict, elapsed_s=elapsed_s):
-            return _conclude(run, verdict, sampler, whole=whole)
+            return _conclude(run, verdict, sampler, whole=whole, suspect=fault.process if fault else WEB)
         if sampler.is_due(elapsed_s=elapsed_s):
             sampler.sample(judge.evidence(), elapsed_s=elapsed_s, window_s=length.window_s)
         run.ports.reached("mid_window")
@@ -117,9 +118,8 @@ def _watch(
         clock.wait(max(0.0, next_s - clock.now_s()))
 
 
-def _breach_by(fault: tuple[str, str], judge: Judge) -> Verdict:
-    rule, reason = fault
-    return Verdict(judgement=Judgement.BREACH, rule=rule, reason=reason, evidence=judge.evidence())
+def _breach_by(fault: Fault, judge: Judge) -> Verdict:
+    return Verdict(judgement=Judgement.BREACH, rule=fault.rule, reason=fault.reason, evidence=judge.evidence())
 
 
 def _ask_old_slot(run: Run, old: Release | None) -> Asking:
@@ -157,8 +157,9 @@ def _feed(run: Run, judge: Judge, sources: Sources, control: Asking, sampler: Sa
     sampler.take_counts(counts)
 
 
-def _conclude(run: Run, verdict: Verdict, sampler: Sampler, *, whole: bool) -> Result:
-    """A share that ends undecided is no reason for anything. A breach is recorded with the way back that it begins."""
+def _conclude(run: Run, verdict: Verdict, sampler: Sampler, *, whole: bool, suspect: str) -> Result:
+    """A share that ends undecided is no reason for anything. A breach is recorded with the way back that it begins.
+    `suspect` is the process whose log may tell more."""
     new, old = sampler.tell()
     reached = VerdictReached(
         judgement=verdict.judgement,
@@ -174,7 +175,7 @@ def _conclude(run: Run, verdict: Verdict, sampler: Sampler, *, whole: bool) -> R
         case Judgement.UNDECIDED if verdict.rule in BY_EVIDENCE and whole:
             return _leave_unarmed(run, verdict)
         case Judgement.BREACH:
-            run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command=_look(run))
+            run.blame(f"{verdict.rule}: {verdict.reason}", code="breach", next_command=_look(run, suspect))
             return Result.BREACH
         case Judgement.UNDECIDED | Judgement.AMBIENT:
             return _leave_undecided(run, verdict) if whole else Result.UNDECIDED
@@ -204,5 +205,6 @@ def _leave_undecided(run: Run, verdict: Verdict) -> Result:
             return Result.UNDECIDED
 
 
-def _look(run: Run) -> str:
-    return f"celadon why  # and: celadon logs --slot {run.plan.candidate}"
+def _look(run: Run, process: str = WEB) -> str:
+    whose = "" if process == WEB else f" --process {process}"
+    return f"celadon why  # and: celadon logs --slot {run.plan.candidate}{whose}"

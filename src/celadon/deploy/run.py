@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from celadon.contracts.asking import Asking, AskProcess, KeepAsking
+from celadon.contracts.assets import Assets
 from celadon.contracts.baselines import Baselines
 from celadon.contracts.control import Clock, Control
 from celadon.contracts.counters import Counters
@@ -39,6 +40,7 @@ class Ports:
 
     proxy: Proxy
     runner: Runner
+    assets: Assets
     runner_of: Callable[[str], Runner]
     probe: Probe
     make_probe: Callable[[Slot, ReadinessSettings], Probe]

@@ -6,6 +6,7 @@
                  /request              what a person asks of the running operation
                  /releases/r42/        manifest.json, tree/, env, build.log, blessed
                  /shared/
+                 /assets/              what pages of the last releases ask for
                  /pointer/             what the proxy reads
                  /slots/blue|green/    env, launch, socket, pid, log
                  /processes/<name>/blue|green/   the same of another process of the app
@@ -81,6 +82,10 @@ class Layout(Struct, frozen=True):
         return self.home / "shared"
 
     @property
+    def assets(self) -> Path:
+        return self.home / "assets"
+
+    @property
     def pointer(self) -> Path:
         return self.home / "pointer"
 
@@ -136,6 +141,10 @@ class Layout(Struct, frozen=True):
 
     def release(self, number: int) -> Path:
         return self.releases / render_release_label(number)
+
+    def list_processes(self) -> list[str]:
+        """The other processes that the app has or had."""
+        return sorted(path.name for path in self.home.glob("processes/*/"))
 
     def slot(self, slot: Slot) -> Path:
         directory = "slots" if self.process == WEB else f"processes/{self.process}"

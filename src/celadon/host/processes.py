@@ -163,14 +163,15 @@ def find_with_descendants(roots: Iterable[ProcessIdentity]) -> list[int]:
 def end_processes(find: Callable[[], list[int]], *, grace_s: float, ask: Callable[[], bool] = lambda: False) -> bool:
     """`ask` them to end, or SIGTERM to all where that finds nobody; wait up to `grace_s`, SIGKILL until none is found.
     True when SIGKILL was needed. Raises TimeoutError when one survives 5 s of that."""
+    ending = {*find()}
     if not ask():
-        _signal_all(find(), signal.SIGTERM)
-    if _await_none(find, until_s=time.monotonic() + grace_s):
+        _signal_all(ending, signal.SIGTERM)
+    if _await_none(find, ending, until_s=time.monotonic() + grace_s):
         return False
     until_s = time.monotonic() + _AFTER_KILL_S
     while time.monotonic() < until_s:
         _signal_all(find(), signal.SIGKILL)
-        if _await_none(find, until_s=min(until_s, time.monotonic() + 0.2)):
+        if _await_none(find, ending, until_s=min(until_s, time.monotonic() + 0.2)):
             return True
     raise TimeoutError(f"pid {', '.join(map(str, find()))} survived SIGKILL")
 
@@ -231,11 +232,13 @@ class ProcessWatch:
         return found
 
 
-def _await_none(find: Callable[[], list[int]], *, until_s: float) -> bool:
-    """Sleeps on the pidfds of what is left, so that the last death is noticed at once."""
+def _await_none(find: Callable[[], list[int]], ending: set[int], *, until_s: float) -> bool:
+    """Sleeps on the pidfds of what is left, so that the last death is noticed at once. `ending` takes up what is
+    found."""
     while True:
-        _reap()
         pids = find()
+        ending.update(pids)
+        _reap(ending)
         if not pids:
             return True
         left_s = until_s - time.monotonic()
@@ -253,11 +256,11 @@ def _await_one(pid: int, *, timeout_s: float) -> None:
         select.select([descriptor], [], [], timeout_s)
 
 
-def _reap() -> None:
-    """Children of ours that ended; theirs is init's work."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+def _reap(pids: Iterable[int]) -> None:
+    """Those that are children of ours and have ended, and no other: its exit code is for whoever looks at it."""
+    for pid in pids:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
 
 def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:

@@ -11,27 +11,21 @@ from celadon.model.verdict import Evidence, Judgement
 
 
 class SlotReport(Struct, frozen=True, kw_only=True):
+    """`processes` are the app's others that run there or ended by themselves, by name."""
+
     view: SlotView
     address: str
     connections_count: int
-
-
-class WorkerReport(Struct, frozen=True, kw_only=True):
-    """A process of a worker (`mail.2` of two replicas) in the slot of its `view`."""
-
-    process: str
-    view: SlotView
+    processes: dict[str, SlotView] = {}
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """`open_deploy` is a release that is live but not blessed, or whose deploy died; the slots are observed, and of
-    the workers those that run or should: in the slot that has the traffic."""
+    """`open_deploy` is a release that is live but not blessed, or whose deploy died; the slots are observed."""
 
     app: AppName
     deployed: bool
     route: RouteView
     slots: tuple[SlotReport, ...] = ()
-    workers: tuple[WorkerReport, ...] = ()
     running_operation: str | None = None
     running_purpose: str | None = None
     running_since: float | None = None

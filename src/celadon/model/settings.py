@@ -279,6 +279,15 @@ class DrainSettings(Struct, frozen=True, kw_only=True):
     streams: DrainPolicy = DrainPolicy(way=DrainWay.WAIT)
 
 
+class AssetSettings(Struct, frozen=True, kw_only=True):
+    """`path` is a directory of the tree whose files visitors ask for below `url` (`/assets/`), each under a name that
+    changes with its content. Those of the last `keep_count` releases stay reachable."""
+
+    path: str
+    url: str = "/assets/"
+    keep_count: int = 5
+
+
 class HookSettings(Struct, frozen=True, kw_only=True):
     """Shell commands, each run in the release's tree as the app's user."""
 
@@ -306,6 +315,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     switch: SwitchSettings = SwitchSettings()
     observe: ObserveSettings = ObserveSettings()
     drain: DrainSettings = DrainSettings()
+    assets: AssetSettings | None = None
     hooks: HookSettings = HookSettings()
     journeys: tuple[Journey, ...] = ()
     keep_count: int = 5

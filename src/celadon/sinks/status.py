@@ -3,7 +3,7 @@
 import time
 
 from celadon.model.observed import SlotStatus, SlotView
-from celadon.model.report import SlotReport, Status, WorkerReport
+from celadon.model.report import SlotReport, Status
 
 _MIB = 1024 * 1024
 
@@ -11,8 +11,9 @@ _MIB = 1024 * 1024
 def render_status(status: Status) -> str:
     """Several lines, the route first."""
     lines = [f"{status.app}: {_describe_route(status)}"]
-    lines += [_describe_slot(report, live=report.view.slot is status.route.slot) for report in status.slots]
-    lines += [_describe_worker(report) for report in status.workers]
+    for report in status.slots:
+        lines.append(_describe_slot(report, live=report.view.slot is status.route.slot))
+        lines += [_describe_process(name, view) for name, view in report.processes.items()]
     if status.running_operation is not None:
         minutes = (time.time() - (status.running_since or time.time())) / 60
         step = f", in {status.running_step}" if status.running_step else ""
@@ -34,29 +35,26 @@ def _describe_route(status: Status) -> str:
     return f"traffic goes to {status.route.slot}{share} ({how}){off}"
 
 
-def _describe_worker(report: WorkerReport) -> str:
-    release = f"r{report.view.release}" if report.view.release is not None else "-"
-    name = f"{report.view.slot.value:5} {'work':4} {release:>5} {report.view.status.value:7} {report.process}"
-    return "  ".join([f"  {name}", *_describe_process(report.view)])
-
-
 def _describe_slot(report: SlotReport, *, live: bool) -> str:
     view = report.view
     release = f"r{view.release}" if view.release is not None else "-"
     word = {True: "live", False: "hot" if view.status is SlotStatus.RUNNING else "idle"}[live]
     parts = [f"  {view.slot.value:5} {word:4} {release:>5} {view.status.value:7} {report.address}"]
-    connections = [f"{report.connections_count} connections"] if view.status is SlotStatus.RUNNING else []
-    return "  ".join([*parts, *_describe_process(view, *connections)])
+    parts += [_describe_running(view), f"{report.connections_count} connections"] if view.pids else []
+    return "  ".join([*parts, *_describe_trouble(view)])
 
 
-def _describe_process(view: SlotView, *beside: str) -> list[str]:
-    """A timer runs without a process."""
-    parts = []
-    if view.status is SlotStatus.RUNNING:
-        parts += [f"pid {view.pids[0]}, {view.rss_bytes / _MIB:.0f} MiB"] if view.pids else []
-        parts += beside
-    if view.restarts_count:
-        parts.append(f"{view.restarts_count} restarts")
-    if view.status is SlotStatus.EXITED:
-        parts.append(view.exit_reason or f"exit code {view.exit_code}")
-    return parts
+def _describe_process(name: str, view: SlotView) -> str:
+    release = f"r{view.release}" if view.release is not None else "-"
+    running = [_describe_running(view)] if view.pids else []
+    return "  ".join([f"    {name:8} {release:>5} {view.status.value:7}", *running, *_describe_trouble(view)])
+
+
+def _describe_running(view: SlotView) -> str:
+    return f"pid {view.pids[0]}, {view.rss_bytes / _MIB:.0f} MiB"
+
+
+def _describe_trouble(view: SlotView) -> list[str]:
+    again = [f"{view.restarts_count} restarts"] if view.restarts_count else []
+    ended = [view.exit_reason or f"exit code {view.exit_code}"] if view.status is SlotStatus.EXITED else []
+    return again + ended

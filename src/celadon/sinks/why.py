@@ -268,7 +268,9 @@ def _advise(why: Why) -> list[str]:
         case Outcome.ROLLED_BACK if why.verdict is None:
             return ["celadon deploy  # when it is mended"]
         case Outcome.ROLLED_BACK:
-            return [f"celadon logs --slot {why.candidate}", "mend what you find there, then: celadon deploy"]
+            logs = why.next_command.partition("and: ")[2] if why.next_command else ""
+            logs = logs or f"celadon logs --slot {why.candidate}"
+            return [logs, "mend what you find there, then: celadon deploy"]
         case _:
             return [why.next_command] if why.next_command else []
 

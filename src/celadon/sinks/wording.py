@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from celadon.events import (
+    AssetsGathered,
     BaselineGathered,
     Blessed,
     BuildStepEnded,
@@ -136,6 +137,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912, PLR0915 
             return f"  {_label(release)} in {slot} is stopped first: visitors get errors from here on"
         case ServedAgain(slot=slot, release=release, down_s=down_s):
             return f"  {_label(release)} in {slot} answers through the proxy: the site was down for {down_s:.2f} s"
+        case AssetsGathered():
+            return _describe_assets(event)
         case SwitchSeen(to_slot=slot, to_release=release, seen_ms=seen_ms):
             return f"  traffic goes to {slot}, {_label(release)}: first seen {seen_ms:.1f} ms after the decision"
         case ShareSeen(to_slot=slot, to_release=release, percent=percent, seen_ms=seen_ms):
@@ -255,6 +258,16 @@ _OUTCOMES = {
     Outcome.NEEDS_PERSON: "This needs a person",
     Outcome.BUG: "A bug in celadon",
 }
+
+
+def _describe_assets(event: AssetsGathered) -> str:
+    releases = _count(len(event.releases), "release")
+    line = f"  assets of {releases} in {event.directory}: {_count(event.files_count, 'file')}, {event.added_count} new"
+    if not event.differing_count:
+        return line
+    more = ", …" if event.differing_count > len(event.differing) else ""
+    names = ", ".join(map(escape_controls, event.differing))
+    return f"{line}\n    left to the app, for they are not the same in all: {names}{more}"
 
 
 def _describe_start(event: OperationStarted) -> str:

@@ -8,7 +8,7 @@ its size (PERSIST) and is grown once by a transaction that touches as many pages
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,11 +28,19 @@ _READ = "SELECT sequence, operation, app, at, body FROM entries WHERE app = ? AN
 
 
 class SqliteJournal:
-    """`set_aside` is where a damaged predecessor lies, None when there was none."""
+    """`set_aside` is where a damaged predecessor lies, None when there was none. `mask` is what an event goes through
+    before it is written."""
 
     def __init__(
-        self, connection: sqlite3.Connection, *, app: AppName, operation: OperationId, set_aside: str | None
+        self,
+        connection: sqlite3.Connection,
+        *,
+        app: AppName,
+        operation: OperationId,
+        set_aside: str | None,
+        mask: Callable[[Event], Event],
     ) -> None:
+        self._mask = mask
         self._connection = connection
         self._app = app
         self._operation = operation
@@ -41,6 +49,7 @@ class SqliteJournal:
     def append(self, *events: Event) -> Entry:
         """One statement, and so one transaction."""
         at = time.time()
+        events = tuple(map(self._mask, events))
         values = [word for event in events for word in (self._operation, self._app, at, encode_event(event).decode())]
         with _translated("append to the journal"):
             cursor = self._connection.execute(_APPEND + _ONE_MORE * (len(events) - 1), values)
@@ -54,7 +63,9 @@ class SqliteJournal:
         self._connection.close()
 
 
-def open_journal(path: Path, *, app: AppName, operation: OperationId) -> SqliteJournal:
+def open_journal(
+    path: Path, *, app: AppName, operation: OperationId, mask: Callable[[Event], Event] = lambda event: event
+) -> SqliteJournal:
     """Open or make the journal. A damaged one is renamed to `journal.db.damaged-N` and a new one begun. Raises
     JournalError when it is of a newer celadon or cannot be made."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +80,7 @@ def open_journal(path: Path, *, app: AppName, operation: OperationId) -> SqliteJ
         set_aside = _put_aside(path)
         with _translated(f"make {path}"):
             connection = _open(path)
-    return SqliteJournal(connection, app=app, operation=operation, set_aside=set_aside)
+    return SqliteJournal(connection, app=app, operation=operation, set_aside=set_aside, mask=mask)
 
 
 def read_entries(path: Path, *, app: AppName, after: int = 0, operation: OperationId | None = None) -> Sequence[Entry]:

@@ -6,6 +6,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -33,6 +35,14 @@ def find_difference(expected: Mapping[str, str], found: Mapping[str, str]) -> st
         if expected.get(path) != found.get(path):
             return path
     return None
+
+
+def read_digests(release: Path) -> dict[str, str]:
+    """What `list_files` gave when the release in this directory was made; empty when that is lost."""
+    try:
+        return msgspec.json.decode((release / "files.json").read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError):
+        return {}
 
 
 def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, str]]:

@@ -85,7 +85,7 @@ class ReleaseStore:
         return tuple(sorted(ReleaseNumber(int(match.group(1))) for match in found if match))
 
     def verify(self, release: Release) -> str | None:
-        from celadon.drivers.releases.digest import digest_of, digest_text, find_difference, list_files
+        from celadon.drivers.releases.digest import digest_of, digest_text, find_difference, list_files, read_digests
 
         try:
             env_digest = digest_text((release.path / "env").read_bytes())
@@ -97,7 +97,7 @@ class ReleaseStore:
         if digest_of(found) == release.manifest.tree_digest:
             image = release.manifest.image
             return None if image is None or self._images.has(image) else f"image {image}"
-        return f"tree/{find_difference(_read_files(release.path), found) or '?'}"
+        return f"tree/{find_difference(read_digests(release.path), found) or '?'}"
 
     def keep_output(self, release: Release, lines: Sequence[str]) -> Path:
         path = release.path / "release.log"
@@ -146,10 +146,3 @@ def _remove_tree(path: Path) -> None:
 
 def _read_fate(path: Path) -> Fate | None:
     return next((fate for fate in Fate if (path / fate.value).exists()), None)
-
-
-def _read_files(path: Path) -> dict[str, str]:
-    try:
-        return msgspec.json.decode((path / "files.json").read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.DecodeError):
-        return {}

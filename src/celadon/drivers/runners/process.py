@@ -132,8 +132,8 @@ class ProcessRunner:
             killed = end_processes(self._finder(slot, record), grace_s=grace_s, ask=lambda: _ask_main(record))
         except TimeoutError as error:
             raise StepError(f"slot {slot}: {error}", code="not_stopped", next_command="celadon status") from error
-        record = self._read(slot)
         if record is not None:
+            _reap_code(record.process)
             self._write(slot, msgspec.structs.replace(record, stopped=True))
         clear_slot(self._layout, slot)
         return Stopped(slot=slot, killed=killed, took_s=time.monotonic() - began)
