@@ -261,6 +261,19 @@ class BootDisabled(_Event, frozen=True, kw_only=True, tag="boot_disabled"):
     slot: Slot
 
 
+class AssetsGathered(_Event, frozen=True, kw_only=True, tag="assets_gathered"):
+    """What pages of `releases` ask for lies in `directory`, for the proxy. `differing` are the first few of the names
+    that are not the same file in all of them: none of those is there, the app answers them."""
+
+    directory: str
+    releases: tuple[ReleaseNumber, ...]
+    files_count: int
+    added_count: int
+    removed_count: int
+    differing_count: int
+    differing: tuple[str, ...] = ()
+
+
 class StandingDown(_Event, frozen=True, kw_only=True, tag="standing_down"):
     """The intent to stop a slot that the route leads to, before another one can start (`strategy = "stop-first"`). From
     here on visitors get errors."""
@@ -275,19 +288,6 @@ class ServedAgain(_Event, frozen=True, kw_only=True, tag="served_again"):
     slot: Slot
     release: ReleaseNumber
     down_s: float
-
-
-class AssetsGathered(_Event, frozen=True, kw_only=True, tag="assets_gathered"):
-    """What pages of `releases` ask for lies in `directory`, for the proxy. `differing` are the first few of the names
-    that are not the same file in all of them: none of those is there, the app answers them."""
-
-    directory: str
-    releases: tuple[ReleaseNumber, ...]
-    files_count: int
-    added_count: int
-    removed_count: int
-    differing_count: int
-    differing: tuple[str, ...] = ()
 
 
 class SwitchIntended(_Event, frozen=True, kw_only=True, tag="switch_intended"):
@@ -471,8 +471,8 @@ class DrainCounted(_Event, frozen=True, kw_only=True, tag="drain_counted"):
 
 class SlotStopped(_Event, frozen=True, kw_only=True, tag="slot_stopped"):
     """`cut_count` connections were still open when SIGTERM was sent: `left`, by kind (None in journals of older
-    versions). Of these `signalled_count` streams were the app's own to close on that signal: unless `killed`, nobody
-    cut them."""
+    versions, and of a slot that the route still led to). Of these `signalled_count` streams were the app's own to close
+    on that signal: unless `killed`, nobody cut them."""
 
     slot: Slot
     release: ReleaseNumber | None
@@ -555,9 +555,9 @@ Event = (
     | HookRan
     | BootEnabled
     | BootDisabled
+    | AssetsGathered
     | StandingDown
     | ServedAgain
-    | AssetsGathered
     | SwitchIntended
     | SwitchSeen
     | ShareSeen

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.drivers.releases.assets import AssetUnion
-from celadon.events import AssetsGathered, CheckFound, StepEnded, SwitchIntended
+from celadon.events import AssetsGathered, CandidateStarting, CheckFound, StepEnded
 from celadon.host.layout import Layout
 from celadon.model.errors import StepError
 from celadon.model.names import AppName, ReleaseNumber
@@ -130,12 +130,12 @@ def test_a_release_without_assets_is_told(tmp_path: Path) -> None:
         shelf.gather(1)
 
 
-def test_assets_are_gathered_before_the_route_moves() -> None:
-    """A page of the new release may ask as soon as it is served."""
+def test_assets_are_gathered_before_anything_is_started() -> None:
+    """Or stopped, for an app that cannot run twice; a page of the new release may ask as soon as it is served."""
     world = World(has_assets=True)
     assert world.deploy(1) is Outcome.DONE
     kinds = [type(entry.body) for entry in world.entries]
-    assert kinds.index(AssetsGathered) < kinds.index(SwitchIntended)
+    assert kinds.index(AssetsGathered) < kinds.index(CandidateStarting)
 
 
 @pytest.mark.parametrize("error", [StepError("none", code="assets_missing", next_command="x"), OSError("disk full")])

@@ -22,19 +22,20 @@ def observe_status(layout: Layout) -> Status:
     runner = make_runner(layout, in_force)
     sockets = make_sockets(in_force, runner)
     holder = AppLock(layout.lock).holder()
+    route = make_proxy(layout, in_force).observe()
     slots = tuple(
         SlotReport(
             view=runner.observe(slot),
             address=str(in_force.web.address(slot)),
             connections_count=sockets.connections_count(in_force.web.address(slot)),
-            processes=_observe_processes(layout, in_force, slot),
+            processes=_observe_processes(layout, in_force, slot, is_live=slot is route.slot),
         )
         for slot in Slot
     )
     return Status(
         app=layout.app,
         deployed=True,
-        route=make_proxy(layout, in_force).observe(),
+        route=route,
         slots=slots,
         running_operation=holder.operation if holder else None,
         running_purpose=holder.purpose if holder else None,
@@ -46,10 +47,12 @@ def observe_status(layout: Layout) -> Status:
     )
 
 
-def _observe_processes(layout: Layout, settings: Settings, slot: Slot) -> dict[str, SlotView]:
+def _observe_processes(layout: Layout, settings: Settings, slot: Slot, *, is_live: bool) -> dict[str, SlotView]:
+    """What runs or has ended there, and beside what is live what should run."""
     runner_of = make_runner_of(layout, settings)
-    views = {process: runner_of(process).observe(slot) for process in layout.list_processes()}
-    return {process: view for process, view in views.items() if view.status is not SlotStatus.STOPPED}
+    wanted = {process for worker in settings.workers for process in worker.processes} if is_live else set()
+    views = {process: runner_of(process).observe(slot) for process in sorted({*layout.list_processes(), *wanted})}
+    return {name: view for name, view in views.items() if view.status is not SlotStatus.STOPPED or name in wanted}
 
 
 def read_recorded(layout: Layout) -> Ledger:

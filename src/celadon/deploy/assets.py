@@ -1,4 +1,4 @@
-"""Before the switch: what pages of the last releases ask for is where the proxy finds it."""
+"""Before anything is started or stopped: what pages of the last releases ask for is where the proxy finds it."""
 
 from celadon.deploy.run import Run
 from celadon.events import CheckFound

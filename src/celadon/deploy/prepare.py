@@ -1,6 +1,7 @@
 """Step 1: the candidate's release on disk and its process in the idle slot. Traffic: live slot."""
 
 from celadon.deploy.alone import runs_alone, stand_down
+from celadon.deploy.assets import gather_assets
 from celadon.deploy.baseline import gather_baseline
 from celadon.deploy.hooks import pass_hook
 from celadon.deploy.pace import measure_pace
@@ -26,6 +27,7 @@ def prepare(run: Run) -> Result:
     if not pass_hook(run, "pre_deploy"):
         return Result.FAILED
     gather_baseline(run)
+    gather_assets(run)
     clear_idle_slot(run)
     if run.plan.live is not None and runs_alone(run):
         stand_down(run, run.plan.live, release=run.plan.live_release)

@@ -16,7 +16,7 @@ _COUNT_EVERY_S = 0.05
 _COUNT_EVERY_S_AT_MOST = 3.0
 _COUNT_SHARE = 0.005
 """Of a core: the larger the machine's table of connections, the rarer it is asked."""
-_COUNT_FREE_S = 0.05
+_COUNT_FREE_S = 0.08
 """Of CPU that is not held against it: the first look finds out who is at the other ends, and most drains are short."""
 _REPORT_EVERY_S = 1.0
 

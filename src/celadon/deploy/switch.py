@@ -1,7 +1,6 @@
 """Step 3, the pivot: the route moves, and is seen to have moved."""
 
 from celadon.deploy.alone import tell_served
-from celadon.deploy.assets import gather_assets
 from celadon.deploy.hooks import run_hook
 from celadon.deploy.route import move_route, result_of_unseen
 from celadon.deploy.run import Run
@@ -31,7 +30,6 @@ def switch(run: Run) -> Result:
         return Result.FAILED
     if plan.kind in FORWARD and not _is_untouched(run):
         return Result.FAILED
-    gather_assets(run)
     run.switch_is_intended = True
     run.note(SwitchIntended(from_slot=plan.live, to_slot=plan.candidate, to_release=run.planned_number()))
     run.ports.reached("switch_recorded")

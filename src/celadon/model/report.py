@@ -11,7 +11,8 @@ from celadon.model.verdict import Evidence, Judgement
 
 
 class SlotReport(Struct, frozen=True, kw_only=True):
-    """`processes` are the app's others that run there or ended by themselves, by name."""
+    """`processes` are the app's others that run there or have ended by themselves, by name, and beside what is live
+    those that should run."""
 
     view: SlotView
     address: str

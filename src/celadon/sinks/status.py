@@ -40,18 +40,19 @@ def _describe_slot(report: SlotReport, *, live: bool) -> str:
     release = f"r{view.release}" if view.release is not None else "-"
     word = {True: "live", False: "hot" if view.status is SlotStatus.RUNNING else "idle"}[live]
     parts = [f"  {view.slot.value:5} {word:4} {release:>5} {view.status.value:7} {report.address}"]
-    parts += [_describe_running(view), f"{report.connections_count} connections"] if view.pids else []
-    return "  ".join([*parts, *_describe_trouble(view)])
+    connections = [f"{report.connections_count} connections"] if view.status is SlotStatus.RUNNING else []
+    return "  ".join([*parts, *_describe_running(view), *connections, *_describe_trouble(view)])
 
 
 def _describe_process(name: str, view: SlotView) -> str:
     release = f"r{view.release}" if view.release is not None else "-"
-    running = [_describe_running(view)] if view.pids else []
-    return "  ".join([f"    {name:8} {release:>5} {view.status.value:7}", *running, *_describe_trouble(view)])
+    head = f"    {name:8} {release:>5} {view.status.value:7}"
+    return "  ".join([head, *_describe_running(view), *_describe_trouble(view)])
 
 
-def _describe_running(view: SlotView) -> str:
-    return f"pid {view.pids[0]}, {view.rss_bytes / _MIB:.0f} MiB"
+def _describe_running(view: SlotView) -> list[str]:
+    """A timer runs without a process."""
+    return [f"pid {view.pids[0]}, {view.rss_bytes / _MIB:.0f} MiB"] if view.pids else []
 
 
 def _describe_trouble(view: SlotView) -> list[str]:

@@ -133,12 +133,12 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912, PLR0915 
         case HookRan(hook=hook, command=command, exit_code=exit_code, duration_s=duration_s, output_tail=tail):
             lines = [f"  {hook}: `{command}` exited with {exit_code} after {duration_s:.1f} s"]
             return "\n".join(lines + ([f"    | {line}" for line in tail] if exit_code else []))
+        case AssetsGathered():
+            return _describe_assets(event)
         case StandingDown(slot=slot, release=release):
             return f"  {_label(release)} in {slot} is stopped first: visitors get errors from here on"
         case ServedAgain(slot=slot, release=release, down_s=down_s):
             return f"  {_label(release)} in {slot} answers through the proxy: the site was down for {down_s:.2f} s"
-        case AssetsGathered():
-            return _describe_assets(event)
         case SwitchSeen(to_slot=slot, to_release=release, seen_ms=seen_ms):
             return f"  traffic goes to {slot}, {_label(release)}: first seen {seen_ms:.1f} ms after the decision"
         case ShareSeen(to_slot=slot, to_release=release, percent=percent, seen_ms=seen_ms):
