@@ -73,6 +73,7 @@ def sick_deploy_with_processes(world: World) -> None:
     world.deploy(2, settings=with_processes())
 
 
+WITH_PROCESSES = {deploy_with_processes, sick_deploy_with_processes}
 SCENARIOS = (
     second_deploy,
     sick_deploy,
@@ -88,8 +89,7 @@ SCENARIOS = (
 def a_world_with_r1(scenario: Scenario, *, strategy: Strategy = Strategy.SIDE_BY_SIDE) -> World:
     """Its first release has what the second one has."""
     world = World(strategy=strategy)
-    has_processes = scenario in {deploy_with_processes, sick_deploy_with_processes}
-    assert world.deploy(1, settings=with_processes() if has_processes else None) is Outcome.DONE
+    assert world.deploy(1, settings=with_processes() if scenario in WITH_PROCESSES else None) is Outcome.DONE
     world.passed.clear()
     return world
 
@@ -160,7 +160,8 @@ def test_every_death_is_recovered(scenario: Scenario) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 def test_a_death_inside_recovery_is_recovered(scenario: Scenario) -> None:
     """Recovery is as mortal as a deploy: kill it at each of its own points too."""
-    for index in range(1, len(points_of(scenario)) + 1, 3):
+    step = 11 if scenario in WITH_PROCESSES else 3
+    for index in range(1, len(points_of(scenario)) + 1, step):
         inner = 1
         while True:
             world = kill_at(scenario, index)

@@ -196,6 +196,7 @@ class World:
     takes_ms: float = 1.0
     strategy: Strategy = Strategy.SIDE_BY_SIDE
     slow_stop_s: float = 0.0
+    adopted: set[ReleaseNumber] = field(default_factory=set)
     others: Others = field(default_factory=Others)
     outputs: dict[ReleaseNumber, Sequence[str]] = field(default_factory=dict)
     on_wait: Callable[["World"], None] | None = None
@@ -753,6 +754,9 @@ class WorldReleases:
         if number not in self.world.whole:
             raise StepError(f"r{number} is not on disk", code="release_missing", next_command="celadon releases")
         release = make_release(number, settings=self.world.settings_of.get(number))
+        if number in self.world.adopted:
+            source = Source(kind=SourceKind.ADOPTED, location="")
+            release = replace(release, manifest=replace(release.manifest, source=source))
         return replace(release, fate=self.world.fates.get(number))
 
     def numbers(self) -> Sequence[ReleaseNumber]:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.events import SwitchSeen, VerdictReached, WorkerFailed, WorkerStarted, WorkerStopped
-from celadon.model.names import Slot
+from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
 from celadon.model.processes import Handover, WorkerSettings
 from celadon.model.settings import BlessMode, Settings
@@ -330,6 +330,19 @@ def test_a_kept_release_comes_back_with_its_own_workers() -> None:
     plan = replace(world.plan_deploy(1, operation="back", settings=world.settings_of[1]), source=None)
     assert world.operate(replace(plan, kind=OperationKind.ROLLBACK)) is Outcome.DONE
     assert (world.others.in_slot(BLUE), world.others.in_slot(GREEN)) == ({"old": 1}, {})
+
+
+def test_what_ran_before_us_has_no_workers_of_ours() -> None:
+    """Though the configuration had them when it was taken over: a way back starts none there."""
+    world = World()
+    assert world.deploy(1) is Outcome.DONE
+    settings = with_workers(worker(Handover.EXCLUSIVE))
+    world.adopted.add(ReleaseNumber(1))
+    world.settings_of[1] = settings
+    world.natures[2] = Nature.SICK_UNDER_TRAFFIC
+    assert world.deploy(2, settings=settings) is Outcome.ROLLED_BACK
+    assert world.others.running == {}
+    assert [(verb, slot) for verb, _, slot in world.others.done] == [("start", GREEN), ("stop", GREEN)]
 
 
 def test_recovery_starts_a_worker_that_has_ended_and_stops_a_stray_one() -> None:

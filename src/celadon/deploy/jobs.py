@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from celadon.contracts.asking import Asking
 from celadon.deploy.run import Run
-from celadon.deploy.workers import HandingOver
+from celadon.deploy.workers import HandingOver, find_workers
 from celadon.model.errors import StepError
 from celadon.model.observed import Answer, SlotStatus, SlotView
 from celadon.model.processes import Handover, WorkerSettings
@@ -44,9 +44,9 @@ class Jobs:
 
     def begin(self) -> None:
         """From now on all run that the new release has before its bless."""
-        run, workers = self._run, self._run.plan.settings.workers
-        workers = tuple(each for each in workers if each.handover is not Handover.AFTER_BLESS)
-        release = _find_release(run) if workers else None
+        run, release = self._run, _find_release(self._run) if self._run.plan.settings.workers else None
+        found = find_workers(release, run.plan.settings)
+        workers = tuple(each for each in found if each.handover is not Handover.AFTER_BLESS)
         self._alive = [_Alive(run, process) for worker in workers for process in worker.processes]
         if release is not None:
             for worker in workers:

@@ -21,7 +21,8 @@ from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import SlotStatus
 from celadon.model.processes import Handover, WorkerSettings
-from celadon.model.release import Release
+from celadon.model.release import Release, SourceKind
+from celadon.model.settings import Settings
 
 _LOOK_EVERY_S: Final = 0.1
 _ASK_IDLE_EVERY_S: Final = 0.25
@@ -51,6 +52,14 @@ class Pair:
         if self.come is None or self.go is None:
             return Handover.AFTER_BLESS if self.come is None else self.come.handover
         return Handover.EXCLUSIVE if self.go.handover is Handover.EXCLUSIVE else self.come.handover
+
+
+def find_workers(release: Release | None, settings: Settings) -> tuple[WorkerSettings, ...]:
+    """Those of `release`, of `settings` where it cannot be read. What ran before us has none that are ours, whatever
+    the configuration said when it was taken over."""
+    if release is None:
+        return settings.workers
+    return () if release.manifest.source.kind is SourceKind.ADOPTED else release.manifest.settings.workers
 
 
 class HandingOver:
@@ -148,8 +157,8 @@ def _side(run: Run, slot: Slot | None, number: ReleaseNumber | None) -> Side:
             release = run.ports.releases.read(number)
         except (StepError, OSError):
             release = None
-    settings = release.manifest.settings if release is not None else run.plan.settings
-    return Side(slot=slot, release=release, workers={worker.name: worker for worker in settings.workers})
+    workers = find_workers(release, run.plan.settings)
+    return Side(slot=slot, release=release, workers={worker.name: worker for worker in workers})
 
 
 def _try_start(run: Run, side: Side, worker: WorkerSettings | None) -> bool:
