@@ -9,7 +9,7 @@ from celadon.events import DrainCounted, SlotStopped
 from celadon.model.connections import Connection, KindCounts, Peer
 from celadon.model.plan import Outcome
 from celadon.model.settings import POOLED_S, DrainPolicy, DrainSettings, DrainWay, ProxyKind, Settings
-from celadon.sinks.wording import describe_stop
+from celadon.sinks.phrases import describe_stop
 from tests.fakes.world import World, events_of, make_settings
 
 LATER_S = 1e6

@@ -1,7 +1,7 @@
 """A verdict that nobody acts on, in words. Pure."""
 
 from celadon.model.verdict import Judgement, Verdict
-from celadon.sinks.wording import describe_routes
+from celadon.sinks.phrases import describe_routes
 
 _WOULD = {
     Judgement.HEALTHY: "A deploy would bless it.",

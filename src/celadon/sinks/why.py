@@ -11,8 +11,9 @@ from celadon.model.observed import WHOLE
 from celadon.model.plan import Outcome
 from celadon.model.report import Ended, Judged, Later, Moved, SlotSummary, Why
 from celadon.model.verdict import Evidence, FailingRoute, Judgement
+from celadon.sinks.phrases import describe_stop, describe_weight
 from celadon.sinks.plot import Curve, plot, trace_evidence, trace_failures
-from celadon.sinks.wording import REPAIRS, describe_stop, describe_weight
+from celadon.sinks.wording import REPAIRS
 
 WIDTH: Final = 79
 _MARGIN: Final = 10

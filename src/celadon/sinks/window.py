@@ -5,8 +5,8 @@ from celadon.model.names import Slot
 from celadon.model.observed import WHOLE, Served
 from celadon.model.report import Moment, make_moment
 from celadon.model.verdict import Evidence
+from celadon.sinks.phrases import describe_routes, describe_weight
 from celadon.sinks.plot import plot, trace_evidence, trace_failures
-from celadon.sinks.wording import describe_routes, describe_weight
 
 _INDENT = "  "
 _HEAD = f"{_INDENT}{'':8}  requests/s  failed       p95  failed in all  we asked"
