@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from celadon.drivers.proxies.look import wait_until
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import Effect, Switched
 from celadon.model.settings import SwitchWay
@@ -50,6 +51,25 @@ def test_two_apps_are_installed_at_once(pair: NginxPair) -> None:
     at_once(pair, act)
     assert installed == {SHOP: True, BLOG: True}
     assert [pair.driver(app).install() for app in APPS] == [False, False]
+
+
+@pytest.mark.parametrize("pair", [SwitchWay.SYMLINK, SwitchWay.INCLUDE], indirect=True)
+def test_a_reload_that_met_half_of_anothers_files_is_asked_for_again(pair: NginxPair) -> None:
+    """nginx reads one of them before they are put in place and the next one after: it refuses what is valid."""
+    install(pair)
+    route, log = pair.directory / BLOG / "route.conf", pair.base / "error.log"
+    whole = route.read_text()
+
+    def reached(point: str) -> None:
+        if point == "before_reload":
+            route.write_text(f"{whole}access_log /dev/null unheard_of;\n")
+        if point == "after_reload":
+            assert wait_until(lambda: "unheard_of" in log.read_text(), timeout_s=10.0)
+            route.write_text(whole)
+
+    switched = pair.driver(SHOP).switch(Slot.GREEN, reached=reached)
+    assert switched.seen, switched.reason
+    assert (pair.driver(SHOP).observe().slot, pair.driver(BLOG).observe().slot) == (Slot.GREEN, Slot.BLUE)
 
 
 def test_two_apps_switch_at_once_and_no_visitor_notices(pair: NginxPair) -> None:

@@ -11,6 +11,7 @@ from celadon.host.tail import LineTail
 
 _SHUTTING_DOWN = "worker process is shutting down"
 _WORKER = "nginx: worker process"
+BIND_FAILED = "bind() to "
 _REFUSED = re.compile(rb"\[(?:emerg|alert|crit)\] \d+#\d+: (.*)")
 
 
@@ -83,8 +84,12 @@ class Refusals:
             found = _REFUSED.search(line)
             if found:
                 self._first = self._first or found.group(1).decode(errors="replace")
-                self._final = self._final or not found.group(1).startswith(b"bind() to ")
+                self._final = self._final or not found.group(1).startswith(BIND_FAILED.encode())
         return self._first if self._final else ""
+
+    def forget(self) -> None:
+        """What was said so far."""
+        self._first, self._final = "", False
 
     def close(self) -> None:
         self._tail.close()

@@ -11,7 +11,7 @@ from msgspec import Struct
 from celadon.drivers.proxies.look import wait_until
 from celadon.drivers.proxies.nginx_files import RouteFiles
 from celadon.drivers.proxies.nginx_look import NginxLooks
-from celadon.drivers.proxies.nginx_process import NginxProcess, Refusals
+from celadon.drivers.proxies.nginx_process import BIND_FAILED, NginxProcess, Refusals
 from celadon.drivers.proxies.seen import say_at_rest, say_switched
 from celadon.host.layout import Layout
 from celadon.host.pointer import move_pointer, read_pointer
@@ -79,7 +79,7 @@ class Reloading:
         try:
             old = self._process.read_working()
             self._process.reload()
-            reloaded = self._await_new_workers(old, refusals, to=None)
+            reloaded = self._await_taken(old, refusals, to=None)
             return reloaded.refused, reloaded.settled
         except ProcessLookupError as error:
             return str(error), False
@@ -107,7 +107,7 @@ class Reloading:
             self._process.reload()
             moved_at_s = time.monotonic()
             reached("after_reload")
-            reloaded = self._await_new_workers(old, refusals, to=to)
+            reloaded = self._await_taken(old, refusals, to=to)
             if reloaded.refused:
                 return self._put_back(to, before=before, reason=reloaded.refused)
             left_s = max(0.0, self._proxy.seen_timeout_s - (time.monotonic() - moved_at_s))
@@ -120,6 +120,21 @@ class Reloading:
             return self._put_back(to, before=before, reason=str(error))
         finally:
             refusals.close()
+
+    def _await_taken(self, old: frozenset[int], refusals: Refusals, *, to: Slot | None) -> _Reloaded:
+        """Asks once more where nginx refused what it takes now: it read another app's files while they were put in
+        place, the first of them before and the last after. Raises ProcessLookupError."""
+        reloaded = self._await_new_workers(old, refusals, to=to)
+        if not reloaded.refused or reloaded.refused.startswith(BIND_FAILED) or not self._is_valid():
+            return reloaded
+        refusals.forget()
+        self._process.reload()
+        return self._await_new_workers(old, refusals, to=to)
+
+    def _is_valid(self) -> bool:
+        from celadon.drivers.proxies.nginx_stage import judge_staged
+
+        return judge_staged(self._proxy.binary, self._files.main, instead={}, scratch=self._layout.home).ok
 
     def _await_new_workers(self, old: frozenset[int], refusals: Refusals, *, to: Slot | None) -> _Reloaded:
         """Waits until none of the old workers takes new connections, nginx has refused, or the time is over. Looks
