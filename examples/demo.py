@@ -121,7 +121,7 @@ def tell_story() -> int:
     say("deploy v1: the first release; nobody visits it yet, so that only a person can bless it")
     celadon("deploy", "-y", expected=20)
     celadon("finalize", expected=0)
-    load = start_load(f"{PROXY[0]}:{PROXY[1]}", site=f"{PROXY[0]}:{PROXY[1]}", think_ms=40.0, addresses=VISITORS_COUNT)
+    load = start_load(f"{PROXY[0]}:{PROXY[1]}", site=f"{PROXY[0]}:{PROXY[1]}", think_ms=30.0, addresses=VISITORS_COUNT)
     try:
         time.sleep(QUIET_BEFORE_S)
         say("deploy v2, under load")
