@@ -8,7 +8,7 @@ from types import MappingProxyType
 from msgspec.structs import replace
 
 from celadon.contracts.adoption import Adoption, SiteFinder
-from celadon.contracts.asking import Asking, AskProcess
+from celadon.contracts.asking import Asking
 from celadon.contracts.assets import Assets, NoAssets
 from celadon.contracts.baselines import Baselines, NoBaselines
 from celadon.contracts.control import Clock, Control
@@ -276,32 +276,6 @@ def _make_runner_of(layout: Layout, settings: Settings) -> Runner:
     return TimerRunner(layout, settings, SystemdRunner(layout, settings))
 
 
-def make_ask_process(layout: Layout, settings: Settings) -> AskProcess:
-    from celadon.host.environment import read_env
-    from celadon.host.shell import run_shell
-
-    def ask(process: str, slot: Slot, command: str, *, tree: Path, timeout_s: float) -> Answer:
-        variables = read_env(replace(layout, process=process).slot(slot) / "env")
-        try:
-            ran = run_shell(
-                command,
-                cwd=tree,
-                env={"PATH": "/usr/local/bin:/usr/bin:/bin", **variables},
-                user=settings.user,
-                timeout_s=timeout_s,
-                leaves_nothing=True,
-            )
-        except OSError as error:
-            return Answer(ok=False, latency_ms=0.0, reason=str(error))
-        tail = ran.output_tail
-        why = "" if ran.exit_code == 0 else f"exit code {ran.exit_code}" + (f": {tail[-1]}" if tail else "")
-        return Answer(
-            ok=not why, latency_ms=ran.duration_s * 1000, head=tail[-1] if tail else "", reason=why, output_tail=tail
-        )
-
-    return ask
-
-
 def make_sockets(settings: Settings, runner: Runner) -> Sockets:
     from celadon.host.sockets import KernelSockets
 
@@ -360,6 +334,7 @@ def make_ports(
     from celadon.drivers.hooks import ShellHooks
     from celadon.drivers.journeys.table import JourneysByKind
     from celadon.drivers.probes.asking import ThreadAsking
+    from celadon.drivers.probes.process import make_ask_process
     from celadon.drivers.probes.table import make_probe
     from celadon.drivers.proxies.headers import LOOK_HEADER
     from celadon.drivers.proxies.left_line import leave_line
@@ -398,7 +373,7 @@ def make_ports(
         baselines=make_baselines(layout, settings, proxy),
         ask_on=ask_on,
         keep_asking=ThreadAsking,
-        ask_process=make_ask_process(layout, settings),
+        ask_process=make_ask_process(layout, user=settings.user),
         read_age_s=read_age_s,
         reached=reached,
         find_edited=lambda: find_edited(layout),

@@ -45,7 +45,7 @@ from celadon.model.errors import (
 from celadon.model.names import ReleaseNumber, Slot, render_release_label
 from celadon.model.observed import RouteView
 from celadon.model.plan import OperationKind, Outcome, Plan
-from celadon.model.release import SourceKind
+from celadon.model.release import Release, SourceKind
 from celadon.model.settings import Settings
 from celadon.store.journal import SqliteJournal, open_journal
 
@@ -189,9 +189,7 @@ class _Operator:
         """The live release's files and settings, with the variables of today: nothing else of `given` is taken, and the
         proxy's files are left alone."""
         in_force = take_env(self._require_in_force(), given)
-        ports = self._ports(in_force, candidate=Slot.GREEN)
-        route = ports.proxy.observe()
-        live = choose_live(ports.releases, self.plans.find_live_release(ports, route))
+        ports, route, live = self._find_live(in_force)
         settings = take_env(merge_in_force(live.manifest.settings, in_force), given)
         check_first(self.layout, settings, ports, journal=self.journal)
         tell_left_alone(settings, given, journal=self.journal)
@@ -204,12 +202,16 @@ class _Operator:
         """The live release once more, in the other slot; celadon.toml is not read."""
         refuse_when_unblessed(self.ledger)
         in_force = self._require_in_force()
-        ports = self._ports(in_force, candidate=Slot.GREEN)
-        route = ports.proxy.observe()
-        live = choose_live(ports.releases, self.plans.find_live_release(ports, route))
+        ports, route, live = self._find_live(in_force)
         settings = merge_in_force(live.manifest.settings, in_force)
         check_machine(self.layout, settings, ports, journal=self.journal)
         return self._drive(self.plans.make(settings, route, ports=ports, release=live.number), route=route)
+
+    def _find_live(self, in_force: Settings) -> tuple[Ports, RouteView, Release]:
+        """Raises RefusedError where nothing is live that could be run once more."""
+        ports = self._ports(in_force, candidate=Slot.GREEN)
+        route = ports.proxy.observe()
+        return ports, route, choose_live(ports.releases, self.plans.find_live_release(ports, route))
 
     def _put_in_force(self, settings: Settings) -> None:
         write_in_force(self.layout, settings)

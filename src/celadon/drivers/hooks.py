@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from celadon.events import HookRan
-from celadon.host.environment import read_env
+from celadon.host.environment import USUAL_PATH, read_env
 from celadon.host.layout import Layout
 from celadon.host.shell import run_shell
 from celadon.model.release import Release
@@ -30,7 +30,7 @@ class ShellHooks:
         done = run_shell(
             command,
             cwd=release.tree if release is not None and release.tree.is_dir() else Path("/"),
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **own, **variables},
+            env={"PATH": USUAL_PATH, **own, **variables},
             user=self._settings.user,
             timeout_s=self._settings.hooks.timeout_s,
         )

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
 
-from celadon.host.processes import list_open_files
+from celadon.host.processes import list_open_files, list_pids
 from celadon.host.tcp_sockets import TracedSocket, list_callers
 from celadon.model.connections import Peer
 
@@ -34,7 +34,7 @@ class Callers:
         if not listeners:
             return None
         programs = {_read_program(pid) for pid in listeners} - {""}
-        pids = listeners | {pid for pid in _list_pids() if _read_program(pid) in programs}
+        pids = listeners | {pid for pid in list_pids() if _read_program(pid) in programs}
         return {inode for pid in pids for inode in _list_inodes(pid)}
 
 
@@ -50,10 +50,6 @@ def _judge(inodes: set[str], proxys: set[str] | None) -> Peer:
     if not inodes or proxys is None or "0" in inodes:
         return Peer.UNKNOWN
     return Peer.PROXY if inodes & proxys else Peer.OTHER
-
-
-def _list_pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def _read_program(pid: int) -> str:

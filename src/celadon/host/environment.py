@@ -1,11 +1,14 @@
 """An app's environment as a file: readable by systemd's EnvironmentFile and by us, with the same meaning."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from celadon.host.files import write_atomic
 
+USUAL_PATH = "/usr/local/bin:/usr/bin:/bin"
+"""PATH of the user's commands, where nothing says another."""
 NAME_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 _NAME = re.compile(rf"{NAME_PATTERN}\Z")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "$": "\\$", "`": "\\`"}
@@ -17,6 +20,12 @@ _NAMED = re.compile(_HEAD)
 _QUOTED = re.compile(_HEAD + _CLOSED, re.DOTALL)
 _BLANK = re.compile(r"\s*?(?:[#;][^\n]*)?(?:\n|\Z)")
 _ENTRY = re.compile(_HEAD + rf"(?:{_CLOSED}[ \t\r]*(?:\#[^\n]*)?|(?P<plain>(?!['\"])[^\n]*))(?:\n|\Z)", re.DOTALL)
+
+
+def base_variables(home: str) -> dict[str, str]:
+    """A clean environment: what the deployer's shell happened to hold is no part of a release."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
+    return {"PATH": USUAL_PATH} | kept | {"HOME": home}
 
 
 def render_env(variables: Mapping[str, str]) -> str:

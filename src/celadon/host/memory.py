@@ -14,6 +14,12 @@ _STALLED = re.compile(rb"^some .*total=(\d+)", re.MULTILINE)
 _COUNTED = re.compile(rb"^(pswpin|pswpout|oom_kill) (\d+)$", re.MULTILINE)
 
 
+def parse_available_bytes(meminfo: bytes) -> int | None:
+    """Of /proc/meminfo: what programs can still get without swapping."""
+    found = _AVAILABLE.search(meminfo)
+    return int(found[1]) * _KIB if found else None
+
+
 class KernelHost:
     """Implements contracts.host.Host."""
 
@@ -21,12 +27,11 @@ class KernelHost:
         self._proc = proc
 
     def observe(self) -> HostView:
-        available = _AVAILABLE.search(self._read("meminfo"))
         stalled = _STALLED.search(self._read("pressure/memory"))
         counted = {name: int(number) for name, number in _COUNTED.findall(self._read("vmstat"))}
         load = self._read("loadavg").split()
         return HostView(
-            available_bytes=int(available[1]) * _KIB if available else None,
+            available_bytes=parse_available_bytes(self._read("meminfo")),
             swapped_in_bytes=counted.get(b"pswpin", 0) * _PAGE_BYTES,
             swapped_out_bytes=counted.get(b"pswpout", 0) * _PAGE_BYTES,
             stalled_s=int(stalled[1]) / 1e6 if stalled else None,

@@ -65,7 +65,7 @@ def find_marked(mark: bytes, *, among: Iterable[int] | None = None) -> list[int]
     """Living processes (of those in `among`) whose initial environment holds the entry `mark` (`NAME=value`),
     ascending. Finds what daemonised away too, since children inherit it. Processes that we may not read are passed
     over."""
-    pids = _pids() if among is None else among
+    pids = list_pids() if among is None else among
     return [pid for pid in pids if _has_entry(_read_bytes(pid, "environ"), mark) and identify(pid) is not None]
 
 
@@ -85,7 +85,7 @@ def find_session(leader: ProcessIdentity, *, among: Iterable[int]) -> list[int]:
 
 
 def _find_group(leader: int) -> list[int]:
-    return [pid for pid in _pids() if _group_of(pid) == leader and identify(pid) is not None]
+    return [pid for pid in list_pids() if _group_of(pid) == leader and identify(pid) is not None]
 
 
 def _group_of(pid: int) -> int | None:
@@ -111,7 +111,7 @@ def read_arguments(pid: int) -> list[str]:
 
 def find_commands(name: str) -> Iterator[tuple[int, list[str]]]:
     """Living processes whose program is called `name`, with their arguments."""
-    for pid in _pids():
+    for pid in list_pids():
         arguments = read_arguments(pid)
         if arguments and arguments[0].rpartition("/")[2] == name:
             yield pid, arguments
@@ -146,7 +146,7 @@ def sum_rss_bytes(pids: Iterable[int]) -> int:
 def find_with_descendants(roots: Iterable[ProcessIdentity]) -> list[int]:
     """Those of `roots` that live, and what they and their children started, as far as it was not orphaned."""
     children: dict[int, list[int]] = {}
-    for pid in _pids():
+    for pid in list_pids():
         fields = _read_stat(pid)
         if fields is not None and fields[0] not in "ZX":
             children.setdefault(int(fields[1]), []).append(pid)
@@ -204,7 +204,7 @@ class ProcessFinder:
         self._leader = leader
 
     def __call__(self) -> list[int]:
-        return self.find([*_pids()])
+        return self.find([*list_pids()])
 
     def find(self, pids: Sequence[int], *, unmarked: Collection[int] = ()) -> list[int]:
         """Those among `pids`. Of `unmarked` it is known that they have no mark."""
@@ -226,7 +226,7 @@ class ProcessWatch:
         now_s = time.monotonic()
         if now_s >= self._whole_at_s:
             self._others, self._whole_at_s = frozenset(), now_s + _WHOLE_EVERY_S
-        pids = [*_pids()]
+        pids = [*list_pids()]
         found = self._finder.find(pids, unmarked=self._others)
         self._others = frozenset(pids).difference(found)
         return found
@@ -269,7 +269,8 @@ def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def _pids() -> Iterator[int]:
+def list_pids() -> Iterator[int]:
+    """Ascending; ended ones that nobody has waited for too."""
     yield from sorted(int(entry) for entry in os.listdir(_PROC) if entry.isdigit())
 
 

@@ -5,13 +5,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from celadon.host.memory import parse_available_bytes
 from celadon.host.processes import sum_rss_bytes
 from celadon.model.observed import RoomView
 
 _PROC, _GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 _KIB = 1024
 _OWN = re.compile(rb"^(?:Pss_Anon|Pss_Shmem): *(\d+) kB", re.MULTILINE)
-_AVAILABLE = re.compile(rb"^MemAvailable: *(\d+)", re.MULTILINE)
 _FREE_SWAP = re.compile(rb"^SwapFree: *(\d+)", re.MULTILINE)
 _TASKS = re.compile(rb"/(\d+) ")
 _RECLAIMABLE = re.compile(rb"^(?:total_)?inactive_file (\d+)", re.MULTILINE)
@@ -21,9 +21,9 @@ def observe_room(pids: Iterable[int], *, proc: Path = _PROC, groups: Path = _GRO
     """`pids` are the slot's. Our own control groups count, and those around them: what we start is below them."""
     listed = list(pids)
     meminfo = _read(proc / "meminfo")
-    available, swap = _AVAILABLE.search(meminfo), _FREE_SWAP.search(meminfo)
+    available_bytes, swap = parse_available_bytes(meminfo), _FREE_SWAP.search(meminfo)
     places = list(_find_groups(_read(proc / "self" / "cgroup").decode(errors="replace"), groups))
-    frees = [int(available[1]) * _KIB] if available else []
+    frees = [available_bytes] if available_bytes is not None else []
     frees += _collect(places, _free_bytes_in)
     return RoomView(
         used_bytes=sum(_own_bytes(pid, proc) for pid in listed),

@@ -37,17 +37,19 @@ def _describe_route(status: Status) -> str:
 
 def _describe_slot(report: SlotReport, *, live: bool) -> str:
     view = report.view
-    release = f"r{view.release}" if view.release is not None else "-"
     word = {True: "live", False: "hot" if view.status is SlotStatus.RUNNING else "idle"}[live]
-    parts = [f"  {view.slot.value:5} {word:4} {release:>5} {view.status.value:7} {report.address}"]
+    parts = [f"  {view.slot.value:5} {word:4} {_label(view):>5} {view.status.value:7} {report.address}"]
     connections = [f"{report.connections_count} connections"] if view.status is SlotStatus.RUNNING else []
     return "  ".join([*parts, *_describe_running(view), *connections, *_describe_trouble(view)])
 
 
 def _describe_process(name: str, view: SlotView) -> str:
-    release = f"r{view.release}" if view.release is not None else "-"
-    head = f"    {name:8} {release:>5} {view.status.value:7}"
+    head = f"    {name:8} {_label(view):>5} {view.status.value:7}"
     return "  ".join([head, *_describe_running(view), *_describe_trouble(view)])
+
+
+def _label(view: SlotView) -> str:
+    return f"r{view.release}" if view.release is not None else "-"
 
 
 def _describe_running(view: SlotView) -> list[str]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from celadon.drivers.journeys.marker import new_run
-from celadon.host.environment import read_env
+from celadon.host.environment import USUAL_PATH, read_env
 from celadon.host.shell import TIMED_OUT, Ran, run_shell
 from celadon.host.text import flatten
 from celadon.model.address import Address, SocketAddress
@@ -52,7 +52,7 @@ class CommandJourneys(Struct, frozen=True, kw_only=True):
     def _render_env(self, place: Place) -> Mapping[str, str]:
         scheme = self.site.partition("://")[0]
         return {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "PATH": USUAL_PATH,
             **read_env(place.release.path / "env"),
             "CELADON_URL": f"{scheme}://{self.listen}" if place.through_proxy else _render_url(place.address),
             "CELADON_SITE": self.site,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from celadon.host.commands import run_command
+from celadon.host.environment import USUAL_PATH
 from celadon.host.text import flatten
 from celadon.model.address import Address
 from celadon.model.observed import Answer
@@ -22,7 +23,7 @@ class CommandProbe(Struct, frozen=True):
 
     def ask(self, address: Address, *, timeout_s: float) -> Answer:
         began = time.monotonic()
-        variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", **self.env(), "CELADON_ADDRESS": str(address)}
+        variables = {"PATH": USUAL_PATH, **self.env(), "CELADON_ADDRESS": str(address)}
         done = run_command(["/bin/sh", "-c", self.command], timeout_s=timeout_s, env=variables)
         head = flatten(done.output[-_HEAD_CHARACTERS:])
         return Answer(

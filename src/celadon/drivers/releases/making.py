@@ -15,7 +15,7 @@ from celadon.contracts.images import Images
 from celadon.drivers.releases.build import Builder
 from celadon.drivers.releases.digest import digest_of, digest_text, list_files
 from celadon.drivers.releases.sources import fetch_source
-from celadon.drivers.releases.variables import base_variables, gather_variables
+from celadon.drivers.releases.variables import gather_variables, owners_variables
 from celadon.events import DependenciesReused, Event, ReleaseMade
 from celadon.host.environment import mask_env, render_env
 from celadon.host.files import sync_directory, write_atomic
@@ -198,7 +198,7 @@ class ReleaseMaking:
             tree=tree,
             log=partial / "build.log",
             owner=self._owner,
-            variables=base_variables(self._owner) | dict(variables),
+            variables=owners_variables(self._owner) | dict(variables),
             timeout_s=build.timeout_s,
         )
         builder.log.touch(mode=0o600)

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import msgspec
 
-from celadon.host.environment import decode_env, render_env
+from celadon.host.environment import base_variables, decode_env, render_env
 from celadon.host.shell import Said, read_output
 from celadon.model.errors import StepError
 from celadon.model.settings import Settings
@@ -43,11 +43,9 @@ def gather_variables(settings: Settings, *, stores: Sequence[Path] = CREDENTIAL_
     return found
 
 
-def base_variables(owner: str | None) -> dict[str, str]:
-    """Of a command of the user's: what the deployer's shell happened to hold is no part of a release."""
-    home = pwd.getpwnam(owner).pw_dir if owner is not None else os.environ.get("HOME", "/")
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin"} | kept | {"HOME": home}
+def owners_variables(owner: str | None) -> dict[str, str]:
+    """Of a command of the user's, run as `owner`."""
+    return base_variables(pwd.getpwnam(owner).pw_dir if owner is not None else os.environ.get("HOME", "/"))
 
 
 def _read_sources(settings: Settings, stores: Sequence[Path]) -> Sequence[tuple[str, Mapping[str, str]]]:
@@ -86,7 +84,7 @@ def _run(command: str, settings: Settings) -> Mapping[str, str]:
 
 def _read_output(argv: Sequence[str], *, origin: str, cwd: Path, user: str | None, timeout_s: float) -> Said:
     try:
-        return read_output(argv, cwd=cwd, env=base_variables(user), user=user, timeout_s=timeout_s)
+        return read_output(argv, cwd=cwd, env=owners_variables(user), user=user, timeout_s=timeout_s)
     except (OSError, KeyError) as error:
         raise StepError(f"{origin}: {error}", code="secrets_failed", next_command="celadon config") from error
 

@@ -20,6 +20,7 @@ from msgspec import Struct
 from celadon.drivers.runners.exits import describe_signal
 from celadon.drivers.runners.launch import Identity, clear_slot, find_identity, slot_variables, tail_file, write_slot
 from celadon.host.checkpoint import reached
+from celadon.host.environment import base_variables
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.host.processes import (
@@ -214,11 +215,9 @@ _MARK = "CELADON_SLOT_DIRECTORY"
 
 
 def _base_variables(identity: Identity | None) -> dict[str, str]:
-    """A clean environment: what the deployer's shell happened to hold is no part of a release."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
-    home = identity.home if identity is not None else os.environ.get("HOME", "/")
-    user = {"USER": identity.name, "LOGNAME": identity.name} if identity is not None else {}
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin"} | kept | {"HOME": home} | user
+    if identity is None:
+        return base_variables(os.environ.get("HOME", "/"))
+    return base_variables(identity.home) | {"USER": identity.name, "LOGNAME": identity.name}
 
 
 def _open_log(path: Path) -> "contextlib.closing[BufferedWriter]":
