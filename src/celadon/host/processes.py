@@ -214,18 +214,19 @@ class ProcessFinder:
 
 class ProcessWatch:
     """What `finder` finds, for who looks several times a second: a slot's process is a child of one, so that one which
-    was not the slot's needs no second look. Each is looked at every _WHOLE_EVERY_S all the same: its number may have
+    was not the slot's needs no second look. Each is looked at every `whole_every_s` all the same: its number may have
     become another's."""
 
-    def __init__(self, finder: ProcessFinder) -> None:
+    def __init__(self, finder: ProcessFinder, *, whole_every_s: float = _WHOLE_EVERY_S) -> None:
         self._finder = finder
+        self._whole_every_s = whole_every_s
         self._others: frozenset[int] = frozenset()
         self._whole_at_s = 0.0
 
     def __call__(self) -> list[int]:
         now_s = time.monotonic()
         if now_s >= self._whole_at_s:
-            self._others, self._whole_at_s = frozenset(), now_s + _WHOLE_EVERY_S
+            self._others, self._whole_at_s = frozenset(), now_s + self._whole_every_s
         pids = [*list_pids()]
         found = self._finder.find(pids, unmarked=self._others)
         self._others = frozenset(pids).difference(found)
