@@ -96,12 +96,8 @@ def test_a_release_that_dies_late_in_the_window_is_taken_back_at_once(site: Site
 
 
 def test_a_release_is_not_blamed_for_what_all_releases_share(site: Site, shared: Path) -> None:
-    """Going back would not help; it is not blessed either. Two visitors at once: of eight, 46 had failed a tenth of a
-    second after the window had opened, against one answer of the old slot from before the trouble."""
-    with (
-        observing(site, window="5s", max_window="5s"),
-        visitors(site, paths=PATHS, clients_count=400, threads_count=2) as counts,
-    ):
+    """Going back would not help; it is not blessed either."""
+    with observing(site, window="5s", max_window="5s"), usual_visitors(site) as counts:
         done = deploy(site, in_the_window=(shared / "trouble").touch)
     assert judge(done) == (20, "ambient", "control"), done.output
     print(f"bad answers: {bad_answers(counts)}")

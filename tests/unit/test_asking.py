@@ -83,6 +83,15 @@ def test_nobody_is_asked_after_the_end(probe: GatedProbe) -> None:
     assert probe.asked_count <= asked_count + 1
 
 
+def test_a_hurry_does_not_wait_for_the_usual_time(probe: GatedProbe) -> None:
+    probe.gate.set()
+    asking = ThreadAsking(partial(probe.ask, SLOT, timeout_s=1.0), interval_s=60.0)
+    assert len(wait_for_count(asking, 1)) == 1
+    asking.hurry()
+    assert len(wait_for_count(asking, 1)) == 1
+    asking.close()
+
+
 def test_in_a_hurry_it_is_asked_four_times_as_often(probe: GatedProbe) -> None:
     """Five answers would else take four seconds."""
     probe.gate.set()

@@ -16,7 +16,7 @@ class Asking(Protocol):
         ...
 
     def hurry(self) -> None:
-        """A verdict waits for the answers: ask more often from now on."""
+        """A verdict waits for the answers: ask at once, and more often from now on."""
         ...
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ beginning and ending at any time, is no evidence against the candidate, and the 
 looks."""
 
 from collections import deque
-from math import exp, log, sqrt
+from math import exp, inf, log, sqrt
 from typing import Final
 
 from celadon.observe.evidence import EVIDENCE_MAX, STARTS_LIMIT, count_starts
@@ -29,6 +29,8 @@ RECENT_S: Final = 120.0
 _RECENT_LIMIT: Final = 5_000
 _RECENT_ENOUGH: Final = 20
 _DOWN_FROM = 3
+
+_ANSWERS_SINCE: Final = 2
 
 # z of a one-sided bound
 Z_90: Final = 1.2815515655446004
@@ -181,6 +183,28 @@ class Control:
     def add_control(self, *, bad: bool) -> None:
         for each in (self.excess, self.plain):
             each.add_control(bad=bad)
+
+
+class Spell:
+    """Failures of the candidate with no SPAN_SHORT_S between two of them, and how often the old slot, asked since the
+    first, has answered. Trouble that begins in both slots at once meets a busy candidate first: what the old slot was
+    asked before is of a better time, and says nothing."""
+
+    def __init__(self) -> None:
+        self._began_s = self._last_s = -inf
+        self._answers_count = 0
+
+    @property
+    def is_compared(self) -> bool:
+        return self._answers_count >= _ANSWERS_SINCE
+
+    def add_bad(self, now_s: float) -> None:
+        if now_s - self._last_s > SPAN_SHORT_S:
+            self._began_s, self._answers_count = now_s, 0
+        self._last_s = now_s
+
+    def add_control(self, asked_s: float) -> None:
+        self._answers_count += asked_s >= self._began_s
 
 
 class Recent:

@@ -13,6 +13,7 @@ from celadon.observe.rule import RESTART_EVERY_S
 
 # E-values are told and compared; beyond this they say nothing more, and infinity is no JSON.
 EVIDENCE_MAX: Final = 1e15
+NO_EVIDENCE: Final = 1.0
 _LOG_MAX: Final = log(EVIDENCE_MAX)
 
 SHARES_COUNT: Final = 12

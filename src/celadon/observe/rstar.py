@@ -15,9 +15,9 @@ from celadon.model.verdict import Evidence, Judgement, StandsOn, Verdict
 from celadon.observe.baseline import Known, know_baseline
 from celadon.observe.budget import describe_overspending
 from celadon.observe.conclude import Found, conclude, make_verdict
-from celadon.observe.control import Control, Recent
+from celadon.observe.control import Control, Recent, Spell
 from celadon.observe.counted import CountedTest
-from celadon.observe.evidence import ShareTest
+from celadon.observe.evidence import NO_EVIDENCE, ShareTest
 from celadon.observe.fast import Fast
 from celadon.observe.feed import Feed
 from celadon.observe.healthy import find_upper
@@ -64,7 +64,7 @@ class RStarJudge:
         self._fast = Fast(rule.readiness_failures_count)
         self._error_limit = ErrorLimit(rule)
         self._memory, self._stand = Memory(), Stand()
-        self._recent = Recent()
+        self._recent, self._spell = Recent(), Spell()
         self._journeys = Journeys()
         self._know(Known(tolerated_rate=rule.floor))
 
@@ -141,8 +141,8 @@ class RStarJudge:
             self._weigh_control(answer, journey)
         self._weigh_process(feed)
         for answer in feed.probes:
-            self._fast.take_probe(answer)
-        if self._find_fault():
+            self._fast.take_probe(answer, now_s=self._elapsed_s)
+        if self._find_fault() or (self._waits_for_control and self._find_errors()):
             return
         for name, answer in feed.journeys:
             if self._weigh_journey(answer, name):
@@ -172,14 +172,17 @@ class RStarJudge:
         self._memory.pass_time(self._elapsed_s)
 
     def _weigh_control(self, answer: Answer, journey: str) -> None:
-        self._fast.take_control(answer)
+        asked_s = self._elapsed_s - answer.latency_ms / 1000
+        is_like_visitors = bool(journey) or not self._journeys.are_control
+        self._fast.take_control(answer, now_s=self._elapsed_s, is_like_visitors=is_like_visitors)
         self._slowness.take_control(answer.latency_ms, question=journey)
         if journey:
             self._journeys.difference.add_control(bad=not answer.ok)
-        if journey or not self._journeys.are_control:
-            self._add_control(bad=not answer.ok)
+        if is_like_visitors:
+            self._add_control(asked_s, bad=not answer.ok)
 
-    def _add_control(self, *, bad: bool) -> None:
+    def _add_control(self, asked_s: float, *, bad: bool) -> None:
+        self._spell.add_control(asked_s)
         self._control.add_control(bad=bad)
         self._recent.add(self._elapsed_s, bad=bad)
 
@@ -188,8 +191,13 @@ class RStarJudge:
         if answer.ok:
             self._control.add_good(1)
             return False
+        self._add_bad()
+        return self._is_worth_asking() and self._find_errors()
+
+    def _add_bad(self) -> None:
+        """Of the candidate, visitor or journey."""
+        self._spell.add_bad(self._elapsed_s)
         self._control.add_bad()
-        return self._find_errors()
 
     def _weigh_users(self, hits: Sequence[Hit]) -> None:
         durations_ms = self._users.take(
@@ -206,15 +214,15 @@ class RStarJudge:
             self._user.n += count
             self._control.add_good(count)
             self._error_limit.add_good(count)
-            self._fast.take_unit(bad=False)
+            self._fast.take_unit(self._elapsed_s, bad=False)
 
     def _weigh_bad(self, starts: list[int]) -> bool:
         self._user.add_bad(starts)
-        self._control.add_bad()
+        self._add_bad()
         self._error_limit.add_bad(starts)
-        self._fast.take_unit(bad=True)
+        self._fast.take_unit(self._elapsed_s, bad=True)
         outage = self._fast.find_outage()
-        return self._breach(*outage) if outage else self._find_errors()
+        return self._breach(*outage) if outage else self._is_worth_asking() and self._find_errors()
 
     def _weigh_old_users(self, hits: Sequence[Hit]) -> None:
         """While a share is held, what visitors get of the old slot is the best control there is."""
@@ -224,20 +232,23 @@ class RStarJudge:
 
     def _take_old_good(self, count: int) -> None:
         for _ in range(count):
-            self._add_control(bad=False)
+            self._add_control(self._elapsed_s, bad=False)
 
     def _take_old_bad(self, _starts: list[int]) -> bool:
-        self._add_control(bad=True)
+        self._add_control(self._elapsed_s, bad=True)
         return False
 
     def _find_fault(self) -> bool:
         fault = self._fast.find_fault()
         return self._breach(*fault) if fault else False
 
-    def _find_errors(self) -> bool:
+    def _is_worth_asking(self) -> bool:
         k = self._user.k + self._journeys.test.k
-        if k > _EACH_UNTIL and k % _EACH:
-            return False
+        return k <= _EACH_UNTIL or not k % _EACH
+
+    def _find_errors(self) -> bool:
+        """At a bad one, and while the old slot's answers are waited for."""
+        self._waits_for_control = False
         return self._find_excess() or self._find_broken_error() or self._find_overspending()
 
     def _find_excess(self) -> bool:
@@ -259,11 +270,13 @@ class RStarJudge:
         if self._recent.fails_above(limit.test.p0):
             return True
         _, start = limit.test.weigh()
-        return self._recent.count > 0 and self._lacks_control(self._control.plain.value_since(start))
+        evidence = self._control.plain.value_since(start) if self._spell.is_compared else NO_EVIDENCE
+        return self._recent.count > 0 and self._lacks_control(evidence)
 
-    def _lacks_control(self, evidence: float) -> bool:
-        self._waits_for_control = evidence < 1 / ALPHA_CONTROL
-        return self._waits_for_control
+    def _lacks_control(self, evidence: float, *, asked: float = 1 / ALPHA_CONTROL) -> bool:
+        lacks = evidence < asked
+        self._waits_for_control |= lacks
+        return lacks
 
     def _find_counted(self) -> bool:
         """As an explicit threshold: nobody knows whose failures they were, so that the bet on the difference is off."""
@@ -275,7 +288,9 @@ class RStarJudge:
     def _find_overspending(self) -> bool:
         k = self._user.k - self._user.worst_count
         spent = describe_overspending(k, self._user.n, known=self._known, rule=self._rule)
-        if not spent or self._error_evidence() < BUDGET_EVIDENCE or self._control_evidence() < BUDGET_EVIDENCE:
+        if not spent or self._error_evidence() < BUDGET_EVIDENCE:
+            return False
+        if self._lacks_control(self._control_evidence(), asked=BUDGET_EVIDENCE):
             return False
         return self._breach_by_evidence("error_budget", spent)
 
@@ -300,6 +315,9 @@ class RStarJudge:
         return (1 - weight) * self._user.value() + weight * self._journeys.test.value()
 
     def _control_evidence(self) -> float:
+        """None until the old slot has been asked since the candidate began to fail."""
+        if not self._spell.is_compared:
+            return NO_EVIDENCE
         user, user_start = self._user.weigh()
         journey, journey_start = self._journeys.test.weigh()
         if user >= journey:
