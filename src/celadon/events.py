@@ -483,6 +483,17 @@ class SlotStopped(_Event, frozen=True, kw_only=True, tag="slot_stopped"):
     duration_s: float
 
 
+class LingeringBegan(_Event, frozen=True, kw_only=True, tag="lingering_began"):
+    """After the bless `slot` lives on for its streams, which are in `left`, for `limit_s` at most from `since_s` on (by
+    the machine's monotonic clock). Its end is a `slot_stopped`, or that the route leads there again."""
+
+    slot: Slot
+    release: ReleaseNumber | None
+    left: KindCounts
+    since_s: float
+    limit_s: float
+
+
 class CandidateKept(_Event, frozen=True, kw_only=True, tag="candidate_kept"):
     """A failed candidate's tree, log and masked env stay at `path` until the next deploy."""
 
@@ -577,6 +588,7 @@ Event = (
     | WorkerFailed
     | DrainCounted
     | SlotStopped
+    | LingeringBegan
     | CandidateKept
     | ReleasesPruned
     | RequestTaken

@@ -22,6 +22,7 @@ from bench.load.running import RunningLoad, start_load
 from celadon.app.compose import make_runner
 from celadon.app.inforce import read_in_force
 from celadon.host.layout import Layout
+from celadon.host.lock import AppLock
 from celadon.host.proxy_changes import having_turn
 from celadon.model.names import AppName, Slot
 from tests.e2e.site_proxies import SITE_PROXIES
@@ -248,6 +249,9 @@ stop_timeout = "5s"
         return [slot["view"]["slot"] for slot in self.status()["slots"] if slot["view"]["status"] == "running"]
 
     def close(self) -> None:
+        watcher = AppLock(self.layout.keeping).holder()
+        if watcher is not None:
+            os.kill(watcher.pid, signal.SIGKILL)
         settings = read_in_force(self.layout)
         if settings is not None:
             for slot in Slot:

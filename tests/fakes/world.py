@@ -22,6 +22,7 @@ from celadon.contracts.proxy import RenderedFile
 from celadon.contracts.traffic import Traffic
 from celadon.deploy.invariants import confirm
 from celadon.deploy.ledger import read_ledger
+from celadon.deploy.lingering import end_lingering
 from celadon.deploy.loop import drive
 from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.run import Ports, Run
@@ -31,6 +32,7 @@ from celadon.model.baseline import Learned
 from celadon.model.connections import Connection
 from celadon.model.errors import JournalError, StepError
 from celadon.model.journeys import Journey
+from celadon.model.lingering import Lingering
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
 from celadon.model.observed import (
     Answer,
@@ -322,7 +324,7 @@ class World:
                 release=plan.release,
             )
         )
-        run = Run(plan=plan, ports=ports)
+        run = Run(plan=plan, ports=ports, lingering=self.lingering)
         outcome = confirm(run, drive(run, start=start))
         self._end(ports, outcome)
         return outcome
@@ -346,7 +348,7 @@ class World:
             release=account.release,
         )
         ports.journal.append(OperationStarted(kind=plan.kind, lead="ada", pid=1))
-        run = Run(plan=plan, ports=ports)
+        run = Run(plan=plan, ports=ports, lingering=self.lingering)
         outcome = confirm(run, recover_interrupted(run, account))
         self._end(ports, outcome)
         return outcome
@@ -368,6 +370,34 @@ class World:
         )
         run = Run(plan=plan, ports=self.ports(plan.operation))
         return confirm(run, drive(run, start=Step.RETURN))
+
+    @property
+    def lingering(self) -> Lingering | None:
+        """As the journal has it."""
+        return read_ledger(self.entries).lingering
+
+    def roll_back_to_lingering(self) -> Outcome:
+        """As `celadon rollback` does where the older release lives on."""
+        lingering = self.lingering
+        assert lingering is not None
+        back = self.plan_deploy(0, operation=f"back{len(self.entries)}")
+        assert back.live is not None
+        plan = replace(
+            back,
+            kind=OperationKind.ROLLBACK,
+            candidate=back.live,
+            live=lingering.slot,
+            live_release=lingering.release,
+            source=None,
+            release=back.live_release,
+        )
+        return self.operate(plan, start=Step.RETURN)
+
+    def retire_lingering(self) -> Outcome:
+        """As whoever watches a slot that lingers does when its time has come."""
+        run = self.start_run()
+        end_lingering(run)
+        return confirm(run, Outcome.DONE)
 
     def settle(self, *, settings: Settings | None = None) -> bool:
         """As `celadon recover` does when nothing was interrupted."""
@@ -395,7 +425,7 @@ class World:
             live_release=running.release if running else self.last_release.get(live) if live else None,
             settings=settings or self.make_settings(),
         )
-        return Run(plan=plan, ports=self.ports(plan.operation))
+        return Run(plan=plan, ports=self.ports(plan.operation), lingering=self.lingering)
 
     def reboot(self) -> None:
         """Everything stops; what is enabled at boot starts."""
@@ -429,7 +459,7 @@ class World:
 
     @staticmethod
     def _end(ports: Ports, outcome: Outcome) -> None:
-        ports.journal.append(OperationEnded(outcome=outcome))
+        ports.journal.append(OperationEnded(outcome=outcome, route=ports.proxy.observe().slot))
 
 
 class WorldProxy:

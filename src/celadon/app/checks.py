@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from celadon.app.compose import make_proxy, make_runner
+from celadon.app.compose import make_proxy, make_runner, make_sockets
+from celadon.app.lingering import observe_lingering
 from celadon.app.policy import check_policy
 from celadon.app.room import check_room
 from celadon.app.status import read_recorded
@@ -91,6 +92,9 @@ def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:
         changed_files=tuple(str(path) for path in find_proxy_changes(layout, settings)),
         refusals=tuple(refusals),
         stops_first=settings.switch.strategy is Strategy.STOP_FIRST and live is not None,
+        lingering=observe_lingering(
+            layout, settings, ledger=ledger, runner=runner, sockets=make_sockets(settings, runner)
+        ),
     )
 
 

@@ -16,11 +16,20 @@ from celadon.app.masking import Masking
 from celadon.app.order import Order
 from celadon.app.plans import Plans
 from celadon.app.record import Record, RecordedJournal, note_installed
-from celadon.app.refusals import check_first, check_machine, refuse_when_unblessed, tell_left_alone
+from celadon.app.refusals import (
+    check_first,
+    check_machine,
+    refuse_to_cut,
+    refuse_when_lingering,
+    refuse_when_unblessed,
+    tell_cut,
+    tell_left_alone,
+)
 from celadon.app.targets import choose_live, choose_target, source_of_release
 from celadon.contracts.proxy import Proxy
 from celadon.deploy.invariants import confirm
 from celadon.deploy.ledger import Account, Ledger, read_ledger
+from celadon.deploy.lingering import end_lingering, is_lingering
 from celadon.deploy.loop import drive
 from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.route import repair_route
@@ -43,10 +52,10 @@ from celadon.model.errors import (
     UsageError,
 )
 from celadon.model.names import ReleaseNumber, Slot, render_release_label
-from celadon.model.observed import RouteView
+from celadon.model.observed import RouteView, warning
 from celadon.model.plan import OperationKind, Outcome, Plan
 from celadon.model.release import Release, SourceKind
-from celadon.model.settings import Settings
+from celadon.model.settings import Settings, Strategy
 from celadon.store.journal import SqliteJournal, open_journal
 
 _OUTCOMES: tuple[tuple[type[CeladonError], Outcome], ...] = (
@@ -125,6 +134,7 @@ class _Operator:
         self.proxy: Proxy | None = None
         self.record = Record(layout, lead=order.lead, operation=order.operation, reason=_describe(order))
         self.turn: int | None = None
+        self.begun: Run | None = None
 
     def _read_plain(self) -> Collection[str]:
         """Values that lie open in celadon.toml, the order's and the one in force."""
@@ -141,11 +151,25 @@ class _Operator:
             self._note_rebuilt()
             run, outcome = self._carry_out()
             outcome = confirm(run, outcome) if run is not None else outcome
+            self._have_kept()
         except CeladonError as error:
             return self._end_with(error)
         except OSError as error:
             return self._end_with(StepError(str(error), code="os_error", next_command="celadon status"))
         return self._end(outcome, run=run)
+
+    def _have_kept(self) -> None:
+        """Before the last word: from then on nobody else looks after what lingers."""
+        if (self.begun.lingering if self.begun is not None else self.ledger.lingering) is None:
+            return
+        from celadon.app.keeping import ensure_kept
+
+        try:
+            ensure_kept(self.layout)
+        except (CeladonError, OSError) as error:
+            text = f"nobody watches the slot that lingers: {error}; the next operation ends it when it is time"
+            found = warning("streams", text, fix="celadon recover")
+            self.journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))
 
     def commit(self) -> None:
         """After the lock is released: what was written down goes into the repository, and nobody waits for it."""
@@ -166,6 +190,8 @@ class _Operator:
                 return self._finalize()
             case OperationKind.RECOVER:
                 return self._settle()
+            case OperationKind.RETIRE:
+                return self._retire()
             case OperationKind.ADOPT | OperationKind.EJECT:
                 return self._hand_over()
 
@@ -177,6 +203,7 @@ class _Operator:
         if self.order.source is not None and self.order.source.kind is SourceKind.RELEASE:
             return self._deploy_env(settings)
         ports = self._ports(settings, candidate=Slot.GREEN)
+        self._look_at_lingering(settings, ports)
         check_first(self.layout, settings, ports, journal=self.journal)
         self._put_in_force(settings)
         number = self._next_number(ports)
@@ -191,6 +218,7 @@ class _Operator:
         in_force = take_env(self._require_in_force(), given)
         ports, route, live = self._find_live(in_force)
         settings = take_env(merge_in_force(live.manifest.settings, in_force), given)
+        self._look_at_lingering(settings, ports)
         check_first(self.layout, settings, ports, journal=self.journal)
         tell_left_alone(settings, given, journal=self.journal)
         self._put_in_force(in_force)
@@ -204,8 +232,15 @@ class _Operator:
         in_force = self._require_in_force()
         ports, route, live = self._find_live(in_force)
         settings = merge_in_force(live.manifest.settings, in_force)
+        self._look_at_lingering(settings, ports)
         check_machine(self.layout, settings, ports, journal=self.journal)
         return self._drive(self.plans.make(settings, route, ports=ports, release=live.number), route=route)
+
+    def _look_at_lingering(self, settings: Settings, ports: Ports) -> None:
+        if self.order.spares_streams:
+            refuse_to_cut(self.layout, settings, ports, ledger=self.ledger)
+        else:
+            tell_cut(self.layout, settings, ports, ledger=self.ledger, journal=self.journal)
 
     def _find_live(self, in_force: Settings) -> tuple[Ports, RouteView, Release]:
         """Raises RefusedError where nothing is live that could be run once more."""
@@ -235,12 +270,26 @@ class _Operator:
         ports = self._ports(in_force, candidate=Slot.GREEN)
         route = ports.proxy.observe()
         live = self.plans.find_live_release(ports, route)
+        if self._leads_to_lingering(ports, route, live=live):
+            return self._drive(self.plans.make_back(in_force, route, ports=ports), start=Step.RETURN, route=route)
         target = choose_target(ports.releases, self.ledger, wanted=self.order.release, live=live)
+        tell_cut(self.layout, in_force, ports, ledger=self.ledger, journal=self.journal)
         settings = merge_in_force(target.manifest.settings, in_force)
         return self._drive(self.plans.make(settings, route, ports=ports, release=target.number), route=route)
 
-    def _finalize(self) -> tuple[Run, Outcome]:
+    def _leads_to_lingering(self, ports: Ports, route: RouteView, *, live: ReleaseNumber | None) -> bool:
+        """What lingers is hot as in a window: the way back is the same."""
+        lingering, wanted = self.ledger.lingering, self.order.release
+        if lingering is None or lingering.release in {None, live} or wanted not in {None, lingering.release}:
+            return False
+        if self._require_in_force().switch.strategy is Strategy.STOP_FIRST:
+            return False
+        return is_lingering(lingering, route, ports.runner.observe(lingering.slot))
+
+    def _finalize(self) -> tuple[Run | None, Outcome]:
         open_deploy = self.ledger.unblessed
+        if open_deploy is None and self.ledger.lingering is not None:
+            return self._retire()
         if open_deploy is None or open_deploy.candidate is None:
             raise RefusedError(
                 "no deploy waits to be finalized", code="nothing_to_finalize", next_command="celadon status"
@@ -254,9 +303,19 @@ class _Operator:
             return run, Outcome.NEEDS_PERSON
         return run, drive(run, start=Step.FINALIZE)
 
+    def _retire(self) -> tuple[Run | None, Outcome]:
+        """What lingers ends now."""
+        if self.ledger.lingering is None or self.in_force is None:
+            return None, Outcome.DONE
+        ports = self._ports(self.in_force, candidate=Slot.GREEN)
+        run = self._start(self.plans.make(self.in_force, ports.proxy.observe(), ports=ports, release=None))
+        end_lingering(run)
+        return run, Outcome.DONE
+
     def _hand_over(self) -> tuple[None, Outcome]:
         from celadon.app.handover import adopt_site, eject_site
 
+        refuse_when_lingering(self.layout, self.ledger)
         carry_out = adopt_site if self.order.kind is OperationKind.ADOPT else eject_site
         try:
             carry_out(self.layout, self.order, journal=RecordedJournal(self.journal, self.record))
@@ -297,7 +356,7 @@ class _Operator:
         """OperationStarted is the first durable word of an operation that will do something."""
         ports = self._ports(plan.settings, candidate=plan.candidate)
         ports.reached("locked")
-        quiet = plan.kind in (OperationKind.FINALIZE, OperationKind.RECOVER)
+        quiet = plan.kind in (OperationKind.FINALIZE, OperationKind.RECOVER, OperationKind.RETIRE)
         ports.journal.append(
             OperationStarted(
                 kind=plan.kind,
@@ -311,7 +370,8 @@ class _Operator:
             )
         )
         ports.reached("recorded")
-        return Run(plan=plan, ports=ports)
+        self.begun = Run(plan=plan, ports=ports, lingering=self.ledger.lingering)
+        return self.begun
 
     def _returns(self, plan: Plan) -> bool:
         """A rollback of an unblessed deploy goes on with that deploy: it opens no candidate of its own."""

@@ -24,7 +24,7 @@ class Handover(Struct, frozen=True, kw_only=True):
 
 class Order(Struct, frozen=True, kw_only=True):
     """`settings` and `source` for a deploy; `release` for a rollback to a named one; `settings` and `handover` for an
-    adoption, `handover` for an ejection."""
+    adoption, `handover` for an ejection. `spares_streams`: refused where it would cut streams that linger."""
 
     root: str
     app: AppName
@@ -35,6 +35,7 @@ class Order(Struct, frozen=True, kw_only=True):
     source: Source | None = None
     release: ReleaseNumber | None = None
     handover: Handover | None = None
+    spares_streams: bool = False
 
 
 def new_operation_id() -> OperationId:

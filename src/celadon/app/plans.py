@@ -47,12 +47,7 @@ class Plans:
         )
 
     def make_again(self, account: Account, *, kind: OperationKind, in_force: Settings, releases: Releases) -> Plan:
-        """Of an operation that is open, under this order. A release that cannot be read is taken as it would run
-        now."""
-        settings = in_force
-        if account.release is not None:
-            with contextlib.suppress(StepError):
-                settings = merge_in_force(releases.read(account.release).manifest.settings, in_force)
+        """Of an operation that is open, under this order."""
         return Plan(
             operation=self._order.operation,
             kind=kind,
@@ -61,9 +56,35 @@ class Plans:
             candidate=account.candidate or Slot.GREEN,
             live=account.live,
             live_release=account.live_release,
-            settings=settings,
+            settings=self._read_settings(account.release, in_force=in_force, releases=releases),
             release=account.release,
         )
+
+    def make_back(self, in_force: Settings, route: RouteView, *, ports: Ports) -> Plan:
+        """From what is live to what lingers in the other slot: as a deploy of the live release, gone back from."""
+        lingering = self._ledger.lingering
+        if route.slot is None or lingering is None:
+            raise StepError("nothing lingers", code="plan_incomplete", next_command="celadon status")
+        release = self.find_live_release(ports, route)
+        return Plan(
+            operation=self._order.operation,
+            kind=self._order.kind,
+            app=self._order.app,
+            lead=self._order.lead,
+            candidate=route.slot,
+            live=lingering.slot,
+            live_release=lingering.release,
+            settings=self._read_settings(release, in_force=in_force, releases=ports.releases),
+            release=release,
+        )
+
+    @staticmethod
+    def _read_settings(release: ReleaseNumber | None, *, in_force: Settings, releases: Releases) -> Settings:
+        """A release that cannot be read is taken as it would run now."""
+        if release is not None:
+            with contextlib.suppress(StepError):
+                return merge_in_force(releases.read(release).manifest.settings, in_force)
+        return in_force
 
     def find_live_release(self, ports: Ports, route: RouteView) -> ReleaseNumber | None:
         """Processes before journal: the slot itself says what it was started with."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from celadon.app.committing import check_repository
+from celadon.app.lingering import observe_lingering
 from celadon.app.policy import check_policy
 from celadon.app.room import check_room
 from celadon.contracts.journal import Journal
@@ -15,6 +16,7 @@ from celadon.model.errors import RefusedError, StepError
 from celadon.model.observed import Finding, FindingLevel, problem, warning
 from celadon.model.release import SourceKind
 from celadon.model.settings import Settings, Strategy
+from celadon.sinks.phrases import describe_lingering
 
 
 def refuse_when_unblessed(ledger: Ledger) -> None:
@@ -25,6 +27,36 @@ def refuse_when_unblessed(ledger: Ledger) -> None:
             code="unblessed",
             next_command="celadon finalize  # or: celadon rollback",
         )
+
+
+def refuse_when_lingering(layout: Layout, ledger: Ledger) -> None:
+    """Nobody would be left to end it."""
+    lingering = ledger.lingering
+    if lingering is not None:
+        raise RefusedError(
+            f"{lingering.slot} of {layout.app} still lives on for its streams",
+            code="streams_linger",
+            next_command="celadon finalize",
+        )
+
+
+def refuse_to_cut(layout: Layout, settings: Settings, ports: Ports, *, ledger: Ledger) -> None:
+    found = observe_lingering(layout, settings, ledger=ledger, runner=ports.runner, sockets=ports.sockets)
+    if found is not None and found.streams_count:
+        raise RefusedError(
+            f"{describe_lingering(found)}, and this deploy would end them",
+            code="streams_linger",
+            next_command="celadon deploy  # without --spare-streams",
+        )
+
+
+def tell_cut(layout: Layout, settings: Settings, ports: Ports, *, ledger: Ledger, journal: Journal) -> None:
+    """What needs the place of the slot that lingers says how many it ends."""
+    found = observe_lingering(layout, settings, ledger=ledger, runner=ports.runner, sockets=ports.sockets)
+    if found is not None and found.streams_count:
+        text = f"{describe_lingering(found)}; they end before the candidate starts"
+        told = warning("streams", text)
+        journal.append(CheckFound(level=told.level, subject=told.subject, text=told.text, fix=told.fix))
 
 
 def tell_left_alone(settings: Settings, given: Settings, *, journal: Journal) -> None:

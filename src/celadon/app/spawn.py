@@ -8,16 +8,12 @@ from pathlib import Path
 from celadon.app.operation import run_operation
 from celadon.app.order import Order, write_order
 from celadon.host.boot import RECOVERY_UNIT, ensure_recovery_unit
-from celadon.host.commands import run_command
 from celadon.host.control import ask
 from celadon.host.layout import Layout
+from celadon.host.transient import start_transient, systemd_runs
 from celadon.model.errors import UsageError
 from celadon.model.plan import FORWARD, Outcome, Request
 
-_SYSTEMD_RUNS = Path("/run/systemd/system")
-_OF_ENGINES = frozenset(
-    {"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"}
-)
 _EXIT_STATUSES = {outcome: index for index, outcome in enumerate(Outcome)}
 
 
@@ -31,7 +27,7 @@ def spawn_operation(order: Order) -> int | None:
     """
     layout = Layout(Path(order.root), order.app)
     layout.operations.mkdir(parents=True, exist_ok=True)
-    if order.kind in FORWARD and _SYSTEMD_RUNS.is_dir():
+    if order.kind in FORWARD and systemd_runs():
         _spawn_unit(layout, order)
         return None
     return _fork(layout, order)
@@ -40,41 +36,17 @@ def spawn_operation(order: Order) -> int | None:
 def _spawn_unit(layout: Layout, order: Order) -> None:
     path = layout.operations / f"{order.operation}.order"
     write_order(order, path)
-    scope = [] if os.geteuid() == 0 else ["--user"]
     ensure_recovery_unit(user_manager=os.geteuid() != 0, root=layout.root)
-    log = layout.operations / f"{order.operation}.log"
-    done = run_command(
-        [
-            "systemd-run",
-            *scope,
-            "--collect",
-            "--quiet",
-            f"--unit=celadon-{order.app}-{order.operation}",
-            f"--property=StandardError=append:{log}",
-            "--property=KillMode=process",
-            "--property=KillSignal=SIGKILL",
-            "--property=SuccessExitStatus=" + " ".join(map(str, range(256))),
-            f"--property=OnFailure={RECOVERY_UNIT}",
-            f"--setenv=PYTHONPATH={os.pathsep.join(sys.path)}",
-            f"--setenv=PATH={os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}",
-            *(f"--setenv={name}={value}" for name, value in os.environ.items() if _is_passed(name)),
-            sys.executable,
-            "-m",
-            "celadon.cli.operate",
-            str(path),
-        ],
-        timeout_s=30.0,
+    done = start_transient(
+        f"celadon-{order.app}-{order.operation}",
+        [sys.executable, "-m", "celadon.cli.operate", str(path)],
+        log=layout.operations / f"{order.operation}.log",
+        properties=("SuccessExitStatus=" + " ".join(map(str, range(256))), f"OnFailure={RECOVERY_UNIT}"),
     )
     if not done.ok:
         raise UsageError(
             f"systemd-run refused the operation: {done.output}", code="spawn_failed", next_command="systemctl status"
         )
-
-
-def _is_passed(name: str) -> bool:
-    """What is ours, and what says where the caller's Docker or Podman is, and its unit's credentials. No other: argv is
-    no place for a secret."""
-    return name.startswith("CELADON_") or name in {*_OF_ENGINES, "CREDENTIALS_DIRECTORY"}
 
 
 def _fork(layout: Layout, order: Order) -> int:

@@ -2,13 +2,14 @@
 
 from celadon.app.compose import make_proxy, make_runner, make_runner_of, make_sockets
 from celadon.app.inforce import read_in_force
+from celadon.app.lingering import observe_lingering
 from celadon.deploy.ledger import Ledger, read_ledger
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.host.pointer import read_pointer
 from celadon.model.names import Slot
 from celadon.model.observed import RouteView, SlotStatus, SlotView
-from celadon.model.report import SlotReport, Status
+from celadon.model.report import LingeringReport, SlotReport, Status
 from celadon.model.settings import Settings
 from celadon.store.journal import read_entries
 
@@ -44,7 +45,16 @@ def observe_status(layout: Layout) -> Status:
         open_release=ledger.unsettled.release if ledger.unsettled and not holder else None,
         interrupted=ledger.interrupted is not None and holder is None,
         site=in_force.proxy.site,
+        lingering=observe_lingering(layout, in_force, ledger=ledger, runner=runner, sockets=sockets),
     )
+
+
+def observe_lingering_now(layout: Layout) -> LingeringReport | None:
+    in_force, ledger = read_in_force(layout), read_recorded(layout)
+    if in_force is None or ledger.lingering is None:
+        return None
+    runner = make_runner(layout, in_force)
+    return observe_lingering(layout, in_force, ledger=ledger, runner=runner, sockets=make_sockets(in_force, runner))
 
 
 def _observe_processes(layout: Layout, settings: Settings, slot: Slot, *, is_live: bool) -> dict[str, SlotView]:

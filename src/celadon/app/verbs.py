@@ -68,6 +68,7 @@ def order_of(
     source: Source | None = None,
     release: ReleaseNumber | None = None,
     handover: Handover | None = None,
+    spares_streams: bool = False,
 ) -> Order:
     return Order(
         root=str(layout.root),
@@ -79,6 +80,7 @@ def order_of(
         source=source,
         release=release,
         handover=handover,
+        spares_streams=spares_streams,
     )
 
 
@@ -104,9 +106,10 @@ def perform(order: Order, sinks: Sequence[Sink]) -> Outcome:
 
 
 def layouts_to_recover(root: Path) -> list[Layout]:
-    """Apps whose last operation died, and those whose processes nothing else starts at boot. An app under systemd
-    with nothing open is systemd's to start, and one in Docker is Docker's: waiting for it here would hold up the
-    proxy."""
+    """Apps whose last operation died, those where streams linger that nobody watches, and those whose processes nothing
+    else starts at boot. An app under systemd with nothing open is systemd's to start, and one in Docker is Docker's:
+    waiting for it here would hold up the proxy."""
+    from celadon.app.keeping import is_kept
     from celadon.app.status import read_recorded
     from celadon.deploy.recovery import is_interrupted
 
@@ -115,7 +118,9 @@ def layouts_to_recover(root: Path) -> list[Layout]:
         layout = Layout(root, parse_app_name(path.parent.name))
         in_force = read_in_force(layout)
         plain = in_force is not None and in_force.web.runner in _STARTED_BY_NOBODY
-        if plain or (is_interrupted(read_recorded(layout)) and running_operation(layout) is None):
+        ledger = read_recorded(layout)
+        is_left = ledger.lingering is not None and not is_kept(layout)
+        if plain or ((is_interrupted(ledger) or is_left) and running_operation(layout) is None):
             found.append(layout)
     return found
 

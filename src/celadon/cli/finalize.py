@@ -13,7 +13,8 @@ from celadon.cli.options import app_options, lead_option, output_options
 @output_options
 @lead_option
 def command(config: Path, app_name: str | None, as_json: bool, quiet: bool, lead: str | None) -> int:
-    """Bless the candidate now and retire the old slot: ends an open window, or settles a deploy that waits."""
+    """Bless the candidate now and retire the old slot: ends an open window, or settles a deploy that waits. Where an
+    older release lives on for its streams, it ends now."""
     from celadon.app.verbs import find_lead, order_of, request_of_running, running_operation
     from celadon.cli.exit_codes import exit_code_of
     from celadon.cli.performing import detachable, follow, perform_order

@@ -15,6 +15,9 @@ app_option = click.option("--app", "app_name", metavar="NAME", help="The app, wh
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable: one JSON value a line.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only the outcome.")
 lead_option = click.option("--lead", metavar="WHO", help="Who answers for this. Default: the CI's actor, or you.")
+spare_option = click.option(
+    "--spare-streams", is_flag=True, help="Refuse where it would end streams that an older release still holds."
+)
 yes_option = click.option("-y", "--yes", is_flag=True, help="Never ask.")
 
 

@@ -19,6 +19,7 @@ from celadon.model.names import Slot
 from celadon.model.processes import WEB
 from celadon.model.settings import (
     CONTAINER_RUNNERS,
+    DrainWay,
     JudgeKind,
     ProbeKind,
     ProxyKind,
@@ -231,11 +232,21 @@ class _Reader:
         for name in ("requests", "idle", "streams"):
             policy = values[f"drain.{name}"]
             given = f"drain.{name}" in self._given
-            if given and None not in (policy, timeout_s) and policy.after_s > timeout_s:
+            if policy is not None and policy.way is DrainWay.LINGER:
+                self._check_lingering(values)
+            elif given and None not in (policy, timeout_s) and policy.after_s > timeout_s:
                 self._blame(
                     ("drain", name),
                     f"`drain.{name}` is longer than `drain.timeout`, {timeout_s:g} s, which ends the drain",
                 )
+
+    def _check_lingering(self, values: dict[str, Any]) -> None:
+        if values["web.sockets"]:
+            self._blame(
+                ("drain", "streams"), "nothing tells streams from requests on Unix sockets; `linger` needs `web.ports`"
+            )
+        if values["switch.strategy"] is Strategy.STOP_FIRST:
+            self._blame(("drain", "streams"), "nothing lingers beside an app that is stopped first")
 
     def _check_assets(self, values: dict[str, Any]) -> None:
         if values["assets.path"] is None:

@@ -1,7 +1,7 @@
 """Single values of celadon.toml: what is expected, and the value or a ValueError that says what was found."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
@@ -15,6 +15,8 @@ from celadon.model.settings import DrainPolicy, DrainWay
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)\Z")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%\Z")
+_EXAMPLES = {DrainWay.CLOSE_AFTER: "30s", DrainWay.LINGER: "2h"}
+_TIMED = frozenset(_EXAMPLES)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
@@ -92,17 +94,18 @@ def _duration(value: Any, *, low_s: float, high_s: float) -> float:
     return seconds
 
 
-def _drain_policy(value: Any, *, plain: list[str]) -> DrainPolicy:
-    way, _, after = _check_text(value).partition(" ")
-    if way == DrainWay.CLOSE_AFTER and _DURATION.match(after):
-        return DrainPolicy(way=DrainWay.CLOSE_AFTER, after_s=_duration(after, low_s=0.0, high_s=7 * 86400.0))
-    if value not in plain:
+def _drain_policy(value: Any, ways: Sequence[DrainWay]) -> DrainPolicy:
+    name, _, after = _check_text(value).partition(" ")
+    way = next((way for way in ways if way == name), None)
+    if way in _TIMED and _DURATION.match(after):
+        return DrainPolicy(way=way, after_s=_duration(after, low_s=0.0, high_s=7 * 86400.0))
+    if way is None or way in _TIMED or value != way:
         raise ValueError(f"{value!r}")
-    return DrainPolicy(way=DrainWay(value))
+    return DrainPolicy(way=way)
 
 
 def _show_drain_policy(policy: DrainPolicy) -> str:
-    after = f" {show_duration(policy.after_s)}" if policy.way is DrainWay.CLOSE_AFTER else ""
+    after = f" {show_duration(policy.after_s)}" if policy.way in _TIMED else ""
     return _quote(f"{policy.way}{after}")
 
 
@@ -258,11 +261,13 @@ def duration(low_s: float = 0.0, high_s: float = 7 * 86400.0) -> Kind:
 
 def drain_policy(*ways: DrainWay) -> Kind:
     """CLOSE_AFTER is always one of them."""
-    plain = [way.value for way in ways if way is not DrainWay.CLOSE_AFTER]
+    plain = ", ".join(way for way in ways if way not in _TIMED)
+    timed = " or ".join(f'"{way} {_EXAMPLES[way]}"' for way in ways if way in _TIMED)
+    patterns = [way + (r" \d+(\.\d+)?(ms|s|m|h)" if way in _TIMED else "") for way in ways]
     return Kind(
-        expected=f'{", ".join(plain)}, or a duration, as "close-after 30s"',
-        schema={"type": "string", "pattern": rf"^({'|'.join(plain)}|close-after \d+(\.\d+)?(ms|s|m|h))$"},
-        read=lambda value: _drain_policy(value, plain=plain),
+        expected=f"{plain}, or a duration, as {timed}",
+        schema={"type": "string", "pattern": f"^({'|'.join(patterns)})$"},
+        read=lambda value: _drain_policy(value, ways),
         show=_show_drain_policy,
     )
 

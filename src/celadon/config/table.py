@@ -152,7 +152,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("drain.stop_timeout", kind.duration(0.1, 3600.0), _DRAIN.stop_timeout_s, "Between SIGTERM and SIGKILL."),
     _setting("drain.requests", kind.drain_policy(DrainWay.WAIT, DrainWay.CLOSE_AFTER), _DRAIN.requests, "For requests in flight: `wait` for their answers, or for so long."),
     _setting("drain.idle", kind.drain_policy(DrainWay.WAIT, DrainWay.CLOSE_AFTER), _DRAIN.idle, "For connections that were answered and kept: not waited for once they have been quiet for so long."),
-    _setting("drain.streams", kind.drain_policy(*DrainWay), _DRAIN.streams, "For WebSockets and event streams: `wait`, for so long, or `signal`: the app closes them when it is told to stop."),
+    _setting("drain.streams", kind.drain_policy(*DrainWay), _DRAIN.streams, "For WebSockets and event streams: `wait`, for so long, `signal`: the app closes them when it is told to stop, or `linger` for so long: the deploy ends, and the slot lives on for them."),
     _setting("assets.path", kind.INSIDE, None, "The directory of the release that has its hashed assets, as `public/assets`: those of older releases stay reachable. nginx and Caddy."),
     _setting("assets.url", kind.DIRECTORY_URL, _ASSETS.url, "Where visitors find them."),
     _setting("assets.keep", kind.whole(1, 1000), _ASSETS.keep_count, "Of how many releases, the new one among them. Not more than `keep`."),

@@ -14,7 +14,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 class Clock(Protocol):
     def now_s(self) -> float:
-        """Monotonic seconds. No meaning beyond differences."""
+        """Monotonic seconds, the same to every process until the machine restarts. No meaning beyond differences."""
         ...
 
     def spent_s(self) -> float:

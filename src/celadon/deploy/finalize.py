@@ -1,8 +1,10 @@
-"""Step 5: bless, then retire the old slot. From the bless on there is only forward. Traffic: candidate."""
+"""Step 5: bless, then retire the old slot, or leave it to its streams. From the bless on there is only forward.
+Traffic: candidate."""
 
 from celadon.deploy.hooks import run_hook
+from celadon.deploy.lingering import retire_or_linger
 from celadon.deploy.postflight import run_postflight
-from celadon.deploy.retire import disable_boot, retire
+from celadon.deploy.retire import disable_boot
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.deploy.workers import settle_workers
@@ -22,7 +24,7 @@ def finalize(run: Run) -> Result:
     disable_boot(run, old)
     ports.reached("old_disabled")
     settle_workers(run, plan.candidate, release.number)
-    retire(run, old, release=plan.live_release)
+    retire_or_linger(run, old, release=plan.live_release)
     protected = {release.number} | ({plan.live_release} if plan.live_release is not None else set())
     ports.reached("pruning")
     pruned = ports.releases.prune(keep_count=plan.settings.keep_count, protected=protected)

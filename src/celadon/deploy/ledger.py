@@ -11,13 +11,18 @@ from celadon.events import (
     Blessed,
     CandidateStarting,
     Entry,
+    LingeringBegan,
     OperationEnded,
     OperationStarted,
     ReleaseMade,
+    SiteEjected,
+    SlotStopped,
     Step,
     StepStarted,
     SwitchIntended,
+    SwitchSeen,
 )
+from celadon.model.lingering import Lingering
 from celadon.model.names import OperationId, ReleaseNumber, Slot
 from celadon.model.plan import FORWARD, OperationKind, Outcome
 
@@ -55,12 +60,14 @@ class Account:
 @dataclass(slots=True, kw_only=True)
 class Ledger:
     """`unsettled` is the deploy whose old slot is still hot: it was cut short, or ended without a bless. `blessed` are
-    releases in the order they were blessed last, newest at the end."""
+    releases in the order they were blessed last, newest at the end. `lingering` was left to its streams, and has not
+    been stopped or taken up again since."""
 
     last: Account | None = None
     unsettled: Account | None = None
     blessed: list[ReleaseNumber] = field(default_factory=list)
     highest_release: int = 0
+    lingering: Lingering | None = None
 
     @property
     def interrupted(self) -> Account | None:
@@ -82,6 +89,7 @@ def read_ledger(entries: Iterable[Entry]) -> Ledger:
     accounts: dict[OperationId, Account] = {}
     for entry in entries:
         body = entry.body
+        ledger.lingering = _follow_lingering(ledger.lingering, entry)
         if isinstance(body, OperationStarted):
             account = _open_account(entry.operation, body)
             accounts[entry.operation] = account
@@ -91,6 +99,24 @@ def read_ledger(entries: Iterable[Entry]) -> Ledger:
         elif entry.operation in accounts:
             _post(ledger, accounts[entry.operation], body)
     return ledger
+
+
+def _follow_lingering(now: Lingering | None, entry: Entry) -> Lingering | None:
+    match entry.body:
+        case LingeringBegan(slot=slot, release=release, since_s=since_s, limit_s=limit_s):
+            until_at = entry.at + limit_s
+            return Lingering(slot=slot, release=release, since_s=since_s, limit_s=limit_s, until_at=until_at)
+        case (
+            SlotStopped(slot=slot)
+            | CandidateStarting(slot=slot)
+            | SwitchSeen(to_slot=slot)
+            | OperationEnded(route=slot)
+        ):
+            return None if now is not None and now.slot is slot else now
+        case SiteEjected():
+            return None
+        case _:
+            return now
 
 
 def _open_account(operation: OperationId, body: OperationStarted) -> Account:

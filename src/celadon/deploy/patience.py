@@ -22,7 +22,7 @@ def _has_time(policy: DrainPolicy, past_s: float) -> bool:
             return True
         case DrainWay.CLOSE_AFTER:
             return past_s < policy.after_s
-        case DrainWay.SIGNAL:
+        case DrainWay.SIGNAL | DrainWay.LINGER:
             return False
 
 

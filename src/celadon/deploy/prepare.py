@@ -4,6 +4,7 @@ from celadon.deploy.alone import runs_alone, stand_down
 from celadon.deploy.assets import gather_assets
 from celadon.deploy.baseline import gather_baseline
 from celadon.deploy.hooks import pass_hook
+from celadon.deploy.lingering import end_lingering
 from celadon.deploy.pace import measure_pace
 from celadon.deploy.release_command import run_release_command
 from celadon.deploy.run import Run
@@ -63,8 +64,10 @@ def _obtain_release(run: Run) -> Release:
 
 
 def clear_idle_slot(run: Run) -> None:
-    """Whatever an earlier deploy left in the idle slot ends; somebody else's listener there is an error."""
+    """Whatever an earlier deploy left in the idle slot ends, streams that had it linger too; somebody else's listener
+    there is an error."""
     slot = run.plan.candidate
+    end_lingering(run)
     if run.ports.runner.observe(slot).status is SlotStatus.RUNNING:
         run.ports.runner.stop(slot, grace_s=run.plan.settings.drain.stop_timeout_s)
     holders = run.ports.sockets.listening_pids(run.address(slot))

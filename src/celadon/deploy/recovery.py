@@ -6,7 +6,8 @@ runs the ordinary, idempotent step that puts it there:
     blessed                                 finalize again: forward only
     not blessed, an old slot exists         return (the route may have moved) or reject (it cannot have)
     not blessed, first deploy               the candidate is all there is: forward if it is ready, else a person
-    nothing open                            the routed slot must run (after a restart too); the other must not
+    nothing open                            the routed slot must run (after a restart too); the other must not, but
+                                            for its streams, within their limit
 
 It never stops what the router points at.
 """
@@ -15,6 +16,7 @@ from enum import StrEnum
 
 from celadon.deploy.alone import runs_alone
 from celadon.deploy.ledger import Account, Ledger
+from celadon.deploy.lingering import end_lingering, lingers, may_go_on
 from celadon.deploy.loop import drive
 from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.retreat import ensure_ready
@@ -95,6 +97,8 @@ def settle_idle(run: Run) -> bool:
         return False
     mended = repair_route(run, route)
     other = route.slot.other
+    mended = _settle_lingering(run) or mended
+    views[other] = run.ports.runner.observe(other)
     if runs_alone(run) and views[other].status is SlotStatus.RUNNING:
         _stop_orphan(run, other, release=views[other].release)
         views[other] = run.ports.runner.observe(other)
@@ -104,13 +108,21 @@ def settle_idle(run: Run) -> bool:
         _is_up(run, route.slot, release=run.plan.live_release)
         enable_boot(run, route.slot)
         mended = True
-    if views[other].status is SlotStatus.RUNNING:
+    if views[other].status is SlotStatus.RUNNING and not lingers(run, other):
         _stop_orphan(run, other, release=views[other].release)
         mended = True
     if settle_workers(run, route.slot, run.plan.live_release):
         run.note(Repaired(what="workers_settled", slot=route.slot))
         mended = True
     return mended
+
+
+def _settle_lingering(run: Run) -> bool:
+    """True when it had to be ended."""
+    if run.lingering is None or may_go_on(run):
+        return False
+    end_lingering(run)
+    return True
 
 
 def _stop_orphan(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> None:

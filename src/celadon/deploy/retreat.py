@@ -4,6 +4,7 @@ import contextlib
 
 from celadon.deploy.alone import runs_alone, stand_down, tell_served
 from celadon.deploy.hooks import run_hook
+from celadon.deploy.lingering import lingers
 from celadon.deploy.postflight import run_postflight
 from celadon.deploy.release_command import end_release_command
 from celadon.deploy.retire import disable_boot, retire
@@ -13,7 +14,7 @@ from celadon.deploy.states import Result
 from celadon.deploy.switch import enable_boot
 from celadon.deploy.verify import ask_slot
 from celadon.deploy.workers import settle_workers
-from celadon.events import CandidateKept
+from celadon.events import CandidateKept, SwitchIntended
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import Effect, SlotStatus
@@ -22,7 +23,8 @@ from celadon.model.settings import ReadinessSettings
 
 
 def reject(run: Run) -> Result:
-    """Stop the candidate and keep what it left. Nothing here touches the route."""
+    """Stop the candidate and keep what it left. Nothing here touches the route, nor streams of an older release that
+    linger where the candidate never came to."""
     candidate = run.plan.candidate
     disable_boot(run, candidate)
     if run.ports.proxy.observe().reaches(candidate):
@@ -33,7 +35,8 @@ def reject(run: Run) -> Result:
         )
         return Result.FAILED
     end_release_command(run, candidate)
-    run.ports.runner.stop(candidate, grace_s=run.plan.settings.drain.stop_timeout_s)
+    if not lingers(run, candidate):
+        run.ports.runner.stop(candidate, grace_s=run.plan.settings.drain.stop_timeout_s)
     run.ports.reached("candidate_stopped")
     if runs_alone(run) and not _bring_back(run):
         return Result.FAILED
@@ -74,9 +77,12 @@ def return_(run: Run) -> Result:
         _blame_old(run, plan.live, where=f"the route stays on {plan.candidate}")
         return Result.FAILED
     run.ports.reached("old_started")
+    if lingers(run, plan.live):
+        _take_up_again(run, plan.live, release=plan.live_release)
     switched = move_route(run, plan.live, release=plan.live_release)
     if not switched.seen and switched.effect is not Effect.AT_REST:
         return Result.FAILED
+    run.lingering = None
     tell_served(run, plan.live, release=plan.live_release)
     run.ports.reached("pointer_back")
     disable_boot(run, plan.candidate)
@@ -87,6 +93,13 @@ def return_(run: Run) -> Result:
     _keep(run)
     run_postflight(run, plan.live, plan.live_release)
     return Result.OK
+
+
+def _take_up_again(run: Run, slot: Slot, *, release: ReleaseNumber) -> None:
+    """Unlike what is hot in a window, what lingers is not started at boot; and the other one was live for good."""
+    enable_boot(run, slot)
+    run.note(SwitchIntended(from_slot=slot.other, to_slot=slot, to_release=release))
+    run.ports.reached("switch_recorded")
 
 
 def _make_old_ready(run: Run, live: Slot, *, release: ReleaseNumber) -> bool:

@@ -23,6 +23,7 @@ from celadon.events import Event, RequestTaken
 from celadon.model.address import Address
 from celadon.model.baseline import Learned
 from celadon.model.errors import JournalError, StepError
+from celadon.model.lingering import Lingering
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import Plan, Request
 from celadon.model.release import Release
@@ -73,7 +74,8 @@ class Run:
     before anything was done, None where nobody asked. `moved_at_s`: when this process last saw the route move to one
     slot alone, by the clock's time. `down_since_s` is when the slot with the traffic was told to stop, None while one
     serves; `down_s` how long none did before. `old_workers_may_be_told` is false while this process knows that nobody
-    has told them to begin nothing new, or to end."""
+    has told them to begin nothing new, or to end. `lingering` is the slot that lives on for its streams, as the journal
+    has it: whoever acts on it looks whether it still does."""
 
     plan: Plan
     ports: Ports
@@ -83,6 +85,7 @@ class Run:
     restarts_count: int = 0
     share_percent: int = 0
     learned: Learned | None = None
+    lingering: Lingering | None = None
     pace_ms: float | None = None
     moved_at_s: float | None = None
     finalize_is_asked: bool = False

@@ -3,6 +3,7 @@
 <root>/journal.db
 <root>/apps/<app>/settings.json        the settings last put in force
                  /lock, /lock.holder   never unlinked
+                 /keeping, /keeping.holder   a lock too, of whoever watches a slot that lingers
                  /request              what a person asks of the running operation
                  /releases/r42/        manifest.json, tree/, env, build.log, blessed
                  /shared/
@@ -68,6 +69,10 @@ class Layout(Struct, frozen=True):
     @property
     def lock(self) -> Path:
         return self.home / "lock"
+
+    @property
+    def keeping(self) -> Path:
+        return self.home / "keeping"
 
     @property
     def request(self) -> Path:

@@ -17,6 +17,7 @@ class OperationKind(StrEnum):
     ADOPT = "adopt"
     EJECT = "eject"
     RESTART = "restart"
+    RETIRE = "retire"
 
 
 FORWARD = frozenset({OperationKind.DEPLOY, OperationKind.RESTART})

@@ -20,6 +20,18 @@ class SlotReport(Struct, frozen=True, kw_only=True):
     processes: dict[str, SlotView] = {}
 
 
+class LingeringReport(Struct, frozen=True, kw_only=True):
+    """A slot that lives on for its streams. `left_s` is until its limit, which is at `until_at`; `is_kept`: somebody
+    watches it, and ends it when it is time."""
+
+    slot: Slot
+    release: ReleaseNumber | None
+    streams_count: int
+    left_s: float
+    until_at: float
+    is_kept: bool = True
+
+
 class Status(Struct, frozen=True, kw_only=True):
     """`open_deploy` is a release that is live but not blessed, or whose deploy died; the slots are observed."""
 
@@ -34,6 +46,7 @@ class Status(Struct, frozen=True, kw_only=True):
     open_release: int | None = None
     interrupted: bool = False
     site: str | None = None
+    lingering: LingeringReport | None = None
 
 
 class KeptRelease(Struct, frozen=True, kw_only=True):
@@ -76,7 +89,8 @@ class PreviewAccess(Struct, frozen=True, kw_only=True):
 
 class Preview(Struct, frozen=True, kw_only=True):
     """`rollback_to` is the release that a return would go to; None: there is none yet. `changed_files` are proxy
-    files whose text a deploy would change. `stops_first`: the live release is stopped before the candidate starts."""
+    files whose text a deploy would change. `stops_first`: the live release is stopped before the candidate starts.
+    `lingering`: whose streams it would cut."""
 
     app: str
     release: int
@@ -89,6 +103,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     changed_files: tuple[str, ...]
     refusals: tuple[str, ...]
     stops_first: bool = False
+    lingering: LingeringReport | None = None
 
 
 class Moment(Struct, frozen=True, kw_only=True):

@@ -254,15 +254,17 @@ class ObserveSettings(Struct, frozen=True, kw_only=True):
 
 
 class DrainWay(StrEnum):
-    """SIGNAL: the app closes them itself when it is told to stop."""
+    """SIGNAL: the app closes them itself when it is told to stop. LINGER: the deploy ends, and the slot lives on for
+    them until they have ended."""
 
     WAIT = "wait"
     CLOSE_AFTER = "close-after"
     SIGNAL = "signal"
+    LINGER = "linger"
 
 
 class DrainPolicy(Struct, frozen=True, kw_only=True):
-    """`after_s` is of CLOSE_AFTER."""
+    """`after_s` is of CLOSE_AFTER, and of LINGER the limit."""
 
     way: DrainWay
     after_s: float = 0.0
@@ -270,7 +272,7 @@ class DrainPolicy(Struct, frozen=True, kw_only=True):
 
 class DrainSettings(Struct, frozen=True, kw_only=True):
     """After the bless the old slot's connections may end for `timeout_s`; then SIGTERM, `stop_timeout_s`,
-    SIGKILL. What each kind is waited for within that time says its policy."""
+    SIGKILL. What each kind is waited for within that time says its policy; streams that linger have their own limit."""
 
     timeout_s: float = 30.0
     stop_timeout_s: float = 10.0

@@ -1,5 +1,6 @@
 """Words that more than one line needs: numbers with their things, releases, routes, connections."""
 
+import time
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -8,7 +9,7 @@ from celadon.events import SlotStopped
 from celadon.host.text import escape_controls
 from celadon.model.connections import KindCounts
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.report import Ended
+from celadon.model.report import Ended, LingeringReport
 from celadon.model.verdict import FailingRoute
 
 _WEIGHT_HIGH, _WEIGHT_LOW = 10_000, 0.01
@@ -59,6 +60,27 @@ def describe_stop(event: SlotStopped | Ended) -> str:
     closed = f"; {pluralise(signalled, 'stream')} left to the app's own closing" if signalled else ""
     cut = f"{pluralise(event.cut_count - signalled, 'connection')} cut{describe_kinds(kinds)}"
     return f"{event.slot} stopped after {event.duration_s:.2f} s{how}; {cut}{closed}"
+
+
+def describe_lingering(found: LingeringReport) -> str:
+    """How many, whose, until when."""
+    streams = pluralise(found.streams_count, "stream")
+    return f"{found.slot} still holds {streams} of {label(found.release)} until {describe_instant(found.until_at)}"
+
+
+def describe_instant(at: float) -> str:
+    """The hour, with its day where that is not today."""
+    then, now = time.localtime(at), time.localtime()
+    is_today = (then.tm_year, then.tm_yday) == (now.tm_year, now.tm_yday)
+    return time.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M", then)
+
+
+def describe_span(seconds: float) -> str:
+    """As `1 h 05 min`, `12 min`, `40 s`."""
+    minutes = int(seconds / 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{minutes} min" if minutes else f"{seconds:.0f} s"
 
 
 def describe_traffic(route: Slot | None, release: ReleaseNumber | None) -> str:

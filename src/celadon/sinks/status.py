@@ -3,7 +3,8 @@
 import time
 
 from celadon.model.observed import SlotStatus, SlotView
-from celadon.model.report import SlotReport, Status
+from celadon.model.report import LingeringReport, SlotReport, Status
+from celadon.sinks.phrases import describe_lingering, describe_span
 
 _MIB = 1024 * 1024
 
@@ -12,8 +13,10 @@ def render_status(status: Status) -> str:
     """Several lines, the route first."""
     lines = [f"{status.app}: {_describe_route(status)}"]
     for report in status.slots:
-        lines.append(_describe_slot(report, live=report.view.slot is status.route.slot))
+        lines.append(_describe_slot(report, _choose_word(report, status)))
         lines += [_describe_process(name, view) for name, view in report.processes.items()]
+    if status.lingering is not None:
+        lines.append(f"  {_describe_lingering(status.lingering)}")
     if status.running_operation is not None:
         minutes = (time.time() - (status.running_since or time.time())) / 60
         step = f", in {status.running_step}" if status.running_step else ""
@@ -23,6 +26,11 @@ def render_status(status: Status) -> str:
     elif status.open_release is not None:
         lines.append(f"  r{status.open_release} is not blessed; next: celadon finalize, or celadon rollback")
     return "\n".join(lines)
+
+
+def _describe_lingering(found: LingeringReport) -> str:
+    nobody = "" if found.is_kept else "; nobody watches it; next: celadon recover"
+    return f"{describe_lingering(found)} ({describe_span(found.left_s)} left){nobody}"
 
 
 def _describe_route(status: Status) -> str:
@@ -35,10 +43,18 @@ def _describe_route(status: Status) -> str:
     return f"traffic goes to {status.route.slot}{share} ({how}){off}"
 
 
-def _describe_slot(report: SlotReport, *, live: bool) -> str:
+def _choose_word(report: SlotReport, status: Status) -> str:
+    slot = report.view.slot
+    if slot is status.route.slot:
+        return "live"
+    if status.lingering is not None and status.lingering.slot is slot:
+        return "lingers"
+    return "hot" if report.view.status is SlotStatus.RUNNING else "idle"
+
+
+def _describe_slot(report: SlotReport, word: str) -> str:
     view = report.view
-    word = {True: "live", False: "hot" if view.status is SlotStatus.RUNNING else "idle"}[live]
-    parts = [f"  {view.slot.value:5} {word:4} {_label(view):>5} {view.status.value:7} {report.address}"]
+    parts = [f"  {view.slot.value:5} {word:7} {_label(view):>5} {view.status.value:7} {report.address}"]
     connections = [f"{report.connections_count} connections"] if view.status is SlotStatus.RUNNING else []
     return "  ".join([*parts, *_describe_running(view), *connections, *_describe_trouble(view)])
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from celadon.model.observed import Finding, FindingLevel
 from celadon.model.release import Source, SourceKind
 from celadon.model.report import KeptRelease, OperationRecord, Preview, PreviewAccess
+from celadon.sinks.phrases import describe_lingering
 
 _SIGNS = {FindingLevel.OK: "ok", FindingLevel.WARNING: "warning", FindingLevel.PROBLEM: "PROBLEM"}
 
@@ -40,6 +41,7 @@ def render_preview(preview: Preview) -> str:
         *(f"  build         {step}" for step in preview.steps),
         *(f"  proxy file    {path} changes" for path in preview.changed_files),
         f"  way back      {_describe_way_back(preview)}",
+        *_describe_cut(preview),
         *(f"  REFUSED       {refusal}" for refusal in preview.refusals),
     ]
     return "\n".join(lines)
@@ -72,6 +74,13 @@ def _describe_live(preview: Preview) -> str:
     if preview.live is None:
         return "none: this is the first deploy"
     return f"{preview.live}" + (f", r{preview.live_release}" if preview.live_release else "")
+
+
+def _describe_cut(preview: Preview) -> list[str]:
+    found = preview.lingering
+    if found is None or not found.streams_count:
+        return []
+    return [f"  ends          {describe_lingering(found)}; this deploy ends them"]
 
 
 def _describe_way_back(preview: Preview) -> str:

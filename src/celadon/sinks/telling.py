@@ -35,7 +35,7 @@ def describe_start(event: OperationStarted) -> str:
             return f"restart of {label(event.release)} from {event.live} into {event.candidate} by {event.lead}"
         case OperationKind.ADOPT | OperationKind.EJECT:
             return f"{event.kind} by {event.lead}"
-        case OperationKind.ROLLBACK | OperationKind.FINALIZE | OperationKind.RECOVER:
+        case OperationKind.ROLLBACK | OperationKind.FINALIZE | OperationKind.RECOVER | OperationKind.RETIRE:
             return f"{event.kind}{release} by {event.lead}"
 
 

@@ -20,6 +20,7 @@ from celadon.events import (
     JournalRebuilt,
     JourneyFailed,
     JourneyPassed,
+    LingeringBegan,
     OperationEnded,
     OperationStarted,
     PostflightRan,
@@ -54,7 +55,15 @@ from celadon.events import (
 )
 from celadon.model.observed import FindingLevel
 from celadon.model.plan import Outcome
-from celadon.sinks.phrases import describe_kinds, describe_stop, describe_traffic, label, name_way, pluralise
+from celadon.sinks.phrases import (
+    describe_kinds,
+    describe_span,
+    describe_stop,
+    describe_traffic,
+    label,
+    name_way,
+    pluralise,
+)
 from celadon.sinks.telling import (
     describe_assets,
     describe_baseline,
@@ -78,6 +87,7 @@ REPAIRS = {
     "pointer_repaired": "the pointer follows what the proxy does",
     "share_ended": "a share of the traffic that no deploy was giving has ended",
     "workers_settled": "workers were not as they should be: started in the live slot, stopped in the other",
+    "lingering_gone": "the slot that had been left to its streams does not run any more",
     "orphan_stopped": "a slot without traffic was left running: stopped",
 }
 
@@ -175,6 +185,9 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912, PLR0915 
             return f"  {slot} drains: {open_ones}{lingering}" if count or workers else None
         case SlotStopped():
             return f"  {describe_stop(event)}"
+        case LingeringBegan(slot=slot, release=release, left=left, limit_s=limit_s):
+            streams = pluralise(left.streams_count, "stream")
+            return f"  {label(release)} in {slot} lives on for {streams}, for {describe_span(limit_s)} at most"
         case CandidateKept(release=release, path=path):
             return f"  {label(release)} is kept for inspection: {path}"
         case ReleasesPruned(releases=releases):
