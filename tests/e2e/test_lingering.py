@@ -12,7 +12,9 @@ import pytest
 from celadon.host.lock import AppLock
 from tests.e2e.site import Site, open_site
 from tests.e2e.site_proxies import NGINX
-from tests.e2e.test_drain import PING, read_to_end, websocket
+from tests.e2e.test_drain import ABRUPT, PING, read_to_end, websocket
+
+LINGERING = f'idle = "close-after 0s"\nstreams = "linger 1h"\n{ABRUPT}'
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed")]
 
@@ -44,7 +46,7 @@ def await_watcher(site: Site) -> int:
 def test_a_websocket_outlives_the_deploy_and_what_would_end_it_says_so(tmp_path: Path) -> None:
     """The deploy is done at once. `status`, `plan` and the next deploy tell of it; a rollback to its release moves the
     route alone; the deploy that needs its place ends it, counted."""
-    with open_site(tmp_path, extra='idle = "close-after 0s"\nstreams = "linger 1h"') as site:
+    with open_site(tmp_path, extra=LINGERING) as site:
         stream = websocket(site)
         assert site.deploy("v2").code == 0
         assert talks(stream)
@@ -76,7 +78,7 @@ def test_a_websocket_outlives_the_deploy_and_what_would_end_it_says_so(tmp_path:
 
 def test_what_lingers_ends_by_itself_with_its_last_stream_and_at_its_limit(tmp_path: Path) -> None:
     """Nobody types a command. A watcher that was killed is replaced by the next operation."""
-    with open_site(tmp_path, extra='idle = "close-after 0s"\nstreams = "linger 1h"') as site:
+    with open_site(tmp_path, extra=LINGERING) as site:
         stream = websocket(site)
         assert site.deploy("v2").code == 0
         assert site.running_slots() == ["blue", "green"]

@@ -58,6 +58,8 @@ from celadon.model.release import Release, SourceKind
 from celadon.model.settings import Settings, Strategy
 from celadon.store.journal import SqliteJournal, open_journal
 
+_RETIREMENT_WAIT_S, _RETIREMENT_POLL_S = 1.5, 0.02
+
 _OUTCOMES: tuple[tuple[type[CeladonError], Outcome], ...] = (
     (BusyError, Outcome.BUSY),
     (NeedsPersonError, Outcome.NEEDS_PERSON),
@@ -76,7 +78,7 @@ def run_operation(order: Order) -> Outcome:
     lock = AppLock(layout.lock)
     operator = None
     try:
-        lock.acquire(holder=order.lead, operation=order.operation, purpose=order.kind.value)
+        _acquire(lock, order)
     except BusyError as error:
         return _refuse(layout, order, error)
     try:
@@ -89,6 +91,21 @@ def run_operation(order: Order) -> Outcome:
         lock.release()
         if operator is not None:
             operator.commit()
+
+
+def _acquire(lock: AppLock, order: Order) -> None:
+    """A retirement that began in this instant is waited for, as long as nobody takes that for a death."""
+    until_s = time.monotonic() + _RETIREMENT_WAIT_S
+    while True:
+        try:
+            lock.acquire(holder=order.lead, operation=order.operation, purpose=order.kind.value)
+            return
+        except BusyError:
+            holder = lock.holder()
+            retires = holder is not None and holder.purpose == OperationKind.RETIRE
+            if not retires or order.kind is OperationKind.RETIRE or time.monotonic() >= until_s:
+                raise
+        time.sleep(_RETIREMENT_POLL_S)
 
 
 def _refuse(layout: Layout, order: Order, error: BusyError) -> Outcome:

@@ -3,6 +3,7 @@
 import os
 import pwd
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from celadon.model.release import Source, SourceKind
 from celadon.model.settings import RunnerKind, Settings
 
 _STARTED_BY_NOBODY = frozenset({RunnerKind.PROCESS, RunnerKind.PODMAN})
+_RETIREMENT_LIMIT_S, _RETIREMENT_POLL_S = 600.0, 0.02
 _TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 
 
@@ -84,10 +86,21 @@ def order_of(
     )
 
 
+def await_retirement(layout: Layout) -> None:
+    """What ends a slot that lingered, unasked, is nobody's reason to be busy. Blocks for the grace of one stop."""
+    until_s = time.monotonic() + _RETIREMENT_LIMIT_S
+    while time.monotonic() < until_s:
+        holder = AppLock(layout.lock).holder()
+        if holder is None or holder.purpose != OperationKind.RETIRE:
+            return
+        time.sleep(_RETIREMENT_POLL_S)
+
+
 def perform(order: Order, sinks: Sequence[Sink]) -> Outcome:
     """Spawn and follow. When the operation dies without a last word, recover it and say so: RECOVERED even when it had
     died before it touched anything, since what was asked for was not done."""
     layout = Layout(Path(order.root), order.app)
+    await_retirement(layout)
     pid = spawn_operation(order)
     follower = Follower(layout, order.operation, sinks, pid=pid)
     outcome = follower.follow()
@@ -144,6 +157,7 @@ def request_of_running(layout: Layout, request: Request, *, by: str) -> Operatio
 def ask_deploy_back(layout: Layout, *, by: str) -> tuple[OperationId, OperationKind] | None:
     """Have a running deploy or restart go back; None when nothing runs. Raises BusyError for any other operation: to
     end a running rollback would bring back what it leads away from."""
+    await_retirement(layout)
     holder = AppLock(layout.lock).holder()
     if holder is None:
         return None
