@@ -110,9 +110,32 @@ def test_a_drain_is_patient_by_kind(tmp_path: Path) -> None:
     assert shown == ['"wait"', '"close-after 500ms"', '"signal"']
 
 
+def test_streams_may_linger_for_longer_than_the_drain(tmp_path: Path) -> None:
+    """Their limit is their own; shown as it was written."""
+    streams = load(tmp_path, GOOD + '[drain]\nstreams = "linger 2h"\n').settings.drain.streams
+    assert streams == DrainPolicy(way=DrainWay.LINGER, after_s=7200.0)
+    assert BY_KEY["drain.streams"].kind.show(streams) == '"linger 2h"'
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ('[switch]\nstrategy = "stop-first"\n', "nothing lingers beside an app that is stopped first"),
+        ("", "nothing tells streams from requests on Unix sockets; `linger` needs `web.ports`"),
+    ],
+)
+def test_streams_linger_only_where_they_can(tmp_path: Path, more: str, what: str) -> None:
+    """Told at their place, before anything would be cut unasked."""
+    good = GOOD if more else GOOD.replace("ports = [8101, 8102]", "sockets = true")
+    found = mistakes(tmp_path, f'{good}[drain]\nstreams = "linger 2h"\n{more}')
+    assert found == [(len(GOOD.splitlines()) + 2, what)]
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [
+        ('streams = "linger"', "`drain.streams` is 'linger'; expected wait, signal, or a duration, as"),
+        ('requests = "linger 2h"', "`drain.requests` is 'linger 2h'; expected wait, or"),
         ('requests = "signal"', "`drain.requests` is 'signal'; expected wait, or a duration, as \"close-after 30s\""),
         ('idle = "close-after"', "`drain.idle` is 'close-after'; expected wait,"),
         ('streams = "close-after 30"', "`drain.streams` is 'close-after 30'; expected wait, signal,"),

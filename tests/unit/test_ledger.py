@@ -3,7 +3,22 @@
 import pytest
 
 from celadon.deploy.ledger import Ledger, read_ledger
-from celadon.events import Blessed, Entry, Event, OperationEnded, OperationStarted, Step, StepStarted
+from celadon.events import (
+    Blessed,
+    CandidateStarting,
+    Entry,
+    Event,
+    LingeringBegan,
+    OperationEnded,
+    OperationStarted,
+    SiteEjected,
+    SlotStopped,
+    Step,
+    StepStarted,
+    SwitchSeen,
+)
+from celadon.model.connections import KindCounts
+from celadon.model.lingering import Lingering
 from celadon.model.names import AppName, OperationId, ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
 
@@ -63,3 +78,31 @@ def test_an_operation_that_ended_well_leaves_nothing_open() -> None:
     """Nothing to recover, nothing to finalize."""
     ledger = fold(STARTED, StepStarted(step=Step.FINALIZE), ended(Outcome.DONE))
     assert ledger.unsettled is None
+
+
+LINGERS = LingeringBegan(
+    slot=Slot.BLUE, release=ReleaseNumber(1), left=KindCounts(streams_count=3), since_s=5.0, limit_s=60.0
+)
+
+
+def test_a_slot_lingers_until_its_end_is_told() -> None:
+    """What is stopped in the other slot, and operations that end elsewhere, do not concern it."""
+    other = SlotStopped(slot=Slot.GREEN, release=None, cut_count=0, killed=False, duration_s=0.0)
+    lingering = fold(STARTED, LINGERS, ended(Outcome.DONE), other).lingering
+    assert lingering == Lingering(slot=Slot.BLUE, release=ReleaseNumber(1), since_s=5.0, limit_s=60.0, until_at=60.0)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SlotStopped(slot=Slot.BLUE, release=None, cut_count=0, killed=False, duration_s=0.0),
+        CandidateStarting(slot=Slot.BLUE, release=ReleaseNumber(3), address=""),
+        SwitchSeen(to_slot=Slot.BLUE, to_release=ReleaseNumber(1), moved_ms=0.1, seen_ms=0.1, settled_ms=0.1),
+        OperationEnded(outcome=Outcome.NEEDS_PERSON, route=Slot.BLUE),
+        SiteEjected(slot=Slot.GREEN, address="", files=()),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_a_slot_lingers_no_more_when_something_else_is_so(event: Event) -> None:
+    """Stopped, needed, routed to again, given back."""
+    assert fold(STARTED, LINGERS, event).lingering is None

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from celadon.host.room import observe_room
+from celadon.model.names import Slot
+from celadon.model.observed import FindingLevel, RoomView
+from celadon.observe.room import give_back, judge_room
 
 MIB = 1 << 20
 
@@ -76,3 +79,12 @@ def test_what_processes_share_is_counted_once() -> None:
     assert room.tasks_count == 2
     assert room.free_bytes is not None
     assert room.free_bytes > 0
+
+
+def test_what_ends_before_the_candidate_starts_is_room_for_it() -> None:
+    """A slot that lives on for its streams does not stand in the way of the deploy that ends it."""
+    room = RoomView(used_bytes=300 * MIB, tasks_count=4, free_bytes=100 * MIB, free_tasks_count=3)
+    given = give_back(room, RoomView(used_bytes=250 * MIB, tasks_count=5))
+    assert (given.free_bytes, given.free_tasks_count) == (350 * MIB, 8)
+    assert next(found.level for found in judge_room(room, Slot.BLUE, required=True)) is FindingLevel.PROBLEM
+    assert [found.level for found in judge_room(given, Slot.BLUE, required=True)] == [FindingLevel.WARNING]

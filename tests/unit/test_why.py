@@ -14,6 +14,7 @@ from celadon.events import (
     JourneyFailed,
     OperationEnded,
     OperationStarted,
+    SlotStopped,
     SwitchSeen,
     VerdictReached,
     WindowOpened,
@@ -21,6 +22,7 @@ from celadon.events import (
     encode_event,
 )
 from celadon.model.baseline import Learned
+from celadon.model.connections import KindCounts
 from celadon.model.errors import UsageError
 from celadon.model.names import OperationId, ReleaseNumber, Slot
 from celadon.model.plan import OperationKind, Outcome
@@ -30,7 +32,9 @@ from celadon.model.verdict import Evidence, FailingRoute, Judgement
 from celadon.sinks.why import WIDTH, render_why
 from celadon.sinks.wording import describe_event
 from tests.fakes.world import APP, Died, Nature, World, ask_abort, by_evidence
+from tests.unit.test_engine_drain import stream
 from tests.unit.test_engine_journeys import with_journeys
+from tests.unit.test_engine_lingering import lingering
 
 
 @pytest.fixture
@@ -404,3 +408,25 @@ def test_an_ambient_verdict_says_what_it_means() -> None:
         "  ambient by control: 9 failed",
         "    going back would not mend it, so nothing was done: look at what both slots need, then decide",
     ]
+
+
+def test_what_lived_on_for_its_streams_is_told_with_its_end(world: World) -> None:
+    """The deploy says that it did, and what ended it later is part of the deploy's story, with what was cut."""
+    world.left_open = lambda _: [stream(1), stream(2)]
+    assert world.deploy(2, settings=lingering()) is Outcome.DONE
+    stopped = SlotStopped(
+        slot=Slot.BLUE,
+        release=ReleaseNumber(1),
+        cut_count=2,
+        left=KindCounts(streams_count=2),
+        killed=False,
+        duration_s=0.5,
+    )
+    started = OperationStarted(kind=OperationKind.RETIRE, lead="celadon", pid=1)
+    append(world, "retire", started, stopped, OperationEnded(outcome=Outcome.DONE))
+    parts = (
+        "r1 in blue lives on for 2 streams, for 2 h 00 min at most",
+        "retire by celadon: done",
+        "blue stopped after 0.50 s; 2 connections cut (2 streams)",
+    )
+    assert holds(page(world), parts), page(world)

@@ -8,7 +8,7 @@ from celadon.host.pointer import read_pointer
 from celadon.host.room import observe_room
 from celadon.model.observed import Finding, SlotStatus
 from celadon.model.settings import Settings, Strategy
-from celadon.observe.room import judge_room
+from celadon.observe.room import give_back, judge_room
 
 
 def check_room(layout: Layout, settings: Settings, runner: Runner) -> Sequence[Finding]:
@@ -19,4 +19,7 @@ def check_room(layout: Layout, settings: Settings, runner: Runner) -> Sequence[F
     view = runner.observe(live) if live is not None else None
     if live is None or view is None or view.status is not SlotStatus.RUNNING:
         return ()
-    return judge_room(observe_room(view.pids), live, required=settings.switch.require_room)
+    room, beside = observe_room(view.pids), runner.observe(live.other)
+    if beside.status is SlotStatus.RUNNING:  # it ends before the candidate starts
+        room = give_back(room, observe_room(beside.pids))
+    return judge_room(room, live, required=settings.switch.require_room)

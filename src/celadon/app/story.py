@@ -11,6 +11,7 @@ from celadon.events import (
     Entry,
     HookRan,
     JourneyFailed,
+    LingeringBegan,
     OperationStarted,
     ReleaseCommandRan,
     ReleaseMade,
@@ -24,7 +25,18 @@ from celadon.events import (
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import WHOLE, Served
 from celadon.model.plan import FORWARD, OperationKind
-from celadon.model.report import Ended, FailedJourney, Judged, Moment, Moved, Rejection, SlotSummary, Usual, make_moment
+from celadon.model.report import (
+    Ended,
+    FailedJourney,
+    Judged,
+    Lingered,
+    Moment,
+    Moved,
+    Rejection,
+    SlotSummary,
+    Usual,
+    make_moment,
+)
 from celadon.model.verdict import Evidence
 
 MOMENTS_LIMIT: Final = 120
@@ -120,6 +132,16 @@ def list_moves(story: Story) -> tuple[Moved, ...]:
 
 def list_stops(story: Story) -> tuple[Ended, ...]:
     return story.list_of(SlotStopped, _end)
+
+
+def list_lingered(story: Story) -> tuple[Lingered, ...]:
+    return story.list_of(LingeringBegan, _linger)
+
+
+def _linger(at: float, body: LingeringBegan) -> Lingered:
+    return Lingered(
+        at=at, slot=body.slot, release=body.release, streams_count=body.left.streams_count, limit_s=body.limit_s
+    )
 
 
 def _end(at: float, body: SlotStopped) -> Ended:

@@ -11,6 +11,7 @@ from celadon.app.story import (
     find_verdict,
     list_failed_journeys,
     list_holds,
+    list_lingered,
     list_moves,
     list_stops,
     make_curve,
@@ -21,6 +22,7 @@ from celadon.events import (
     CandidateKept,
     Entry,
     InterruptionFound,
+    LingeringBegan,
     OperationEnded,
     Repaired,
     RequestTaken,
@@ -95,6 +97,7 @@ def explain(
         asked=story.list_of(RequestTaken, lambda at, body: Asked(at=at, request=body.request, by=body.by)),
         moves=list_moves(story),
         stops=list_stops(story),
+        lingered=list_lingered(story),
         kept_at=kept.path if kept is not None else "",
         later=tuple(_follow_up(stories, index)),
         is_newest=not any(later.opens_candidate for later in stories[index + 1 :]),
@@ -156,14 +159,16 @@ def _follow_up(stories: Sequence[Story], index: int) -> Iterable[Later]:
     for story in stories[index + 1 :]:
         if story.opens_candidate:
             return
-        if _goes_on_with(story, stories[index].operation):
+        if _goes_on_with(story, stories[index]):
             yield _tell_later(story)
 
 
-def _goes_on_with(story: Story, operation: OperationId) -> bool:
+def _goes_on_with(story: Story, deploy: Story) -> bool:
     if story.started.kind is OperationKind.RECOVER:
         found = story.last(InterruptionFound)
-        return found is not None and found.operation == operation
+        return found is not None and found.operation == deploy.operation
+    if story.started.kind is OperationKind.RETIRE:
+        return deploy.last(LingeringBegan) is not None
     return story.started.kind in {OperationKind.FINALIZE, OperationKind.ROLLBACK}
 
 
@@ -180,4 +185,5 @@ def _tell_later(story: Story) -> Later:
         repairs=story.list_of(Repaired, lambda _, body: body.what),
         moves=list_moves(story),
         stops=list_stops(story),
+        lingered=list_lingered(story),
     )

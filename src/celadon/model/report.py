@@ -201,6 +201,16 @@ class Ended(Struct, frozen=True, kw_only=True):
     duration_s: float
 
 
+class Lingered(Struct, frozen=True, kw_only=True):
+    """A slot was left to its streams, for `limit_s` at most."""
+
+    at: float
+    slot: Slot
+    release: ReleaseNumber | None
+    streams_count: int
+    limit_s: float
+
+
 class Asked(Struct, frozen=True, kw_only=True):
     """A person's request that reached the operation."""
 
@@ -223,6 +233,7 @@ class Later(Struct, frozen=True, kw_only=True):
     repairs: tuple[str, ...] = ()
     moves: tuple[Moved, ...] = ()
     stops: tuple[Ended, ...] = ()
+    lingered: tuple[Lingered, ...] = ()
 
 
 class Usual(Struct, frozen=True, kw_only=True):
@@ -271,6 +282,7 @@ class Why(Struct, frozen=True, kw_only=True):
     asked: tuple[Asked, ...] = ()
     moves: tuple[Moved, ...] = ()
     stops: tuple[Ended, ...] = ()
+    lingered: tuple[Lingered, ...] = ()
     kept_at: str = ""
     later: tuple[Later, ...] = ()
     is_newest: bool = True

@@ -7,6 +7,8 @@ certain is that a machine without even that much left will swap or kill, and wha
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from celadon.model.names import Slot
 from celadon.model.observed import Finding, FindingLevel, RoomView, problem, warning
 
@@ -22,6 +24,16 @@ def judge_room(room: RoomView, live: Slot, *, required: bool) -> Sequence[Findin
     return [*_judge_memory(room, live, required=required), *_judge_tasks(room, live, required=required)] or [
         Finding(level=FindingLevel.OK, subject=_SUBJECT, text=_describe(room, live))
     ]
+
+
+def give_back(room: RoomView, ends: RoomView) -> RoomView:
+    """The room that there is once what uses `ends` has ended."""
+    free_bytes, free_tasks_count = room.free_bytes, room.free_tasks_count
+    return replace(
+        room,
+        free_bytes=free_bytes + ends.used_bytes if free_bytes is not None else None,
+        free_tasks_count=free_tasks_count + ends.tasks_count if free_tasks_count is not None else None,
+    )
 
 
 def _judge_memory(room: RoomView, live: Slot, *, required: bool) -> Sequence[Finding]:

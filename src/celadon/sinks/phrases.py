@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from celadon.events import SlotStopped
+from celadon.events import LingeringBegan, SlotStopped
 from celadon.host.text import escape_controls
 from celadon.model.connections import KindCounts
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.report import Ended, LingeringReport
+from celadon.model.report import Ended, Lingered, LingeringReport
 from celadon.model.verdict import FailingRoute
 
 _WEIGHT_HIGH, _WEIGHT_LOW = 10_000, 0.01
@@ -66,6 +66,12 @@ def describe_lingering(found: LingeringReport) -> str:
     """How many, whose, until when."""
     streams = pluralise(found.streams_count, "stream")
     return f"{found.slot} still holds {streams} of {label(found.release)} until {describe_instant(found.until_at)}"
+
+
+def describe_lingered(event: LingeringBegan | Lingered) -> str:
+    count = event.streams_count if isinstance(event, Lingered) else event.left.streams_count
+    streams = pluralise(count, "stream")
+    return f"{label(event.release)} in {event.slot} lives on for {streams}, for {describe_span(event.limit_s)} at most"
 
 
 def describe_instant(at: float) -> str:

@@ -8,10 +8,10 @@ from typing import Final
 from celadon.host.text import escape_controls
 from celadon.model.names import render_release_label
 from celadon.model.observed import WHOLE
-from celadon.model.plan import Outcome
-from celadon.model.report import Ended, Judged, Later, Moved, SlotSummary, Why
+from celadon.model.plan import OperationKind, Outcome
+from celadon.model.report import Judged, Later, Moved, SlotSummary, Why
 from celadon.model.verdict import Evidence, FailingRoute, Judgement
-from celadon.sinks.phrases import describe_stop, describe_weight
+from celadon.sinks.phrases import describe_lingered, describe_stop, describe_weight
 from celadon.sinks.plot import Curve, plot, trace_evidence, trace_failures
 from celadon.sinks.wording import REPAIRS
 
@@ -218,7 +218,7 @@ def _describe_route(route: FailingRoute) -> str:
 
 
 def _describe_then(why: Why) -> list[str]:
-    told = _tell(why.moves, why.stops)
+    told = _tell(why)
     if why.kept_at and why.is_newest:
         told.append(f"the candidate is kept for inspection: {why.kept_at}")
     for later in why.later:
@@ -226,9 +226,10 @@ def _describe_then(why: Why) -> list[str]:
     return _entries(*_name_first("then", told))
 
 
-def _tell(moves: Iterable[Moved], stops: Iterable[Ended]) -> list[str]:
-    told = [(each.at, _describe_move(each)) for each in moves]
-    told += [(each.at, describe_stop(each)) for each in stops]
+def _tell(told_of: Why | Later) -> list[str]:
+    told = [(each.at, _describe_move(each)) for each in told_of.moves]
+    told += [(each.at, describe_stop(each)) for each in told_of.stops]
+    told += [(each.at, describe_lingered(each)) for each in told_of.lingered]
     return [f"{_clock(at)}  {text}" for at, text in sorted(told, key=lambda each: each[0])]
 
 
@@ -245,7 +246,7 @@ def _describe_later(later: Later) -> list[str]:
         f"{_when(later.at)}  {later.kind} by {later.lead}: {outcome}",
         *found,
         *(f"  {REPAIRS.get(what, what)}" for what in later.repairs),
-        *(f"  {line}" for line in _tell(later.moves, later.stops)),
+        *(f"  {line}" for line in _tell(later)),
         *([f"  {later.reason}"] if later.reason else []),
     ]
 
@@ -255,11 +256,16 @@ def _describe_now(why: Why) -> list[str]:
     return _entries(("traffic", traffic), *_name_first("next", _advise(why)))
 
 
+def _settles(later: Later) -> bool:
+    """The end of streams decides nothing about the deploy."""
+    return later.outcome in _SETTLED and later.kind is not OperationKind.RETIRE
+
+
 def _advise(why: Why) -> list[str]:
     """What to do in this judgement, if anything is left to do."""
     if why.is_running:
         return ["celadon attach"]
-    if not why.is_newest or any(later.outcome in _SETTLED for later in why.later):
+    if not why.is_newest or any(_settles(later) for later in why.later):
         return []
     match why.outcome:
         case None:

@@ -57,7 +57,7 @@ from celadon.model.observed import FindingLevel
 from celadon.model.plan import Outcome
 from celadon.sinks.phrases import (
     describe_kinds,
-    describe_span,
+    describe_lingered,
     describe_stop,
     describe_traffic,
     label,
@@ -185,9 +185,8 @@ def describe_event(event: Event) -> str | None:  # noqa: C901, PLR0912, PLR0915 
             return f"  {slot} drains: {open_ones}{lingering}" if count or workers else None
         case SlotStopped():
             return f"  {describe_stop(event)}"
-        case LingeringBegan(slot=slot, release=release, left=left, limit_s=limit_s):
-            streams = pluralise(left.streams_count, "stream")
-            return f"  {label(release)} in {slot} lives on for {streams}, for {describe_span(limit_s)} at most"
+        case LingeringBegan():
+            return f"  {describe_lingered(event)}"
         case CandidateKept(release=release, path=path):
             return f"  {label(release)} is kept for inspection: {path}"
         case ReleasesPruned(releases=releases):
