@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from celadon.deploy.kinds import Watch
 from celadon.deploy.ledger import read_ledger
 from celadon.deploy.lingering import count_open
+from celadon.deploy.tenure import read_tenures
 from celadon.events import BootEnabled, CandidateStarting, LingeringBegan, Repaired, SlotStopped, SwitchSeen
 from celadon.model.connections import KindCounts
 from celadon.model.lingering import Lingering
@@ -232,3 +233,11 @@ def test_streams_that_are_not_to_linger_do_not() -> None:
         settings = replace(settings, drain=replace(settings.drain, streams=policy))
         assert world.deploy(2, settings=settings) is Outcome.DONE
         assert (runs(world, Slot.BLUE), world.lingering) == (None, None)
+
+
+def test_what_counts_as_usual_follows_the_way_back_to_what_lingers() -> None:
+    """From the intent on nothing counts for the release that is left, and afterwards its predecessor does."""
+    world = with_lingering_r1()
+    world.left_open = None
+    assert world.roll_back_to_lingering() is Outcome.ROLLED_BACK
+    assert [tenure.slot for tenure in read_tenures(world.entries)] == [Slot.BLUE, Slot.GREEN, Slot.BLUE]
