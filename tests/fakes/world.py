@@ -146,6 +146,7 @@ class World:
     route: Slot | None = None
     split: Split | None = None
     disagreement: str = ""
+    old_workers_count: int = 0
     slots: dict[Slot, Process | None] = field(default_factory=lambda: {Slot.BLUE: None, Slot.GREEN: None})
     last_release: dict[Slot, ReleaseNumber] = field(default_factory=dict)
     boot: set[Slot] = field(default_factory=set)
@@ -225,7 +226,11 @@ class World:
 
     def proxy_view(self) -> RouteView:
         return RouteView(
-            slot=self.route, seen=not self.proxy_is_silent, split=self.split, disagreement=self.disagreement
+            slot=self.route,
+            seen=not self.proxy_is_silent,
+            split=self.split,
+            lingering_count=self.old_workers_count,
+            disagreement=self.disagreement,
         )
 
     def reaches(self, slot: Slot) -> bool:

@@ -9,7 +9,7 @@ from celadon.deploy.ledger import read_ledger
 from celadon.deploy.lingering import count_open
 from celadon.deploy.tenure import read_tenures
 from celadon.events import BootEnabled, CandidateStarting, LingeringBegan, Repaired, SlotStopped, SwitchSeen
-from celadon.model.connections import KindCounts
+from celadon.model.connections import Connection, KindCounts
 from celadon.model.lingering import Lingering
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.plan import Outcome
@@ -59,15 +59,27 @@ def test_requests_and_idle_connections_are_drained_before_a_slot_is_left_to_its_
     assert world.deploy(1) is Outcome.DONE
     began_s: list[float] = []
 
-    def left_open(now_s: float) -> list[object]:
+    def left_open(now_s: float) -> list[Connection]:
         began_s.append(now_s)
         passed_s = now_s - began_s[0]
         return [*([request(1)] if passed_s < 12.0 else []), *([idle(2, passed_s)] if passed_s < 4.0 else []), stream(3)]
 
-    world.left_open = left_open  # type: ignore[assignment]
+    world.left_open = left_open
     assert world.deploy(2, settings=lingering()) is Outcome.DONE
     assert 12.0 <= drained_s(world) < 12.5
     assert events_of(world, LingeringBegan)[-1].left == KindCounts(streams_count=1)
+
+
+@pytest.mark.parametrize(("left", "waits"), [([stream(1)], False), ([], True)])
+def test_a_proxys_old_worker_that_holds_a_stream_is_not_waited_for(left: list[Connection], *, waits: bool) -> None:
+    """A reload leaves one for as long as the stream lives. Where the slot is to be stopped it is waited for."""
+    world = World()
+    assert world.deploy(1) is Outcome.DONE
+    world.left_open, world.old_workers_count = (lambda _: left), 1
+    settings = lingering()
+    assert world.deploy(2, settings=settings) is Outcome.DONE
+    assert (drained_s(world) >= settings.drain.timeout_s) is waits
+    assert (world.lingering is None) is waits
 
 
 def test_a_slot_without_streams_is_stopped_as_ever() -> None:
@@ -206,6 +218,8 @@ def test_nothing_lingers_beside_an_app_that_may_not_run_twice() -> None:
     settings = make_settings(strategy=Strategy.STOP_FIRST)
     assert world.settle(settings=settings)
     assert runs(world, Slot.BLUE) is None
+    assert events_of(world, Repaired) == []
+    assert last_stop(world).duration_s < 1.0
 
 
 @pytest.mark.parametrize(("now_s", "left_s"), [(100.0, 60.0), (130.0, 30.0), (160.0, 0.0), (900.0, 0.0), (99.0, 0.0)])
@@ -219,8 +233,8 @@ def test_a_stream_that_talks_counts_in_the_first_look() -> None:
     """It looks like a request then, and no request is left: both hold the slot. What is idle does not."""
     lingers = Lingering(slot=Slot.BLUE, release=ReleaseNumber(1), since_s=0.0, limit_s=60.0, until_at=0.0)
     talking = replace(stream(2), unheard_s=0.2, unsaid_s=0.1)
-    kinds = count_open(Watch(pooled_s=0.0), [stream(1), talking, idle(3, 50.0)], lingers, now_s=50.0)
-    assert kinds.requests_count + kinds.streams_count == 2
+    kinds = count_open(Watch(pooled_s=10.0), [stream(1), talking, idle(3, 50.0)], lingers, now_s=50.0)
+    assert kinds == KindCounts(requests_count=1, idle_count=1, streams_count=1)
 
 
 def test_streams_that_are_not_to_linger_do_not() -> None:
