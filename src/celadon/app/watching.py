@@ -1,8 +1,10 @@
 """The watch over a slot that lives on for its streams: until they have ended, its limit is over, or it is needed."""
 
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 
 from celadon.app.compose import make_runner, make_sockets
 from celadon.app.inforce import read_in_force
@@ -13,6 +15,7 @@ from celadon.deploy.ledger import read_ledger
 from celadon.deploy.lingering import count_open
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
+from celadon.model.connections import Connection
 from celadon.model.errors import BusyError, CeladonError
 from celadon.model.lingering import Lingering
 from celadon.model.plan import OperationKind
@@ -20,9 +23,11 @@ from celadon.model.settings import POOLED_S
 from celadon.store.journal import read_entries
 
 LEAD = "celadon"
-_LOOK_EVERY_S, _LOOK_EVERY_S_AT_MOST = 0.5, 5.0
+_LOOK_EVERY_S, _LOOK_EVERY_S_AT_MOST = 0.5, 10.0
 _LOOK_SHARE = 0.02
-"""Of the time that it has lingered: a look costs some milliseconds of CPU."""
+"""Of the time that it has lingered: nobody is in a hurry after an hour."""
+_CPU_SHARE, _CPU_FREE_S = 0.005, 0.1
+"""Of a core; the first look, which finds out who is at the other ends, is not held against it."""
 _AGAIN_S, _AGAIN_S_AT_MOST = 5.0, 3600.0
 
 
@@ -49,17 +54,12 @@ def _watch(layout: Layout) -> None:
             looking, again_s = _Looking(layout, lingering), _AGAIN_S
         left_s = looking.find_left_s()
         if left_s > 0.0 or AppLock(layout.lock).holder() is not None:
-            time.sleep(min(_choose_pause(lingering), left_s or _LOOK_EVERY_S_AT_MOST))
+            time.sleep(min(looking.choose_pause(), left_s or _LOOK_EVERY_S_AT_MOST))
             continue
         _order_end(layout)
         if recorded.read() is not None:
             time.sleep(again_s)
             again_s = min(again_s * 2, _AGAIN_S_AT_MOST)
-
-
-def _choose_pause(lingering: Lingering) -> float:
-    lingered_s = time.monotonic() - lingering.since_s
-    return min(max(_LOOK_EVERY_S, _LOOK_SHARE * lingered_s), _LOOK_EVERY_S_AT_MOST)
 
 
 class _Recorded:
@@ -78,25 +78,40 @@ class _Recorded:
 
 
 class _Looking:
-    """At the connections of one that lingers. A slot that has died has none."""
+    """At the connections of one that lingers, as the app is set up when it begins: whoever changes that ends it first.
+    A slot that has died has no connections."""
 
     def __init__(self, layout: Layout, lingering: Lingering) -> None:
         self.lingering = lingering
-        self._layout = layout
-        self._watch: Watch | None = None
+        self._began_s, self._spent_before_s = time.monotonic(), _spent_s()
+        self._list_open: Callable[[], Sequence[Connection]] = list
+        self._watch = Watch(pooled_s=0.0)
+        settings = read_in_force(layout)
+        if settings is None:
+            return
+        sockets, address = make_sockets(settings, make_runner(layout, settings)), settings.web.address(lingering.slot)
+        self._list_open = lambda: sockets.connections(address)
+        self._watch = Watch(pooled_s=POOLED_S[settings.proxy.kind])
 
     def find_left_s(self) -> float:
         """Until it is to be ended; 0: now."""
         now_s = time.monotonic()
-        left_s = self.lingering.left_s(now_s)
-        settings = read_in_force(self._layout)
-        if settings is None or not left_s:
-            return 0.0
-        self._watch = self._watch or Watch(pooled_s=POOLED_S[settings.proxy.kind])
-        sockets = make_sockets(settings, make_runner(self._layout, settings))
-        connections = sockets.connections(settings.web.address(self.lingering.slot))
+        connections = self._list_open()
         kinds = count_open(self._watch, connections, self.lingering, now_s=now_s)
-        return left_s if kinds.requests_count + kinds.streams_count else 0.0
+        return self.lingering.left_s(now_s) if kinds.requests_count + kinds.streams_count else 0.0
+
+    def choose_pause(self) -> float:
+        """Seconds; until what was spent is no more than its share of the time."""
+        now_s = time.monotonic()
+        spent_s = _spent_s() - self._spent_before_s
+        earned_s = (spent_s - _CPU_FREE_S) / _CPU_SHARE - (now_s - self._began_s)
+        wanted_s = max(_LOOK_EVERY_S, _LOOK_SHARE * (now_s - self.lingering.since_s), earned_s)
+        return min(wanted_s, _LOOK_EVERY_S_AT_MOST)
+
+
+def _spent_s() -> float:
+    """CPU seconds, with those of programs that the look has run."""
+    return sum(os.times()[:4])
 
 
 def _order_end(layout: Layout) -> None:
