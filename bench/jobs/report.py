@@ -6,10 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.e2e.servers import SERVERS, Server, Settings
 from tests.e2e.site import Done
 
+from bench.jobs import worker
 from bench.jobs.queue import JobQueue
-from bench.jobs.servers import HANDOVERS, SERVERS, Server
 from bench.tables import render_table
 
 _SETTLED_AFTER = 6
@@ -17,13 +18,27 @@ _SETTLED_AFTER = 6
 _REJECTED, _TAKEN_BACK = 10, 11
 
 
+HANDOVERS = ("overlap", "exclusive", "after-bless")
+_WORKER = """
+[processes.{name}]
+run = "{{python}} -S -E worker.py {name}"
+handover = "{name}"
+quiet_signal = "SIGUSR1"
+grace = "20s"
+"""
+
+
 def run(*, deploys: int, only: str) -> Iterator[str]:
     """Two tables for each runner, when they are there."""
     if shutil.which("redis-server") is None:
         raise SystemExit("bench: the jobs are kept in Redis: apt-get install redis-server")
+    settings = Settings(
+        files={"worker.py": Path(worker.__file__).read_text()},
+        extra="".join(_WORKER.format(name=name) for name in HANDOVERS),
+    )
     for runner, opened in SERVERS.items():
         if only in runner:
-            with tempfile.TemporaryDirectory() as base, opened(Path(base)) as server:
+            with tempfile.TemporaryDirectory() as base, opened(Path(base), settings) as server:
                 yield from _run_one(runner, server, deploys=deploys)
 
 

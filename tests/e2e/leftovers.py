@@ -2,20 +2,19 @@
 
 from pathlib import Path
 
-from tests.contract.container_engines import Dockerd, run_engine
-from tests.e2e.machine import Machine
-from tests.e2e.site import Site
-
 from celadon.app.inforce import require_in_force
 from celadon.drivers.runners.containers import inside_address
 from celadon.host.processes import find_commands, find_marked
 from celadon.model.names import Slot
+from tests.contract.container_engines import Dockerd, run_engine
+from tests.e2e.machine import Machine
+from tests.e2e.site import Site
 
 _OF_THE_MACHINE = {
     "unit files": "ls /etc/systemd/system /run/systemd/system /run/systemd/transient 2>/dev/null | grep -c '^celadon'",
     "units that systemd knows": "systemctl list-units --all --no-legend 'celadon*' | wc -l",
     "control groups": "find /sys/fs/cgroup -type d -name 'celadon*' | wc -l",
-    "processes of the app, and of ours": "grep -lsE 'celadon|app.py|worker.py' /proc/[0-9]*/cmdline | wc -l",
+    "processes of the app": "find /proc -maxdepth 1 -user shop | wc -l",
     "systemd's descriptors": "ls /proc/1/fd | wc -l",
     "releases": "ls /var/lib/celadon/apps/shop/releases | wc -l",
     "files in the slots": "find /var/lib/celadon/apps/shop/slots /var/lib/celadon/apps/shop/processes -type f | wc -l",
@@ -23,8 +22,13 @@ _OF_THE_MACHINE = {
 }
 
 
+_AT_REST = "for i in $(seq 100); do ls /run/systemd/transient | grep -q '^celadon' || exit 0; sleep 0.05; done; exit 1"
+
+
 def count_machine(machine: Machine) -> dict[str, int]:
-    """Sums where a line has two figures."""
+    """When the last operation, a unit of its own, has ended; a moment after it told its outcome. Sums where a line has
+    two figures."""
+    assert machine.shell(_AT_REST).ok
     return {
         name: sum(int(word) for word in machine.shell(script).stdout.split())
         for name, script in _OF_THE_MACHINE.items()
@@ -33,7 +37,7 @@ def count_machine(machine: Machine) -> dict[str, int]:
 
 def count_plain(site: Site) -> dict[str, int]:
     home = site.layout.home
-    homes = [home / "slots", *(home / "processes").iterdir()]
+    homes = [home / "slots", *(home / "processes").glob("*")]
     marks = [f"CELADON_SLOT_DIRECTORY={each / slot}".encode() for each in homes for slot in Slot]
     return {
         "processes of the slots": sum(len(find_marked(mark)) for mark in marks),

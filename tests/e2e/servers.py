@@ -3,36 +3,41 @@ own."""
 
 import contextlib
 import json
-import shutil
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from bench.load.running import RunningLoad
 from msgspec import Struct
+
 from tests.contract.container_engines import Dockerd, open_docker, open_podman
 from tests.e2e.container_site import make_container_site
+from tests.e2e.leftovers import count_docker, count_machine, count_plain, count_podman
 from tests.e2e.machine import Machine, open_machine
 from tests.e2e.site import Done, Site, go_live
-from tests.e2e.test_systemd import CONFIG, prepare
+from tests.e2e.test_systemd import CONFIG, prepare, version_served
 
-from bench.jobs import worker
-from bench.jobs.leftovers import count_docker, count_machine, count_plain, count_podman
-from bench.load.running import RunningLoad
-
-HANDOVERS = ("overlap", "exclusive", "after-bless")
-_WORKER = """
-[processes.{name}]
-run = "{python} -S -E worker.py {name}"
-handover = "{handover}"
-quiet_signal = "SIGUSR1"
-grace = "20s"
-"""
 _MACHINE_DATA = "var/lib/celadon/apps/shop/shared/data"
 _LOAD = """\
 cd /repo && rm -f /root/stop /root/tally && nohup python3 -m bench.load --address 127.0.0.1:80 --site shop.example \
 --stop-file /root/stop --output /root/tally --streams 0 --websockets 0 --think-ms 5 >/dev/null 2>&1 &
 """
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Of the shop: `files` beside its own or instead of them, `extra` at the end of its celadon.toml, `{python}` in it
+    being that of its slots, and what is set otherwise there, by its key."""
+
+    files: Mapping[str, str]
+    extra: str = ""
+    changed: Mapping[str, str] = {}
+
+    def apply(self, config: str, *, python: str) -> str:
+        for key, value in self.changed.items():
+            config = re.sub(rf"^{key} = .*$", f"{key} = {value}", config, flags=re.MULTILINE)
+        return config + self.extra.replace("{python}", python)
 
 
 class Served(Struct, frozen=True, kw_only=True):
@@ -47,15 +52,15 @@ class Server(Protocol):
 
     def deploy(self, version: str, *, broken: str = "") -> Done: ...
     def celadon(self, *words: str) -> Done: ...
+    def version_served(self) -> str:
+        """To a visitor; empty where there is no page."""
+        ...
+
     def start_load(self) -> None: ...
     def stop_load(self) -> Served: ...
     def count_what_is_there(self) -> Mapping[str, int]:
         """Of everything that a deploy may leave behind."""
         ...
-
-
-def render_workers(python: str) -> str:
-    return "".join(_WORKER.format(name=name, handover=name, python=python) for name in HANDOVERS)
 
 
 class PlainServer:
@@ -71,6 +76,9 @@ class PlainServer:
 
     def celadon(self, *words: str) -> Done:
         return self._site.celadon(*words)
+
+    def version_served(self) -> str:
+        return self._site.visit()[1]
 
     def start_load(self) -> None:
         self._load = self._site.start_load(posts=1)
@@ -91,12 +99,13 @@ class PlainServer:
 class MachineServer:
     """Implements Server: units of systemd, behind Debian's nginx."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, settings: Settings) -> None:
         self._machine = machine
         self.data = machine.tree / _MACHINE_DATA
         prepare(machine)
-        shutil.copy(worker.__file__, machine.tree / "srv/shop/worker.py")
-        machine.write("/srv/shop/celadon.toml", CONFIG.replace('"1s"', '"400ms"') + render_workers("python3"))
+        for name, text in settings.files.items():
+            machine.write(f"/srv/shop/{name}", text)
+        machine.write("/srv/shop/celadon.toml", settings.apply(CONFIG.replace('"1s"', '"400ms"'), python="python3"))
 
     def deploy(self, version: str, *, broken: str = "") -> Done:
         self._machine.write("/srv/shop/VERSION", f"{version}\n")
@@ -108,6 +117,9 @@ class MachineServer:
     def celadon(self, *words: str) -> Done:
         done = self._machine.shell(f"cd /srv/shop && celadon {' '.join(words)}")
         return Done(done.exit_code, done.output)
+
+    def version_served(self) -> str:
+        return version_served(self._machine)
 
     def start_load(self) -> None:
         self._machine.shell(_LOAD)
@@ -122,42 +134,46 @@ class MachineServer:
 
 
 @contextlib.contextmanager
-def open_plain(base: Path) -> Iterator[Server]:
-    with _live(Site(base, extra=render_workers(sys.executable))) as site:
+def open_plain(base: Path, settings: Settings) -> Iterator[Server]:
+    with _live(Site(base), settings, python=sys.executable) as site:
         yield PlainServer(site)
 
 
 @contextlib.contextmanager
-def open_systemd(base: Path) -> Iterator[Server]:
+def open_systemd(base: Path, settings: Settings) -> Iterator[Server]:
     with open_machine(base) as machine:
-        yield MachineServer(machine)
+        server = MachineServer(machine, settings)
+        first = server.deploy("v1")
+        assert first.code == 0, first.output
+        yield server
 
 
 @contextlib.contextmanager
-def open_in_docker(base: Path) -> Iterator[Server]:
-    with open_docker() as daemon, _live(_make_site(base, program="docker")) as site:
+def open_in_docker(base: Path, settings: Settings) -> Iterator[Server]:
+    with open_docker() as daemon, _live(make_container_site(base), settings, python="python3") as site:
         yield PlainServer(site, engine="docker", daemon=daemon)
 
 
 @contextlib.contextmanager
-def open_in_podman(base: Path) -> Iterator[Server]:
-    with open_podman(), _live(_make_site(base, program="podman", network="host")) as site:
-        yield PlainServer(site, engine="podman")
-
-
-def _make_site(base: Path, **knobs: str) -> Site:
-    site = make_container_site(base, **knobs)
-    dockerfile = site.app / "Dockerfile"
-    dockerfile.write_text(dockerfile.read_text().replace("COPY app.py ", "COPY app.py worker.py "))
-    site.config.write_text(site.config.read_text() + render_workers("python3"))
-    return site
+def open_in_podman(base: Path, settings: Settings) -> Iterator[Server]:
+    site = make_container_site(base, program="podman", network="host")
+    with open_podman(), _live(site, settings, python="python3") as live:
+        yield PlainServer(live, engine="podman")
 
 
 @contextlib.contextmanager
-def _live(site: Site) -> Iterator[Site]:
-    shutil.copy(worker.__file__, site.app / "worker.py")
+def _live(site: Site, settings: Settings, *, python: str) -> Iterator[Site]:
+    for name, text in settings.files.items():
+        (site.app / name).write_text(text)
+    dockerfile = site.app / "Dockerfile"
+    if dockerfile.exists():
+        dockerfile.write_text(
+            dockerfile.read_text().replace("COPY ", f"COPY {' '.join({*settings.files} - {'app.py'})} ")
+        )
+    site.config.write_text(settings.apply(site.config.read_text(), python=python))
     with go_live(site) as live:
         yield live
 
 
 SERVERS = {"process": open_plain, "systemd": open_systemd, "docker": open_in_docker, "podman": open_in_podman}
+"""By the name of what runs the app there."""
