@@ -44,7 +44,7 @@ def daemonise() -> None:
 
 def be_stubborn() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal = lambda *_: None  # type: ignore[assignment]  # the shop's own handler is not taken
+    signal.signal = lambda *_: None  # the shop's own handler is not taken
 
 
 def take_the_other_port() -> None:
