@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from celadon.model.names import Slot
-from celadon.model.observed import Finding, FindingLevel, RoomView, problem, warning
+from celadon.model.observed import ConnectionsView, Finding, FindingLevel, RoomView, problem, warning
 
 _SUBJECT: Final = "room for two"
 _MIB: Final = 1 << 20
@@ -59,6 +59,17 @@ def _judge_tasks(room: RoomView, live: Slot, *, required: bool) -> Sequence[Find
     if room.tasks_count > _NARROW_SHARE * room.free_tasks_count:
         return [warning(_SUBJECT, text)]
     return []
+
+
+def judge_connections(view: ConnectionsView, live: Slot, *, required: bool) -> Finding:
+    """A second copy opens as many as the first."""
+    used_count, free_count = view.used_count, view.free_count
+    text = f"{live} has {used_count} connections to its database, and {free_count} more may be opened"
+    if used_count > free_count:
+        return _refuse(f"{text}: a second copy gets fewer", required=required)
+    if used_count > _NARROW_SHARE * free_count:
+        return warning(_SUBJECT, text)
+    return Finding(level=FindingLevel.OK, subject=_SUBJECT, text=text)
 
 
 def _refuse(text: str, *, required: bool) -> Finding:

@@ -3,8 +3,8 @@
 import pytest
 
 from celadon.model.names import Slot
-from celadon.model.observed import FindingLevel, RoomView
-from celadon.observe.room import judge_room
+from celadon.model.observed import ConnectionsView, FindingLevel, RoomView
+from celadon.observe.room import judge_connections, judge_room
 
 MIB = 1 << 20
 
@@ -58,3 +58,22 @@ def test_an_owner_who_knows_better_is_warned_only() -> None:
     found = judge_room(room, Slot.BLUE, required=False)
     assert [each.level for each in found] == [FindingLevel.WARNING, FindingLevel.WARNING]
     assert "does not fit" in found[0].text
+
+
+@pytest.mark.parametrize(
+    ("used", "free", "told"),
+    [
+        (10, 80, "ok: blue has 10 connections to its database, and 80 more may be opened"),
+        (70, 80, "warning: blue has 70 connections to its database, and 80 more may be opened"),
+        (
+            81,
+            80,
+            "problem: blue has 81 connections to its database, and 80 more may be opened: a second copy gets fewer",
+        ),
+    ],
+)
+def test_a_second_pool_of_connections_has_to_fit_too(used: int, free: int, told: str) -> None:
+    view = ConnectionsView(used_count=used, free_count=free)
+    found = judge_connections(view, Slot.BLUE, required=True)
+    assert f"{found.level}: {found.text}" == told
+    assert judge_connections(view, Slot.BLUE, required=False).level is not FindingLevel.PROBLEM
