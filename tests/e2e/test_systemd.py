@@ -327,6 +327,47 @@ def test_workers_and_timers_follow_the_release(machine: Machine) -> None:
     assert list_other_units(machine) == ([], [])
 
 
+LINGERING = f'{CONFIG}idle = "close-after 0s"\nstreams = "linger 1h"\n'
+STREAM = """\
+import socket
+stream = socket.create_connection(("127.0.0.1", 80))
+stream.sendall(b"GET /ws HTTP/1.1\\r\\nHost: shop.example\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n"
+               b"Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n")
+assert b" 101 " in stream.recv(65536)
+print("open", flush=True)
+while stream.recv(65536):
+    pass
+"""
+
+
+def open_stream(machine: Machine) -> None:
+    """Until the process named in /root/stream.pid ends."""
+    machine.write("/root/stream.py", STREAM)
+    assert machine.shell(
+        "nohup python3 /root/stream.py >/root/stream.log 2>&1 & echo $! >/root/stream.pid; "
+        "for i in $(seq 100); do grep -q open /root/stream.log && exit; sleep 0.05; done; cat /root/stream.log; exit 1"
+    ).ok
+
+
+def test_streams_outlive_the_deploy_under_the_eyes_of_a_unit(machine: Machine) -> None:
+    """Which is started again where it is killed. After a reboot nothing of them is left, and nothing is open."""
+    machine.write("/srv/shop/celadon.toml", LINGERING)
+    assert deploy(machine, "v8").exit_code == 0
+    open_stream(machine)
+    done = deploy(machine, "v9")
+    assert done.exit_code == 0, done.output
+    units = "celadon-shop-blue celadon-shop-green celadon-shop-keep"
+    assert machine.shell(f"systemctl is-active {units}").stdout.split() == ["active"] * 3
+    assert machine.shell("systemctl kill --signal=KILL celadon-shop-keep").ok
+    begins_again = "systemctl show -P SubState celadon-shop-keep | grep -q auto-restart"
+    assert machine.shell(f"for i in $(seq 100); do {begins_again} && exit; sleep 0.1; done; exit 1").ok
+    machine.reboot()
+    assert_settled(machine)
+    assert json.loads(celadon(machine, "status", "--json").stdout)["lingering"] is None
+    assert await_version(machine, "v9")
+    machine.write("/srv/shop/celadon.toml", CONFIG)
+
+
 @pytest.mark.parametrize("point", IN_SYSTEMD)
 def test_a_death_between_two_words_to_systemd_is_put_right(machine: Machine, point: str) -> None:
     """By the recovery unit or by the command that followed: one slot runs, and that one starts at boot. Each deploy
