@@ -430,3 +430,15 @@ def test_what_lived_on_for_its_streams_is_told_with_its_end(world: World) -> Non
         "blue stopped after 0.50 s; 2 connections cut (2 streams)",
     )
     assert holds(page(world), parts), page(world)
+
+
+def test_a_way_back_to_what_lingers_is_the_end_of_the_deploy_that_it_leaves(world: World) -> None:
+    """Whoever asks for the release that was left is told of its deploy, not of a deploy back."""
+    world.left_open = lambda _: [stream(1)]
+    assert world.deploy(2, settings=lingering()) is Outcome.DONE
+    world.left_open = None
+    assert world.roll_back_to_lingering() is Outcome.ROLLED_BACK
+    for asked in (None, "r2"):
+        found = why(world, asked)
+        assert (found.kind, found.release) == (OperationKind.DEPLOY, 2)
+        assert [(later.kind, later.outcome) for later in found.later] == [(OperationKind.ROLLBACK, Outcome.ROLLED_BACK)]

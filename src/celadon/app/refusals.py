@@ -46,7 +46,7 @@ def refuse_to_cut(layout: Layout, settings: Settings, ports: Ports, *, ledger: L
         raise RefusedError(
             f"{describe_lingering(found)}, and this deploy would end them",
             code="streams_linger",
-            next_command="celadon deploy  # without --spare-streams",
+            next_command="celadon status  # or the same without --spare-streams",
         )
 
 

@@ -17,6 +17,8 @@ from celadon.events import (
     ReleaseMade,
     ShareSeen,
     SlotStopped,
+    Step,
+    StepStarted,
     SwitchSeen,
     VerdictReached,
     WindowOpened,
@@ -63,8 +65,11 @@ class Story:
 
     @property
     def opens_candidate(self) -> bool:
-        """Not so a finalize, a recovery, and a rollback that only ends what a deploy has left open."""
-        return self.started.candidate is not None and self.started.kind in _DEPLOYS
+        """Not so a finalize, a recovery, and a rollback that only ends what a deploy has left open or lingering."""
+        if self.started.candidate is None or self.started.kind not in _DEPLOYS:
+            return False
+        first = next((entry.body.step for entry in self.entries if isinstance(entry.body, StepStarted)), None)
+        return first is not Step.RETURN
 
     def last(self, kind: type[_Kind]) -> _Kind | None:
         return next((entry.body for entry in reversed(self.entries) if isinstance(entry.body, kind)), None)
