@@ -30,7 +30,8 @@ from celadon.model.release import Release
 from celadon.model.settings import Settings
 
 _OURS = frozenset(
-    {"build", "container_name", "depends_on", "env_file", "links", "networks", "ports", "profiles", "restart", "scale"}
+    {"build", "container_name", "depends_on", "env_file", "links", "networks", "ports", "profiles"}
+    | {"pull_policy", "restart", "scale"}
 )
 _DEPLOY_OURS = frozenset({"replicas", "restart_policy", "mode", "placement", "update_config", "rollback_config"})
 _AFTER_A_REBOOT = "unless-stopped"
