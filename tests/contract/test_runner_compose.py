@@ -67,9 +67,9 @@ def test_a_shared_service_is_there_once_and_outlives_the_slots(stage: ComposeSta
     share_database(stage)
     other = share_database(stage.other("shop-blue"))
     script = f"{KNOCK.format('db')}\n{SLEEPER}"
+    other.runner.start(Slot.BLUE, other.make_release(1, script))
     stage.runner.start(Slot.BLUE, stage.make_release(1, script))
     began = ask("celadon-shop_shared_db_1")
-    other.runner.start(Slot.BLUE, other.make_release(1, script))
     for each in (stage, other):
         await_line(each.runner, Slot.BLUE, "up")
         each.runner.stop(Slot.BLUE, grace_s=0.0)
