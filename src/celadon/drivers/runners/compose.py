@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from celadon.drivers.runners.compose_files import Place, list_group, render_shared, render_slot
-from celadon.drivers.runners.containers import inside_address
+from celadon.drivers.runners.containers import container_name, inside_address
 from celadon.drivers.runners.docker import DockerRunner
 from celadon.drivers.runners.launch import find_identity, own_variables, slot_variables
 from celadon.host.commands import Completed
@@ -76,8 +76,9 @@ class ComposeRunner(DockerRunner):
         return _up(slot_project(settings.app, slot, process=self._process), self._layout.slot(slot) / COMPOSE, placed)
 
     def _view_started(self, slot: Slot, release: Release, *, printed: str) -> SlotView:  # noqa: ARG002
-        """By a tag, since newer Compose takes no image's id: what it meant is looked at here."""
-        container = self._find(slot)
+        """Compose prints no id, but has just given this name. What the image's tag meant is looked at here, since newer
+        Compose takes no image's id."""
+        container = self._inspect(container_name(self._settings.app, slot, process=self._process))
         if container is not None and self._process == WEB and container.image != release.manifest.image:
             self.stop(slot, grace_s=0.0)
             text = f"the image of {release.label} is another one than it was made with: {container.image}"
