@@ -202,6 +202,7 @@ def test_a_release_keeps_the_project_and_an_image_of_each_service(made: ProjectS
         ("services:", "services: [", "compose.yaml"),
         ("  db:", "  data:", "has no service db"),
         ('"8000:8000"', '"80:3000"', "listens on 3000"),
+        ('"./media', '"../media', "media leads out of the release"),
         ('ports: ["8000:8000"]', 'volumes_from: ["db"]', "needs db"),
     ],
 )

@@ -213,13 +213,13 @@ class _Reader:
             self._blame(("web", "sockets"), "an app in a container is reached by a port; give it two `web.ports`")
 
     def _check_compose(self, values: dict[str, Any], runner: RunnerKind) -> None:
-        """What one file says the other does not."""
+        """What one file says the other does not; a default said aloud changes nothing."""
         is_compose = runner is RunnerKind.COMPOSE
         odd = (*_IN_COMPOSE, *_LIMITS) if is_compose else tuple(key for key in BY_KEY if key.startswith("web.compose."))
         why = (
             "stands in the Compose file" if is_compose else f"is of the runner compose; `web.runner` is {runner.value}"
         )
-        for key in sorted(self._given.intersection(odd)):
+        for key in sorted(key for key in self._given.intersection(odd) if values[key] != BY_KEY[key].default):
             self._blame(tuple(key.split(".")), f"`{key}` {why}")
         processes, shared = values["processes"], values["web.compose.shared"] or ()
         named = {} if processes is None else {worker.name: worker.service for worker in processes.workers}

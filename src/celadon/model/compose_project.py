@@ -121,6 +121,18 @@ def mark_tree(node: T, tree: str) -> T:
     return map_text(node, lambda text: inside.sub(TREE, text, count=1) if text.startswith(tree) else text)
 
 
+def find_below(node: object, directory: str) -> set[str]:
+    """Texts that begin with a path there, as far as the path goes."""
+    found: set[str] = set()
+
+    def take(text: str) -> str:
+        found.update({text.partition(":")[0]} if text.startswith(f"{directory}/") else ())
+        return text
+
+    map_text(node, take)
+    return found
+
+
 def place_paths(node: T, place: Callable[[str], object]) -> T:
     """With each path of the tree where it lies: `place` is given the relative one."""
 

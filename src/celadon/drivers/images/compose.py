@@ -22,6 +22,7 @@ from celadon.model.compose_project import (
     Definition,
     Project,
     digest_definition,
+    find_below,
     find_unknown,
     list_beside,
     list_needed,
@@ -93,6 +94,8 @@ class ComposeImages(EngineImages):
         if not done.ok:
             raise self._refuse(done.output)
         read = mark_tree(yaml.safe_load(done.stdout), str(tree))
+        if outside := find_below(read, str(tree.parent.parent)):
+            raise self._refuse(f"{', '.join(sorted(outside))} leads out of the release")
         version = read.get("version")
         return Project(
             **{part: read.get(part) or {} for part in _PARTS}, version=None if version is None else str(version)
