@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from celadon.drivers.images.compose import ComposeImages
 from celadon.drivers.images.engine import REPOSITORY
 from celadon.drivers.releases.build import Builder
-from celadon.host.compose import read_project
+from celadon.host.compose import find_compose, read_project
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import SlotStatus
@@ -19,7 +19,7 @@ from celadon.model.settings import ComposeSettings, ContainerSettings
 from tests.contract.compose_stage import ComposeStage
 from tests.contract.container_engines import IMAGE, Dockerd, needs_compose, open_compose, run_engine
 from tests.contract.container_promises import ContainerPromises
-from tests.contract.runner_promises import SLEEPER, await_line
+from tests.contract.runner_promises import SLEEPER, WORKER, await_line
 
 pytestmark = [pytest.mark.root, needs_compose]
 
@@ -115,6 +115,26 @@ def test_each_slot_has_its_own_of_what_runs_beside(stage: ComposeStage) -> None:
     assert stage.left_in_engine() == before
 
 
+def test_a_worker_is_a_service_of_the_file(stage: ComposeStage) -> None:
+    """With the file's own command, alone, beside a web process that knows nothing of it; one of each replica."""
+    begins = ["python3", "-S", "-c", f"import os\nprint(os.environ['CELADON_PROCESS'])\n{SLEEPER}"]
+    stage.services = {"queue": {"image": IMAGE, "init": True, "command": begins}}
+    workers = tuple(replace(worker, command="", service="queue") for worker in stage.settings.workers)
+    stage.settings = replace(stage.settings, workers=workers)
+    release = stage.make_release(1, SLEEPER)
+    for process in ("mail.1", WORKER):
+        runner = stage.runner_of(process)
+        runner.start(Slot.BLUE, release)
+        await_line(runner, Slot.BLUE, "up")
+        assert runner.tail(Slot.BLUE, lines_count=5) == [process, "up"]
+    stage.runner.start(Slot.BLUE, release)
+    assert sorted(stage.containers()) == [
+        "celadon-shop-blue",
+        "celadon-shop.mail.1-blue",
+        "celadon-shop.mail.2-blue",
+    ]
+
+
 def test_an_image_that_is_not_the_releases_does_not_run(stage: ComposeStage) -> None:
     """Compose is told a tag, which somebody may have moved."""
     release = stage.make_release(1, SLEEPER)
@@ -124,6 +144,34 @@ def test_an_image_that_is_not_the_releases_does_not_run(stage: ComposeStage) -> 
     assert raised.value.code == "image_missing"
     assert stage.runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
     assert stage.containers() == []
+
+
+PLUGIN = """\
+#!/bin/sh
+if [ "$1" = docker-cli-plugin-metadata ]; then
+    echo '{"SchemaVersion": "0.1.0", "Vendor": "a test", "Version": "2.0.0"}'
+    exit 0
+fi
+shift
+exec docker-compose "$@"
+"""
+
+
+def test_the_plugin_is_taken_where_there_is_one(docker: Dockerd, stage: ComposeStage) -> None:
+    """By the words that both understand."""
+    plugin = docker.base / "config/cli-plugins/docker-compose"
+    plugin.parent.mkdir()
+    plugin.write_text(PLUGIN)
+    plugin.chmod(0o755)
+    find_compose.cache_clear()
+    try:
+        assert find_compose().program == ("docker", "compose")
+        stage.runner.start(Slot.BLUE, stage.make_release(1, SLEEPER))
+        await_line(stage.runner, Slot.BLUE, "up")
+    finally:
+        plugin.unlink()
+        plugin.parent.rmdir()
+        find_compose.cache_clear()
 
 
 FILE = f"""\

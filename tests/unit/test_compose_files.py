@@ -6,9 +6,17 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
+from celadon.drivers.images.compose import parse_project
 from celadon.drivers.runners.compose_files import Place, render_shared, render_slot
 from celadon.host.compose import render_yaml
-from celadon.model.compose_project import Definition, Project, list_mounts, mark_tree, place_paths
+from celadon.model.compose_project import (
+    Definition,
+    Project,
+    list_mounts,
+    list_published,
+    mark_tree,
+    place_paths,
+)
 from celadon.model.names import Slot
 from celadon.model.processes import WEB, WorkerSettings
 from celadon.model.settings import ComposeSettings, ContainerSettings, RunnerKind, Settings
@@ -169,3 +177,67 @@ def test_every_text_is_read_back_to_the_letter() -> None:
     """By a reader of YAML, where line ends of all kinds, quotes and what lies beyond 16 bits are dangers."""
     odd = " a \"b\" 'c' # \\ \t\r\n x\u2028y\u0085z\ufeff ü \U0001f512 \x7f"
     assert yaml.safe_load(render_yaml({"a": odd, "b": [odd]})) == {"a": odd, "b": [odd]}
+
+
+PLUGIN = """\
+name: shop
+services:
+  web:
+    build:
+      context: /r1.partial/tree
+      dockerfile: Dockerfile
+    command: null
+    depends_on:
+      db:
+        condition: service_started
+        required: true
+    entrypoint: null
+    environment:
+      SIGN: me
+    networks:
+      default: null
+    ports:
+      - mode: ingress
+        target: 8000
+        published: "80"
+        protocol: tcp
+    volumes:
+      - type: bind
+        source: /r1.partial/tree/media
+        target: /media
+        bind:
+          create_host_path: true
+      - type: volume
+        source: books
+        target: /books
+        volume: {}
+  db:
+    command: null
+    entrypoint: null
+    image: postgres:16
+    networks:
+      default: null
+networks:
+  default:
+    name: shop_default
+    ipam: {}
+volumes:
+  books:
+    name: shop_books
+"""
+
+
+def test_what_the_plugin_prints_is_read_as_well() -> None:
+    """It has the long forms, names of its own for networks and volumes, and no version."""
+    project = parse_project(PLUGIN, "/r1.partial/tree")
+    assert list_published(project.services["web"]) == {8000}
+    settings = settings_with()
+    place = Place(settings=settings, slot=Slot.BLUE, release=make_release(7, settings=settings), process=WEB)
+    document = render_slot(project, place, variables={}, own={})
+    web = document["services"]["web"]
+    assert (web["ports"], list(web["networks"])) == (["127.0.0.1:8101:8000"], ["celadon-shop-blue"])
+    assert web["volumes"][0]["source"] == "@tree/media"
+    assert "depends_on" not in web
+    assert document["networks"] == {"celadon-shop-blue": {"external": True, "name": "celadon-shop-blue"}}
+    assert document["volumes"] == {"books": {"external": True, "name": "shop_books"}}
+    assert not {"version", "name"} & document.keys()

@@ -93,13 +93,10 @@ class ComposeImages(EngineImages):
         done = find_compose().call(*words, variables=read_env(tree.parent / "env"))
         if not done.ok:
             raise self._refuse(done.output)
-        read = mark_tree(yaml.safe_load(done.stdout), str(tree))
-        if outside := find_below(read, str(tree.parent.parent)):
+        project = parse_project(done.stdout, str(tree))
+        if outside := find_below(project.services, str(tree.parent.parent)):
             raise self._refuse(f"{', '.join(sorted(outside))} leads out of the release")
-        version = read.get("version")
-        return Project(
-            **{part: read.get(part) or {} for part in _PARTS}, version=None if version is None else str(version)
-        )
+        return project
 
     def _refuse(self, what: str) -> StepError:
         file = self._whole.web.compose.file
@@ -143,6 +140,13 @@ class ComposeImages(EngineImages):
         digests = {name: digest_definition(project.services[name]) for name in list_shared(project, self._whole)}
         write_project(tree.parent, replace(project, services=project.services | pinned, digests=digests))
         return self._require(self._name_of(self._whole.web.compose.service, number))
+
+
+def parse_project(text: str, tree: str) -> Project:
+    """Pure. What `config` printed of a file in `tree`."""
+    read = mark_tree(yaml.safe_load(text), tree)
+    version = read.get("version")
+    return Project(**{part: read.get(part) or {} for part in _PARTS}, version=None if version is None else str(version))
 
 
 def _is_other(shared: Shared, definition: Definition, *, version: str) -> bool:
