@@ -16,6 +16,7 @@ from celadon.model.compose_project import (
     list_published,
     mark_tree,
     place_paths,
+    volume_name,
 )
 from celadon.model.names import Slot
 from celadon.model.processes import WEB, WorkerSettings
@@ -171,6 +172,13 @@ def test_a_mount_is_told_in_both_forms(said: Any, is_volume: bool) -> None:  # n
     """Of the file as people write it, and as newer Compose prints it."""
     (mount,) = list_mounts({"volumes": [said, "/anonymous", {"type": "tmpfs", "target": "/t"}]})
     assert mount.is_volume is is_volume
+
+
+def test_a_volume_has_one_name_for_both_slots() -> None:
+    """The file's, where it says one; and somebody else's is called as it is."""
+    volumes: dict[str, dict[str, Any] | None] = {"a": None, "b": {"name": "mine"}, "c": {"external": True}}
+    project = replace(PROJECT, volumes=volumes)
+    assert [volume_name(project, settings_with().app, name=name) for name in "abc"] == ["shop_a", "mine", "c"]
 
 
 def test_every_text_is_read_back_to_the_letter() -> None:

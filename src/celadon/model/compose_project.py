@@ -173,8 +173,10 @@ def is_external(project_part: Mapping[str, dict[str, Any] | None], name: str) ->
 
 
 def volume_name(project: Project, app: AppName, *, name: str) -> str:
-    """One for both slots: the name that Compose gives it in a directory that is called as the app."""
-    return str((project.volumes.get(name) or {}).get("name") or f"{app}_{name}")
+    """One for both slots: the name that Compose gives it in a directory that is called as the app. Somebody else's has
+    its own."""
+    given = (project.volumes.get(name) or {}).get("name")
+    return str(given or (name if is_external(project.volumes, name) else f"{app}_{name}"))
 
 
 def find_unknown(project: Project, names: Collection[str]) -> list[str]:
