@@ -115,8 +115,7 @@ class ComposeRunner(DockerRunner):
             os.chown(kept, identity.uid, identity.gid)
 
     def _ensure_networks(self, project: Project, definitions: Collection[Definition], *, slots: Sequence[Slot]) -> None:
-        """Two at once of a name that is taken make one more, which Compose would not know apart: so none is made where
-        one is."""
+        """As the file has them, one for each slot. One that is there already is taken as it is."""
         wanted = {name for each in definitions for name in list_networks(each)}
         for name in sorted(name for name in wanted if not is_external(project.networks, name)):
             said = project.networks.get(name) or {}
