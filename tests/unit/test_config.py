@@ -415,3 +415,42 @@ def test_a_container_is_told_nothing_that_celadon_says_itself(tmp_path: Path, li
     """And no value becomes another option."""
     text = CONTAINER.replace("[proxy]", f"[web.container]\n{line}\n[proxy]")
     assert any(line.split(" ", maxsplit=1)[0] in what for _, what in mistakes(tmp_path, text))
+
+
+COMPOSE = GOOD.replace('command = "./serve"\n', 'runner = "compose"\n')
+
+
+def test_a_compose_project_needs_neither_a_command_nor_an_image(tmp_path: Path) -> None:
+    """Its file has them; and what is told of it reads back as the same."""
+    text = COMPOSE + (
+        '[web.compose]\nshared = ["db"]\n[web.container]\nport = 8000\n'
+        '[processes.mail]\nservice = "worker"\n[processes.release]\nservice = "migrate"\nrun = "up"\n'
+    )
+    loaded = load(tmp_path, text)
+    settings = loaded.settings
+    assert (settings.web.compose.file, settings.web.compose.service) == ("compose.yaml", "web")
+    assert (settings.process("mail").service, settings.process("release").service) == ("worker", "migrate")
+    shown = render_in_force(loaded)
+    assert load(tmp_path, shown).settings == settings
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('[web.container]\nimage = "shop"', "`web.container.image` stands in the Compose file"),
+        ('[web.limits]\nmemory = "1GiB"', "`web.limits.memory` stands in the Compose file"),
+        ('[web.compose]\nshared = ["web"]', "the service that answers requests"),
+        ('[web.compose]\nshared = ["db"]\n[processes.mail]\nservice = "db"', "is 'db', which is shared"),
+    ],
+)
+def test_two_files_do_not_say_the_same_of_a_compose_project(tmp_path: Path, line: str, told: str) -> None:
+    """Nor does one service stand in two places."""
+    ((_, what),) = mistakes(tmp_path, f"{COMPOSE}{line}\n")
+    assert told in what
+
+
+@pytest.mark.parametrize("line", ['[web.compose]\nfile = "x.yaml"', '[processes.mail]\nrun = "x"\nservice = "mail"'])
+def test_only_compose_has_services(tmp_path: Path, line: str) -> None:
+    """Told, not passed over."""
+    ((_, what),) = mistakes(tmp_path, f"{GOOD}{line}\n")
+    assert "is of the runner compose; `web.runner` is process" in what

@@ -19,9 +19,10 @@ class RunnerKind(StrEnum):
     SYSTEMD = "systemd"
     DOCKER = "docker"
     PODMAN = "podman"
+    COMPOSE = "compose"
 
 
-CONTAINER_RUNNERS = frozenset({RunnerKind.DOCKER, RunnerKind.PODMAN})
+CONTAINER_RUNNERS = frozenset({RunnerKind.DOCKER, RunnerKind.PODMAN, RunnerKind.COMPOSE})
 """Those that run a release as an image."""
 
 
@@ -154,6 +155,15 @@ class ContainerSettings(Struct, frozen=True, kw_only=True):
     options: tuple[str, ...] = ()
 
 
+class ComposeSettings(Struct, frozen=True, kw_only=True):
+    """`file` is in the release, `service` the one that answers requests. `shared` are services that both slots use:
+    each runs once for the app."""
+
+    file: str = "compose.yaml"
+    service: str = "web"
+    shared: tuple[str, ...] = ()
+
+
 class WebSettings(Struct, frozen=True, kw_only=True):
     """The process that answers requests. `command` runs under `/bin/sh` in the release's tree, the
     shell replaced by it; empty: the image's own. `env` are plain values; `env_file` is absolute, read at deploy and
@@ -168,6 +178,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     systemd: SystemdSettings = SystemdSettings()
     container: ContainerSettings = ContainerSettings()
+    compose: ComposeSettings = ComposeSettings()
 
     def address(self, slot: Slot) -> Address:
         return self.blue if slot is Slot.BLUE else self.green
@@ -332,7 +343,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         if name == WEB:
             return ProcessSettings(command=self.web.command, stop_timeout_s=stop_timeout_s, listens=True)
         if name == RELEASE and self.release is not None:
-            return ProcessSettings(command=self.release.command, stop_timeout_s=stop_timeout_s, is_once=True)
+            return ProcessSettings(
+                command=self.release.command,
+                stop_timeout_s=stop_timeout_s,
+                is_once=True,
+                service=self.release.service,
+            )
         for worker in self.workers:
             if worker.name == find_worker_name(name):
                 return ProcessSettings(
@@ -340,5 +356,6 @@ class Settings(Struct, frozen=True, kw_only=True):
                     stop_timeout_s=worker.grace_s,
                     stop_signal=worker.stop_signal,
                     is_scheduled=bool(worker.schedule),
+                    service=worker.service,
                 )
         return ProcessSettings(command="", stop_timeout_s=stop_timeout_s)
