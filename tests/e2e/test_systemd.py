@@ -244,6 +244,17 @@ def test_a_person_deploys_rejects_and_rolls_back(machine: Machine) -> None:
     assert units.count("running") == 1
 
 
+def test_an_operation_that_begins_late_is_no_dead_one(machine: Machine) -> None:
+    """On a busy machine a new interpreter needs seconds until it holds the lock; it was recovered from meanwhile."""
+    late = "import sys, time\ntime.sleep(3 * ('celadon.cli.operate' in sys.orig_argv))\n"
+    machine.write("/root/late/sitecustomize.py", late)
+    machine.write("/srv/shop/VERSION", "v1\n")
+    (machine.tree / "srv/shop/BROKEN").unlink(missing_ok=True)
+    path = "PYTHONPATH=/root/late:/repo/src:/site"
+    done = machine.shell(f"cd /srv/shop && {path} python3 -m celadon.cli.main deploy")
+    assert done.exit_code == 0, done.output
+
+
 def test_the_app_runs_as_its_user_with_its_env_unreadable(machine: Machine) -> None:
     """The unit is what was asked for."""
     shown = machine.shell("systemctl show -p User,NoNewPrivileges,LimitNOFILE,UnitFileState celadon-shop-*").stdout

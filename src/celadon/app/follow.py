@@ -8,6 +8,7 @@ from celadon.contracts.sink import Sink
 from celadon.events import Entry, OperationEnded
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
+from celadon.host.transient import is_transient_alive
 from celadon.model.names import OperationId
 from celadon.model.plan import Outcome
 from celadon.store.journal import read_entries
@@ -18,13 +19,17 @@ _GRACE_S = 2.0
 
 
 class Follower:
-    """`pid` is the operation's process where it is our child."""
+    """`pid` is the operation's process where it is our child, `unit` what systemd runs it in where we had that started:
+    on a busy machine it needs seconds until it holds the lock."""
 
-    def __init__(self, layout: Layout, operation: OperationId, sinks: Sequence[Sink], *, pid: int | None) -> None:
+    def __init__(
+        self, layout: Layout, operation: OperationId, sinks: Sequence[Sink], *, pid: int | None, unit: str = ""
+    ) -> None:
         self._layout = layout
         self._operation = operation
         self._sinks = sinks
         self._pid = pid
+        self._unit = unit
         self._sequence = 0
         self.ended: OperationEnded | None = None
 
@@ -44,6 +49,9 @@ class Follower:
             elif gone_since is None:
                 gone_since = now
             elif now - gone_since > (0.05 if self._pid is not None else _GRACE_S):
+                if self._has_yet_to_begin():
+                    gone_since = now
+                    continue
                 self._read()
                 return self.ended.outcome if self.ended is not None else None
             time.sleep(_POLL_S[now - began > _EAGER_FOR_S])
@@ -66,6 +74,10 @@ class Follower:
         except ChildProcessError:
             return False
         return pid == 0
+
+    def _has_yet_to_begin(self) -> bool:
+        """Or to end: systemd has it, and it does not hold the lock."""
+        return self._unit != "" and is_transient_alive(self._unit)
 
     def _reap(self) -> None:
         """The child that wrote its last event is about to exit: no zombie is left to a long-lived caller."""

@@ -17,8 +17,12 @@ from celadon.model.plan import FORWARD, Outcome, Request
 _EXIT_STATUSES = {outcome: index for index, outcome in enumerate(Outcome)}
 
 
+def unit_of(order: Order) -> str:
+    return f"celadon-{order.app}-{order.operation}"
+
+
 def spawn_operation(order: Order) -> int | None:
-    """Start `order`. Returns the child's pid, or None when systemd runs it as a transient unit.
+    """Start `order`. Returns the child's pid, or None when systemd runs it as a transient unit, `unit_of`.
 
     A fork costs 2 ms and needs no second interpreter; but where systemd is PID 1 a logout may end everything in
     the session's scope, so a deploy, which lasts minutes, becomes a unit. A unit that is killed starts
@@ -38,7 +42,7 @@ def _spawn_unit(layout: Layout, order: Order) -> None:
     write_order(order, path)
     ensure_recovery_unit(user_manager=os.geteuid() != 0, root=layout.root)
     done = start_transient(
-        f"celadon-{order.app}-{order.operation}",
+        unit_of(order),
         [sys.executable, "-m", "celadon.cli.operate", str(path)],
         log=layout.operations / f"{order.operation}.log",
         properties=("SuccessExitStatus=" + " ".join(map(str, range(256))), f"OnFailure={RECOVERY_UNIT}"),

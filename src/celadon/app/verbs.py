@@ -10,7 +10,7 @@ from pathlib import Path
 from celadon.app.follow import Follower
 from celadon.app.inforce import read_in_force
 from celadon.app.order import Handover, Order, new_operation_id
-from celadon.app.spawn import spawn_operation
+from celadon.app.spawn import spawn_operation, unit_of
 from celadon.contracts.sink import Sink
 from celadon.host.control import ask
 from celadon.host.layout import Layout
@@ -102,7 +102,7 @@ def perform(order: Order, sinks: Sequence[Sink]) -> Outcome:
     layout = Layout(Path(order.root), order.app)
     await_retirement(layout)
     pid = spawn_operation(order)
-    follower = Follower(layout, order.operation, sinks, pid=pid)
+    follower = Follower(layout, order.operation, sinks, pid=pid, unit=unit_of(order) if pid is None else "")
     outcome = follower.follow()
     if outcome is not None:
         return outcome

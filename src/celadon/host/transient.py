@@ -12,10 +12,18 @@ _OF_ENGINES = frozenset(
     {"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"}
 )
 _TIMEOUT_S = 30.0
+_ALIVE = frozenset({"active", "activating", "deactivating", "reloading"})
 
 
 def systemd_runs() -> bool:
     return _SYSTEMD_RUNS.is_dir()
+
+
+def is_transient_alive(name: str) -> bool:
+    """From the instant that systemd took it. False where systemd does not say."""
+    scope = [] if os.geteuid() == 0 else ["--user"]
+    done = run_command(["systemctl", *scope, "is-active", f"{name}.service"], timeout_s=_TIMEOUT_S)
+    return done.stdout.strip() in _ALIVE
 
 
 def start_transient(name: str, argv: Sequence[str], *, log: Path, properties: Sequence[str]) -> Completed:
