@@ -92,7 +92,7 @@ def _run_bare(stage: ContainerStage, release: Release) -> None:
     settings = release.manifest.settings
     words = render_run(settings, Slot.BLUE, release, image=stage.image, shared=stage.layout.shared)
     words = ["--name=bare" if word.startswith("--name=") else word for word in words if "--label" not in word]
-    variables = slot_variables(release, Slot.BLUE, address=inside_address(settings, Slot.BLUE))
+    variables = slot_variables(release, Slot.BLUE, address=inside_address(settings, settings.web.blue))
     done = Engine(stage.program).call(*words, stdin=render_variables(variables))
     if not done.ok:
         raise RuntimeError(done.output)
@@ -130,7 +130,8 @@ def _count(site: Site, daemon: Dockerd) -> Mapping[str, int]:
     def listed(*words: str) -> int:
         return len(run_engine("docker", *words, "--quiet").split())
 
-    ports = {str(inside_address(require_in_force(site.layout), slot).port) for slot in Slot}
+    settings = require_in_force(site.layout)
+    ports = {str(inside_address(settings, settings.web.address(slot)).port) for slot in Slot}
     groups = Path("/sys/fs/cgroup").glob("**/docker/*/cgroup.procs")
     return {
         "containers": listed("ps", "--all"),

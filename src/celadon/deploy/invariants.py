@@ -26,8 +26,9 @@ def find_broken(route: RouteView, views: Mapping[Slot, SlotView]) -> str:
         return route.disagreement
     for slot, view in views.items():
         if slot is route.slot and view.status is not SlotStatus.RUNNING:
-            return f"the proxy routes to {slot}, where nothing runs ({view.status})"
-        if slot is not route.slot and view.status is SlotStatus.RUNNING:
+            what = f"not all runs: {view.exit_reason}" if view.pids else f"nothing runs ({view.status})"
+            return f"the proxy routes to {slot}, where {what}"
+        if slot is not route.slot and view.has_processes:
             return f"{slot} runs, though the proxy does not route to it"
     return ""
 

@@ -9,7 +9,6 @@ from celadon.events import BootDisabled, DrainCounted, SlotStopped
 from celadon.model.connections import KindCounts
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.observed import SlotStatus
 from celadon.model.settings import POOLED_S, DrainWay
 
 _COUNT_EVERY_S = 0.05
@@ -41,7 +40,7 @@ def retire(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> None:
         raise StepError(
             f"the proxy still routes to {slot}: it is not stopped", code="slot_is_routed", next_command="celadon check"
         )
-    if run.ports.runner.observe(slot).status is not SlotStatus.RUNNING:
+    if not run.ports.runner.observe(slot).has_processes:
         run.ports.runner.stop(slot, grace_s=0.0)
         return
     began_s = run.ports.clock.now_s()
@@ -73,7 +72,8 @@ def drain(run: Run, slot: Slot) -> Drained:
     lingering = run.ports.proxy.observe().lingering_count
     while True:
         elapsed_s = clock.now_s() - began_s
-        judged = watch.judge(run.ports.sockets.connections(run.address(slot)), left_s=run.left_s(since_s=began_s))
+        open_ones = [each for address in run.addresses(slot) for each in run.ports.sockets.connections(address)]
+        judged = watch.judge(open_ones, left_s=run.left_s(since_s=began_s))
         if lingering:
             lingering = run.ports.proxy.observe().lingering_count
         awaited = any(is_awaited(each, settings, elapsed_s=elapsed_s) for each in judged)

@@ -5,7 +5,10 @@ certain is that a machine without even that much left will swap or kill, and wha
 """
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Final
+
+from msgspec.structs import replace
 
 from celadon.model.names import Slot
 from celadon.model.observed import Finding, FindingLevel, RoomView, problem, warning
@@ -17,8 +20,16 @@ _NARROW_SHARE: Final = 0.8
 _FIX: Final = "free some of it, or go on all the same with:\n[switch]\nrequire_room = false"
 
 
-def judge_room(room: RoomView, live: Slot, *, required: bool) -> Sequence[Finding]:
-    """One finding of each that is short; where nothing is, one that says how much there is."""
+def judge_room(room: RoomView, live: Slot, *, required: bool, counts: tuple[int, int] = (1, 1)) -> Sequence[Finding]:
+    """One finding of each that is short; where nothing is, one that says how much there is. `counts` are the replicas
+    of what is live and of the candidate, each taken to be as large."""
+    now, then = counts
+    if now != then:
+        grown = replace(room, used_bytes=room.used_bytes * then // now, tasks_count=ceil(room.tasks_count * then / now))
+        return [
+            replace(found, text=f"{then} replicas for {now}, so as if {found.text}")
+            for found in judge_room(grown, live, required=required)
+        ]
     return [*_judge_memory(room, live, required=required), *_judge_tasks(room, live, required=required)] or [
         Finding(level=FindingLevel.OK, subject=_SUBJECT, text=_describe(room, live))
     ]

@@ -58,3 +58,12 @@ def test_an_owner_who_knows_better_is_warned_only() -> None:
     found = judge_room(room, Slot.BLUE, required=False)
     assert [each.level for each in found] == [FindingLevel.WARNING, FindingLevel.WARNING]
     assert "does not fit" in found[0].text
+
+
+def test_more_replicas_need_as_much_more() -> None:
+    """Three where one is live: the candidate is taken for three times as large."""
+    room = RoomView(used_bytes=300 * MIB, tasks_count=4, free_bytes=800 * MIB, free_tasks_count=1000)
+    [found] = judge_room(room, Slot.BLUE, required=True, counts=(1, 3))
+    assert found.level is FindingLevel.PROBLEM
+    assert found.text.startswith("3 replicas for 1, so as if blue uses 900 MiB, and 800 MiB are free")
+    assert judge_room(room, Slot.BLUE, required=True, counts=(3, 1))[0].level is FindingLevel.OK

@@ -16,7 +16,7 @@ from celadon.host.environment import read_env, render_env
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.host.text import escape_controls
-from celadon.model.address import Address, SocketAddress, TcpAddress
+from celadon.model.address import Address
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.processes import WEB
@@ -53,20 +53,14 @@ def group_name(identity: Identity) -> str:
 
 def slot_variables(release: Release, slot: Slot, *, address: Address | None, process: str = WEB) -> dict[str, str]:
     """The release's own environment and what every app learns: who it is, and where to listen if it does."""
-    variables = read_env(release.path / "env")
-    match address:
-        case TcpAddress(host=host, port=port):
-            variables |= {"PORT": str(port), "HOST": host}
-        case SocketAddress(path=path):
-            variables["LISTEN_SOCKET"] = path
-        case None:
-            pass
-    return variables | {
+    listen = address.variables if address is not None else {}
+    own = {
         "CELADON_APP": release.manifest.app,
         "CELADON_SLOT": slot.value,
         "CELADON_RELEASE": release.label,
         "CELADON_PROCESS": process,
     }
+    return read_env(release.path / "env") | listen | own
 
 
 def write_slot(
