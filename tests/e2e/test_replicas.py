@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from celadon.app.inforce import require_in_force
+from celadon.host.checkpoint import ARMED_BY
 from celadon.host.sockets import KernelSockets
 from celadon.model.address import Address
 from celadon.model.names import Slot
@@ -124,6 +125,18 @@ def test_an_old_slot_that_lost_a_replica_is_gone_back_to_and_completed(site: Sit
         assert time.monotonic() < until
         time.sleep(0.01)
     assert site.visit() == (200, "v1")
+
+
+def test_a_recovery_completes_what_is_live_and_clears_what_was_begun(site: Site) -> None:
+    """A live replica that nobody starts again, and a death between a candidate's first replica and its second."""
+    os.kill(pid_at(addresses(site, Slot.BLUE)[1]), signal.SIGKILL)
+    recovered = site.celadon("recover")
+    assert recovered.code == 14, recovered.output
+    assert pid_at(addresses(site, Slot.BLUE)[1])
+    died = site.deploy("v2", env={ARMED_BY: "start_issued:kill"})
+    assert died.code == 14, died.output
+    assert (site.visit(), site.running_slots()) == ((200, "v1"), ["blue"])
+    assert all(KernelSockets().listening_pids(address) == frozenset() for address in addresses(site, Slot.GREEN))
 
 
 def test_the_number_of_replicas_changes_without_a_failed_request(site: Site) -> None:

@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from celadon.app.room import check_room
 from celadon.app.scaling import keep_live, level_idle
 from celadon.deploy.replicas import ask_every
 from celadon.drivers.runners.containers import render_run
 from celadon.drivers.runners.replicated import merge_views
 from celadon.events import SlotStopped, VerdictReached
+from celadon.host.layout import Layout
+from celadon.host.pointer import move_pointer, prepare_pointer
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.connections import Connection
 from celadon.model.errors import RefusedError
@@ -17,7 +20,7 @@ from celadon.model.names import Slot
 from celadon.model.observed import Answer, SlotStatus, SlotView
 from celadon.model.plan import Outcome
 from celadon.model.settings import Settings
-from tests.fakes.world import World, events_of, make_release, make_settings, with_replicas
+from tests.fakes.world import APP, World, WorldRunner, events_of, make_release, make_settings, with_replicas
 
 ROOT = Path("/var/lib/celadon")
 RUNS = SlotView(slot=Slot.BLUE, status=SlotStatus.RUNNING, release=make_release(7).number, pids=(10,), rss_bytes=5)
@@ -121,6 +124,16 @@ def test_sockets_are_levelled_too() -> None:
     web = replace(settings.web, blue=SocketAddress("/b"), green=green, green_more=more)
     found = level_idle(replace(settings, web=web), Slot.GREEN, root=ROOT).web.addresses(Slot.BLUE)
     assert found == (SocketAddress("/b"), SocketAddress(f"{ROOT}/apps/shop/processes/web.2/blue/app.sock"))
+
+
+def test_the_candidates_room_is_reckoned_with_its_own_number(tmp_path: Path) -> None:
+    """Not with that of what is live."""
+    layout, world = Layout(tmp_path, APP), World()
+    prepare_pointer(layout.pointer)
+    move_pointer(layout.pointer, Slot.BLUE)
+    world.spawn(Slot.BLUE, make_release(1).number)
+    [found] = check_room(layout, settings_at(ports(8001), ports(8101, 3)), WorldRunner(world))
+    assert found.text.startswith("3 replicas for 1, so as if blue uses ")
 
 
 def test_a_container_of_a_replica_has_its_own_name_and_port() -> None:

@@ -19,7 +19,5 @@ def check_room(layout: Layout, settings: Settings, runner: Runner) -> Sequence[F
     view = runner.observe(live) if live is not None else None
     if live is None or view is None or view.status is not SlotStatus.RUNNING:
         return ()
-    counts = [len(settings.web.addresses(slot)) for slot in (live, live.other)]
-    return judge_room(
-        observe_room(view.pids), live, required=settings.switch.require_room, counts=(counts[0], counts[1])
-    )
+    counts = len(settings.web.addresses(live)), len(settings.web.addresses(live.other))
+    return judge_room(observe_room(view.pids), live, required=settings.switch.require_room, counts=counts)
