@@ -1,42 +1,35 @@
-"""What the runners of containers cost beyond the engine's own `run`, and what fifty deploys in a row leave behind."""
+"""What the runners of containers cost beyond the engine's own `run`, and what looking at one costs."""
 
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from statistics import median
 
-from tests.contract.container_engines import Dockerd, open_docker, open_podman, run_engine
+from tests.contract.container_engines import open_docker, open_podman, run_engine
 from tests.contract.container_promises import ContainerStage, MakeRunner
 from tests.contract.runner_promises import SLEEPER
-from tests.e2e.container_site import make_container_site
-from tests.e2e.site import Site, go_live
 
 from bench.tables import render_table, spread
-from celadon.app.inforce import require_in_force
 from celadon.drivers.runners.containers import ContainerRunner, inside_address, render_run, render_variables
 from celadon.drivers.runners.docker import DockerRunner
 from celadon.drivers.runners.launch import slot_variables
 from celadon.drivers.runners.podman import PodmanRunner
 from celadon.host.engine import Engine
-from celadon.host.processes import find_commands
 from celadon.model.names import Slot
 from celadon.model.release import Release
 
 _MARK_MS = 150
 _LOOKS_PER_S = 4
-_SETTLED_AFTER = 6
-"""Deploys until as many releases are kept as will be."""
 
 
-def run(*, starts: int, deploys: int) -> Iterator[str]:
+def run(*, starts: int) -> Iterator[str]:
     """A table each, when it is there."""
     yield _run_looks()
     yield _run_starts(starts)
-    yield _run_deploys(deploys)
 
 
 def _run_looks() -> str:
@@ -102,47 +95,3 @@ def _time(act: Callable[[], object]) -> float:
     began_s = time.monotonic()
     act()
     return (time.monotonic() - began_s) * 1000
-
-
-def _run_deploys(count: int) -> str:
-    with (
-        tempfile.TemporaryDirectory() as base,
-        open_docker() as daemon,
-        go_live(make_container_site(Path(base))) as site,
-    ):
-        for number in range(_SETTLED_AFTER):
-            _deploy(site, f"s{number}")
-        before = _count(site, daemon)
-        for number in range(count):
-            _deploy(site, f"v{number}")
-        after = _count(site, daemon)
-    rows = [(name, before[name], after[name], "same" if before[name] == after[name] else "CHANGED") for name in before]
-    return render_table(f"Docker, {count} deploys in a row: what is there", ("what", "before", "after", ""), rows)
-
-
-def _deploy(site: Site, version: str) -> None:
-    done = site.deploy(version)
-    if done.code != 0:
-        raise RuntimeError(done.output)
-
-
-def _count(site: Site, daemon: Dockerd) -> Mapping[str, int]:
-    def listed(*words: str) -> int:
-        return len(run_engine("docker", *words, "--quiet").split())
-
-    settings = require_in_force(site.layout)
-    ports = {str(inside_address(settings, settings.web.address(slot)).port) for slot in Slot}
-    groups = Path("/sys/fs/cgroup").glob("**/docker/*/cgroup.procs")
-    return {
-        "containers": listed("ps", "--all"),
-        "images, those between too": listed("image", "ls", "--all"),
-        "volumes": listed("volume", "ls"),
-        "networks": listed("network", "ls"),
-        "port forwarders": sum(not ports.isdisjoint(words) for _, words in find_commands("docker-proxy")),
-        "shims": sum(str(daemon.base) in " ".join(words) for _, words in find_commands("containerd-shim-runc-v2")),
-        "dockerd's descriptors": len(list(Path(f"/proc/{daemon.pid}/fd").iterdir())),
-        "control groups without a process": sum(not group.read_text() for group in groups),
-        "releases": len(list(site.layout.releases.iterdir())),
-        "files in the slots": sum(1 for path in (site.layout.home / "slots").rglob("*") if path.is_file()),
-        "temporary files": len(list(site.layout.home.rglob("*.partial"))),
-    }

@@ -175,11 +175,13 @@ class TestWhatTraefikWouldTakeUnchecked:
         assert "neighbour.yml" in problems(stage)["config"].text
 
     def test_an_answer_of_500_is_not_seen(self, make_stage: MakeStage) -> None:
-        """A candidate that fails through Traefik has not taken over; the engine decides."""
+        """A candidate that fails through Traefik has not taken over; the engine decides, and soon."""
         stage = begin(make_stage())
         stage.slots[Slot.GREEN].status = 500
-        hasty = TraefikProxy(stage.layout, stage.settings_for(seen_timeout_s=0.5))
-        switched = hasty.switch(Slot.GREEN, reached=ignore)
+        patient = TraefikProxy(stage.layout, stage.settings_for(seen_timeout_s=60.0))
+        began_s = time.monotonic()
+        switched = patient.switch(Slot.GREEN, reached=ignore)
+        assert time.monotonic() - began_s < 30
         assert (switched.seen, switched.effect) == (False, Effect.MOVED)
         assert "500 from green" in switched.reason
 

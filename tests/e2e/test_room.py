@@ -56,3 +56,18 @@ def run(site: Site, words: list[str]) -> "subprocess.CompletedProcess[str]":
         timeout=100,
         check=False,
     )
+
+
+def test_a_second_pool_of_connections_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    """By the owner's own numbers, asked as the live release would ask. A command that prints none is a warning."""
+    with open_site(tmp_path) as site:
+        config = site.config.read_text()
+        tells = "sh -c 'test -f app.py && test $CELADON_RELEASE = r1 && echo 12 5'"
+        site.config.write_text(f'{config}[switch]\nconnections = "{tells}"\n')
+        refused = site.deploy("v2")
+        assert refused.code == 13, refused.output
+        assert "blue has 12 connections to its database, and 5 more may be opened" in refused.output
+        assert site.visit() == (200, "v1")
+        site.config.write_text(f'{config}[switch]\nconnections = "echo psql: no such role; exit 2"\n')
+        assert "tells nothing: exit code 2: psql: no such role" in site.celadon("check").output
+        assert site.deploy("v2").code == 0

@@ -54,6 +54,7 @@ interval = "100ms"
 min_requests = 5
 [drain]
 timeout = "5s"
+stop_timeout = "5s"
 """
 SITE = """\
 server {

@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.root, pytest.mark.skipif(not Path(NGINX).exists(), rea
 
 _BOT = "127.99.0.1"
 _DIES_AFTER_S = 4
+_SEEN_TIMEOUT_S = 10.0
 
 
 @pytest.fixture(scope="module", params=["nginx", "caddy", "haproxy"])
@@ -102,6 +103,20 @@ def test_a_release_is_not_blamed_for_what_all_releases_share(site: Site, shared:
     assert judge(done) == (20, "ambient", "control"), done.output
     print(f"bad answers: {bad_answers(counts)}")
     assert site.running_slots() == ["blue", "green"]
+
+
+def test_a_release_whose_every_page_fails_is_not_looked_at_for_long(site: Site, shared: Path) -> None:
+    """It is ready all the same. The look through the proxy finds it, and waits a second for a page, not for as long as
+    a proxy may take to move."""
+    (shared / "later").touch()
+    with usual_visitors(site) as counts:
+        done = deploy(site, broken="later")
+    (shared / "later").unlink()
+    assert done.code == 11, done.output
+    [switch] = [step for step in done.events("step_ended") if step["step"] == "switch"]
+    assert "500 from" in switch["reason"]
+    assert switch["duration_s"] < _SEEN_TIMEOUT_S / 2
+    print(f"bad answers: {bad_answers(counts)}")
 
 
 def test_a_bot_brings_no_release_down(site: Site) -> None:

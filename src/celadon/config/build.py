@@ -60,6 +60,7 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
             steps=get("switch.steps"),
             hold_s=get("switch.hold"),
             require_room=get("switch.require_room"),
+            connections=get("switch.connections"),
             strategy=get("switch.strategy"),
         ),
         observe=ObserveSettings(

@@ -94,6 +94,13 @@ class RoomView(Struct, frozen=True, kw_only=True):
     free_tasks_count: int | None = None
 
 
+class ConnectionsView(Struct, frozen=True, kw_only=True):
+    """To the app's database: what a slot has, and how many more may be opened."""
+
+    used_count: int
+    free_count: int
+
+
 class Answer(Struct, frozen=True, kw_only=True):
     """One probe's answer. `ok` False always has a `reason`; `hint` names the usual cause where known. `refused`:
     nothing listens there. `output_tail` are the last lines of a command that said no."""

@@ -64,11 +64,13 @@ class Strategy(StrEnum):
 class SwitchSettings(Struct, frozen=True, kw_only=True):
     """`steps` are the shares of the traffic, in percent, that the candidate gets one after the other; the last is 100.
     Each smaller one is watched for `hold_s`, as the window is. `require_room`: no deploy where what is live does not
-    fit twice."""
+    fit twice; `connections` is a shell command that prints how many connections to its database that has, and how many
+    more it may open."""
 
     steps: tuple[int, ...] = (100,)
     hold_s: float = 30.0
     require_room: bool = True
+    connections: str | None = None
     strategy: Strategy = Strategy.SIDE_BY_SIDE
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from celadon.model.names import Slot
-from celadon.model.observed import Finding, FindingLevel, RoomView, problem, warning
+from celadon.model.observed import ConnectionsView, Finding, FindingLevel, RoomView, problem, warning
 
 _SUBJECT: Final = "room for two"
 _MIB: Final = 1 << 20
@@ -26,10 +26,8 @@ def judge_room(room: RoomView, live: Slot, *, required: bool, counts: tuple[int,
     now, then = counts
     if now != then:
         grown = replace(room, used_bytes=room.used_bytes * then // now, tasks_count=ceil(room.tasks_count * then / now))
-        return [
-            replace(found, text=f"{then} replicas for {now}, so as if {found.text}")
-            for found in judge_room(grown, live, required=required)
-        ]
+        findings = judge_room(grown, live, required=required)
+        return [replace(found, text=_tell_grown(found.text, counts)) for found in findings]
     return [*_judge_memory(room, live, required=required), *_judge_tasks(room, live, required=required)] or [
         Finding(level=FindingLevel.OK, subject=_SUBJECT, text=_describe(room, live))
     ]
@@ -58,6 +56,29 @@ def _judge_tasks(room: RoomView, live: Slot, *, required: bool) -> Sequence[Find
     if room.tasks_count > _NARROW_SHARE * room.free_tasks_count:
         return [warning(_SUBJECT, text)]
     return []
+
+
+def judge_connections(
+    view: ConnectionsView, live: Slot, *, required: bool, counts: tuple[int, int] = (1, 1)
+) -> Finding:
+    """A second copy opens as many as the first. `counts` as in `judge_room`."""
+    now, then = counts
+    if now != then:
+        grown = replace(view, used_count=ceil(view.used_count * then / now))
+        found = judge_connections(grown, live, required=required)
+        return replace(found, text=_tell_grown(found.text, counts))
+    used_count, free_count = view.used_count, view.free_count
+    text = f"{live} has {used_count} connections to its database, and {free_count} more may be opened"
+    if used_count > free_count:
+        return _refuse(f"{text}: a second copy gets fewer", required=required)
+    if used_count > _NARROW_SHARE * free_count:
+        return warning(_SUBJECT, text)
+    return Finding(level=FindingLevel.OK, subject=_SUBJECT, text=text)
+
+
+def _tell_grown(text: str, counts: tuple[int, int]) -> str:
+    now, then = counts
+    return f"{then} replicas for {now}, so as if {text}"
 
 
 def _refuse(text: str, *, required: bool) -> Finding:

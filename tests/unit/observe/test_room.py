@@ -3,8 +3,8 @@
 import pytest
 
 from celadon.model.names import Slot
-from celadon.model.observed import FindingLevel, RoomView
-from celadon.observe.room import judge_room
+from celadon.model.observed import ConnectionsView, FindingLevel, RoomView
+from celadon.observe.room import judge_connections, judge_room
 
 MIB = 1 << 20
 
@@ -60,6 +60,25 @@ def test_an_owner_who_knows_better_is_warned_only() -> None:
     assert "does not fit" in found[0].text
 
 
+@pytest.mark.parametrize(
+    ("used", "free", "told"),
+    [
+        (10, 80, "ok: blue has 10 connections to its database, and 80 more may be opened"),
+        (70, 80, "warning: blue has 70 connections to its database, and 80 more may be opened"),
+        (
+            81,
+            80,
+            "problem: blue has 81 connections to its database, and 80 more may be opened: a second copy gets fewer",
+        ),
+    ],
+)
+def test_a_second_pool_of_connections_has_to_fit_too(used: int, free: int, told: str) -> None:
+    view = ConnectionsView(used_count=used, free_count=free)
+    found = judge_connections(view, Slot.BLUE, required=True)
+    assert f"{found.level}: {found.text}" == told
+    assert judge_connections(view, Slot.BLUE, required=False).level is not FindingLevel.PROBLEM
+
+
 def test_more_replicas_need_as_much_more() -> None:
     """Three where one is live: the candidate is taken for three times as large."""
     room = RoomView(used_bytes=300 * MIB, tasks_count=4, free_bytes=800 * MIB, free_tasks_count=1000)
@@ -67,3 +86,9 @@ def test_more_replicas_need_as_much_more() -> None:
     assert found.level is FindingLevel.PROBLEM
     assert found.text.startswith("3 replicas for 1, so as if blue uses 900 MiB, and 800 MiB are free")
     assert judge_room(room, Slot.BLUE, required=True, counts=(3, 1))[0].level is FindingLevel.OK
+    view = ConnectionsView(used_count=30, free_count=80)
+    found = judge_connections(view, Slot.BLUE, required=True, counts=(1, 3))
+    assert (found.level, found.text.startswith("3 replicas for 1, so as if blue has 90 ")) == (
+        FindingLevel.PROBLEM,
+        True,
+    )

@@ -62,13 +62,19 @@ class CaddyLooks:
         """Until the slot answers, or any slot by that share."""
         share = route_path(self._layout.pointer, to, percent=percent).name
         if percent == 100:
-            return self._watch(lambda sight: sight.answered_by(to) and not sight.share)
+            return self._watch(
+                lambda sight: sight.answered_by(to) and not sight.share,
+                sick=lambda sight: sight.failed_by(to) and not sight.share,
+            )
         return self._watch(lambda sight: sight.share == share and _is_fine(sight))
 
-    def _watch(self, wanted: Callable[[CaddySight], bool]) -> Watched:
+    def _watch(
+        self, wanted: Callable[[CaddySight], bool], *, sick: Callable[[CaddySight], bool] = lambda _: False
+    ) -> Watched:
         return watch_until(
             self.look,
             lambda sight: isinstance(sight, CaddySight) and wanted(sight),
+            sick=lambda sight: isinstance(sight, CaddySight) and sick(sight),
             count=self._proxy.looks_count,
             timeout_s=self._proxy.seen_timeout_s,
         )

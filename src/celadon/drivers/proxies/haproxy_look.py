@@ -69,6 +69,7 @@ class HaproxyLooks:
         return watch_until(
             look,
             lambda sight: sight.answered_by(to),
+            sick=lambda sight: sight.failed_by(to),
             count=self._proxy.looks_count,
             timeout_s=timeout_s,
         )

@@ -11,6 +11,8 @@ _PAUSE_S = 0.0005
 _UNSEEN_PAUSE_S = 0.002
 _LEAST_LOOK_S = 1.0
 _SERVER_ERRORS_FROM = 500
+_SICK_S = 1.0
+"""A slot that is reached and gives nothing but server errors for so long will not be waited for: visitors get them."""
 
 
 class Sight(Struct, frozen=True, kw_only=True):
@@ -26,6 +28,9 @@ class Sight(Struct, frozen=True, kw_only=True):
     def answered_by(self, slot: Slot) -> bool:
         return self.slot is slot and self.status is not None and self.status < _SERVER_ERRORS_FROM
 
+    def failed_by(self, slot: Slot) -> bool:
+        return self.slot is slot and self.status is not None and self.status >= _SERVER_ERRORS_FROM
+
 
 Look = Callable[[float], Sight]
 """One look within so many seconds. Never raises for what the proxy or the app does."""
@@ -40,15 +45,30 @@ class Watched(Struct, frozen=True, kw_only=True):
     last: Sight
 
 
-def watch_until(look: Look, wanted: Callable[[Sight], bool], *, count: int, timeout_s: float) -> Watched:
+def watch_until(
+    look: Look,
+    wanted: Callable[[Sight], bool],
+    *,
+    sick: Callable[[Sight], bool] = lambda _: False,
+    count: int,
+    timeout_s: float,
+) -> Watched:
     """Looks until `count` in a row are as `wanted`, or until `timeout_s` has passed with a look
-    that is not. Takes at least one look; one of a run that has begun may take a second longer."""
+    that is not, or until for a second they were `sick` and nothing else. Takes at least one look; one of a run that has
+    begun may take a second longer."""
     deadline = time.monotonic() + timeout_s
     in_a_row = 0
     first_at_s = 0.0
+    sick_from_s: float | None = None
     while True:
         sight = look(max(_LEAST_LOOK_S, deadline - time.monotonic()))
         seen_at_s = time.monotonic()
+        if not sick(sight):
+            sick_from_s = None
+        elif sick_from_s is None:
+            sick_from_s = seen_at_s
+        elif seen_at_s - sick_from_s >= _SICK_S:
+            return Watched(held=False, first_at_s=first_at_s, last=sight)
         if wanted(sight):
             first_at_s = first_at_s if in_a_row else seen_at_s
             in_a_row += 1

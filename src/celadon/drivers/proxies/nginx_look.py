@@ -57,7 +57,11 @@ class NginxLooks:
 
     def watch(self, to: Slot, *, timeout_s: float) -> Watched:
         return watch_until(
-            self.look, lambda sight: sight.answered_by(to), count=self._proxy.looks_count, timeout_s=timeout_s
+            self.look,
+            lambda sight: sight.answered_by(to),
+            sick=lambda sight: sight.failed_by(to),
+            count=self._proxy.looks_count,
+            timeout_s=timeout_s,
         )
 
     def watch_buckets(self, expected: Sequence[tuple[str, Slot]], *, timeout_s: float) -> Watched:

@@ -126,6 +126,7 @@ class TraefikProxy:
             return watch_until(
                 look,
                 lambda _: seen[-1].shows(route, generation=generation),
+                sick=lambda _: seen[-1].fails(route, generation=generation),
                 count=self._settings.proxy.looks_count,
                 timeout_s=self._settings.proxy.seen_timeout_s,
             )

@@ -35,6 +35,12 @@ class TraefikSight(Sight, frozen=True, kw_only=True):
         fine = self.status is not None and self.status < _ERRORS_FROM
         return fine and self.names(route, generation=generation)
 
+    def fails(self, route: str, *, generation: str) -> bool:
+        """Of a share nobody knows which slot that was."""
+        failed = self.status is not None and self.status >= _ERRORS_FROM
+        wanted = Served(route=route, generation=generation)
+        return failed and self.served == wanted and wanted.split is None
+
     def names(self, route: str, *, generation: str) -> bool:
         return self.served == Served(route=route, generation=generation)
 
