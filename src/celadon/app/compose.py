@@ -264,10 +264,10 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
 
 
 def _make_web_runner(layout: Layout, settings: Settings) -> Runner:
-    from celadon.drivers.runners.replicated import ReplicatedRunner, list_replicas
-
-    if not (settings.web.blue_more or settings.web.green_more or list_replicas(layout)):
+    if not (settings.web.blue_more or settings.web.green_more or layout.list_web_replicas()):
         return RUNNERS[settings.web.runner](layout, settings)
+    from celadon.drivers.runners.replicated import ReplicatedRunner
+
     return ReplicatedRunner(layout, settings.web, _make_replica_of(layout, settings))
 
 

@@ -11,7 +11,7 @@ from celadon.contracts.runner import Runner
 from celadon.host.layout import Layout
 from celadon.model.names import Slot
 from celadon.model.observed import Finding, SlotStatus, SlotView, Stopped
-from celadon.model.processes import WEB, find_worker_name
+from celadon.model.processes import WEB
 from celadon.model.release import Release
 from celadon.model.settings import WebSettings
 
@@ -68,15 +68,10 @@ class ReplicatedRunner:
     def _list_left(self, slot: Slot) -> list[str]:
         """Replicas of an earlier count that the slot has or had."""
         wanted = self._web.replicas(slot)
-        return [name for name in list_replicas(self._layout) if name not in wanted and self._was_in(name, slot)]
+        return [name for name in self._layout.list_web_replicas() if name not in wanted and self._was_in(name, slot)]
 
     def _was_in(self, name: str, slot: Slot) -> bool:
         return (self._layout.home / "processes" / name / slot.value).is_dir()
-
-
-def list_replicas(layout: Layout) -> list[str]:
-    """Those that the app has or had beside the first."""
-    return [name for name in layout.list_processes() if find_worker_name(name) == WEB]
 
 
 def merge_views(slot: Slot, views: Mapping[str, SlotView], *, left: Sequence[SlotView] = ()) -> SlotView:
