@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from tests.contract.container_engines import open_docker, open_podman, run_engine
-from tests.contract.container_promises import ContainerStage, MakeRunner
+from tests.contract.compose_stage import ComposeStage
+from tests.contract.container_engines import open_compose, open_docker, open_podman, run_engine
+from tests.contract.container_promises import ContainerStage
 from tests.contract.runner_promises import SLEEPER
 
 from bench.tables import render_table, spread
@@ -18,7 +19,9 @@ from celadon.drivers.runners.containers import ContainerRunner, inside_address, 
 from celadon.drivers.runners.docker import DockerRunner
 from celadon.drivers.runners.launch import slot_variables
 from celadon.drivers.runners.podman import PodmanRunner
+from celadon.host.compose import find_compose, read_project, render_yaml
 from celadon.host.engine import Engine
+from celadon.model.compose_project import place_paths
 from celadon.model.names import Slot
 from celadon.model.release import Release
 
@@ -57,38 +60,89 @@ def _time_looks(runner: Callable[[], ContainerRunner], *, count: int) -> float:
 
 def _run_starts(count: int) -> str:
     rows = [
-        _measure(count, "docker", DockerRunner, open_docker()),
-        _measure(count, "podman", PodmanRunner, open_podman()),
+        _measure(count, partial(ContainerStage, kind=DockerRunner, program="docker"), _Bare, open_docker()),
+        _measure(count, partial(ContainerStage, kind=PodmanRunner, program="podman"), _Bare, open_podman()),
+        _measure(count, ComposeStage, _BareProject, open_compose()),
     ]
     head = ("runner", "runs", "start ms", "bare run ms", "beyond ms", f"mark {_MARK_MS} ms", "multiple")
-    return render_table("Starting a slot, beside the engine's own `run`: median / max", head, rows)
+    return render_table("Starting a slot, beside the engine's own `run` or `up`: median / max", head, rows)
 
 
-def _measure(count: int, program: str, kind: MakeRunner, engine: AbstractContextManager[object]) -> Sequence[object]:
+def _measure(
+    count: int,
+    make_stage: Callable[[Path], ContainerStage],
+    make_bare: "Callable[[ContainerStage], _Bare]",
+    engine: AbstractContextManager[object],
+) -> Sequence[object]:
     """In turns, so that a busy minute of the machine meets both."""
-    started, bare = [], []
+    started, taken = [], []
     with engine, tempfile.TemporaryDirectory() as base:
-        stage = ContainerStage(Path(base), kind, program)
+        stage = make_stage(Path(base))
+        bare = make_bare(stage)
         for number in range(1, count + 1):
             release = stage.make_release(number, SLEEPER)
-            bare.append(_time(partial(_run_bare, stage, release)))
-            run_engine(program, "rm", "--force", "--volumes", "bare")
+            bare.write(release)
+            taken.append(_time(partial(bare.run, release)))
+            bare.remove()
             started.append(_time(partial(stage.runner.start, Slot.BLUE, release)))
             stage.runner.stop(Slot.BLUE, grace_s=0.0)
-    beyond_ms = median(started) - median(bare)
+    beyond_ms = median(started) - median(taken)
     kept = "kept" if beyond_ms <= _MARK_MS else "missed"
-    multiple = f"{median(started) / median(bare):.2f}"
-    return (program, count, spread(started), spread(bare), f"{beyond_ms:.0f}", kept, multiple)
+    multiple = f"{median(started) / median(taken):.2f}"
+    return (bare.name, count, spread(started), spread(taken), f"{beyond_ms:.0f}", kept, multiple)
 
 
-def _run_bare(stage: ContainerStage, release: Release) -> None:
-    settings = release.manifest.settings
-    words = render_run(settings, Slot.BLUE, release, image=stage.image, shared=stage.layout.shared)
-    words = ["--name=bare" if word.startswith("--name=") else word for word in words if "--label" not in word]
-    variables = slot_variables(release, Slot.BLUE, address=inside_address(settings, settings.web.blue))
-    done = Engine(stage.program).call(*words, stdin=render_variables(variables))
-    if not done.ok:
-        raise RuntimeError(done.output)
+class _Bare:
+    """What a person would type for the same container."""
+
+    def __init__(self, stage: ContainerStage) -> None:
+        self.stage = stage
+        self.name = stage.program
+
+    def write(self, release: Release) -> None:
+        """What is not measured."""
+
+    def run(self, release: Release) -> None:
+        settings, stage = release.manifest.settings, self.stage
+        words = render_run(settings, Slot.BLUE, release, image=stage.image, shared=stage.layout.shared)
+        words = ["--name=bare" if word.startswith("--name=") else word for word in words if "--label" not in word]
+        variables = slot_variables(release, Slot.BLUE, address=inside_address(settings, settings.web.blue))
+        done = Engine(stage.program).call(*words, stdin=render_variables(variables))
+        if not done.ok:
+            raise RuntimeError(done.output)
+
+    def remove(self) -> None:
+        run_engine(self.stage.program, "rm", "--force", "--volumes", "bare")
+
+
+class _BareProject(_Bare):
+    """`up` of the user's own file, with a network of its own."""
+
+    def __init__(self, stage: ContainerStage) -> None:
+        super().__init__(stage)
+        self.name = "compose"
+        self._file = stage.base / "bare.json"
+        self._compose = find_compose()
+
+    def write(self, release: Release) -> None:
+        settings = release.manifest.settings
+        web = read_project(release.path).services["web"] | {
+            "container_name": "bare",
+            "command": settings.web.command,
+            "ports": [f"{settings.web.blue}:{inside_address(settings, settings.web.blue).port}"],
+            "environment": slot_variables(release, Slot.BLUE, address=inside_address(settings, settings.web.blue)),
+        }
+        document = {"version": "3.9", "services": {"web": place_paths(web, lambda path: release.tree / path)}}
+        self._file.write_text(render_yaml(document).replace("$there", "$$there"))
+
+    def run(self, release: Release) -> None:  # noqa: ARG002
+        done = self._compose.call("--project-name=bare", "--file", str(self._file), "up", "--detach", "--no-build")
+        if not done.ok:
+            raise RuntimeError(done.output)
+
+    def remove(self) -> None:
+        super().remove()
+        run_engine("docker", "network", "rm", "bare_default")
 
 
 def _time(act: Callable[[], object]) -> float:

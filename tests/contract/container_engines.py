@@ -21,6 +21,10 @@ _WORKER = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "gw0")) or
 _UP_TIMEOUT_S = 60.0
 
 needs_docker = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("dockerd") is None, reason="needs root and Docker")
+needs_compose = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("docker-compose") is None,
+    reason="needs root, Docker and Compose",
+)
 needs_podman = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("podman") is None, reason="needs root and Podman")
 
 
@@ -141,6 +145,22 @@ def open_docker() -> Iterator[Dockerd]:
         finally:
             daemon.close()
             shutil.rmtree(base)
+
+
+@contextlib.contextmanager
+def open_compose() -> Iterator[Dockerd]:
+    """With networks of its own, whose containers may speak to each other whatever else the machine does not forward:
+    this daemon makes no rule for them."""
+    rule = ["FORWARD", "-m", "physdev", "--physdev-is-bridged", "-m", "comment", "--comment", f"celadon-{os.getpid()}"]
+    with open_docker() as daemon:
+        run_engine("iptables", "-w", "-I", *rule, "-j", "ACCEPT")
+        try:
+            yield daemon
+        finally:
+            run_engine("iptables", "-w", "-D", *rule, "-j", "ACCEPT")
+            if left := run_engine("docker", "ps", "--all", "--quiet").split():
+                run_engine("docker", "rm", "--force", *left)
+            run_engine("docker", "network", "prune", "--force")
 
 
 @contextlib.contextmanager

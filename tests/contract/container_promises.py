@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.drivers.probes.table import make_probe
-from celadon.drivers.runners.containers import APP, PROCESS, RELEASE, SLOT, ContainerRunner
+from celadon.drivers.runners.containers import ContainerRunner
 from celadon.drivers.runners.published import PublishedSockets
 from celadon.host.environment import read_env, render_env
 from celadon.host.layout import Layout
@@ -25,6 +25,7 @@ from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
 from celadon.model.connections import Connection
 from celadon.model.errors import StepError
+from celadon.model.labels import APP, PROCESS, RELEASE, SLOT
 from celadon.model.names import AppName, Slot
 from celadon.model.observed import FindingLevel, SlotStatus
 from celadon.model.processes import WEB
@@ -92,6 +93,9 @@ class ContainerStage:
         release = write_release(self.base, release, script)
         return replace(release, manifest=replace(release.manifest, image=self.image))
 
+    def other(self, app: str) -> "ContainerStage":
+        return ContainerStage(self.base / "other", self.kind, self.program, app=app)
+
     def containers(self) -> list[str]:
         return run_engine(self.program, "ps", "--all", "--format={{.Names}}").split()
 
@@ -118,7 +122,7 @@ class ContainerPromises(RunnerPromises):
 
     def test_an_app_whose_name_begins_alike_is_another_one(self, stage: ContainerStage) -> None:
         """`shop-blue` in its blue slot is not `shop` in its: labels are compared as a whole, names not at all."""
-        other = ContainerStage(stage.base / "other", stage.kind, stage.program, app="shop-blue")
+        other = stage.other("shop-blue")
         try:
             other.runner.start(Slot.BLUE, other.make_release(3, SLEEPER))
             assert stage.runner.observe(Slot.BLUE).status is SlotStatus.STOPPED

@@ -121,7 +121,7 @@ class ImagePromises:
     def test_one_image_is_kept_for_two_releases(self, images: ImageStage) -> None:
         """It goes with the last of them."""
         image = images.make(1, image=IMAGE)
-        images.images().keep(ReleaseNumber(2), image)
+        images.images().keep(ReleaseNumber(2), image, tree=images.tree, base=images.tree.parent)
         images.images().keep_only([ReleaseNumber(2)])
         assert images.kept() == ["shop.r2"]
         assert images.images().has(image)

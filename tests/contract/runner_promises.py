@@ -204,6 +204,10 @@ class RunnerPromises:
             SlotStatus.RUNNING,
         ]
 
+
+class ReplicatedPromises:
+    """Of each runner that can run several of a slot's web process."""
+
     def test_replicas_of_the_web_process_are_as_one(self, stage: RunnerStage) -> None:
         """Each with its port and its name; the slot runs while all of them do, is completed by a start, and has ended
         with all that a larger count had left."""

@@ -12,8 +12,8 @@ from typing import Protocol
 from bench.load.running import RunningLoad
 from msgspec import Struct
 
-from tests.contract.container_engines import Dockerd, open_docker, open_podman
-from tests.e2e.container_site import make_container_site
+from tests.contract.container_engines import Dockerd, open_compose, open_docker, open_podman
+from tests.e2e.container_site import make_compose_site, make_container_site
 from tests.e2e.leftovers import count_docker, count_machine, count_plain, count_podman
 from tests.e2e.machine import Machine, open_machine
 from tests.e2e.site import Done, Site, go_live
@@ -155,6 +155,12 @@ def open_in_docker(base: Path, settings: Settings) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def open_in_compose(base: Path, settings: Settings) -> Iterator[Server]:
+    with open_compose() as daemon, _live(make_compose_site(base), settings, python="python3") as site:
+        yield PlainServer(site, engine="docker", daemon=daemon)
+
+
+@contextlib.contextmanager
 def open_in_podman(base: Path, settings: Settings) -> Iterator[Server]:
     site = make_container_site(base, program="podman", network="host")
     with open_podman(), _live(site, settings, python="python3") as live:
@@ -175,5 +181,11 @@ def _live(site: Site, settings: Settings, *, python: str) -> Iterator[Site]:
         yield live
 
 
-SERVERS = {"process": open_plain, "systemd": open_systemd, "docker": open_in_docker, "podman": open_in_podman}
+SERVERS = {
+    "process": open_plain,
+    "systemd": open_systemd,
+    "docker": open_in_docker,
+    "podman": open_in_podman,
+    "compose": open_in_compose,
+}
 """By the name of what runs the app there."""

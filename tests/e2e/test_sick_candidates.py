@@ -14,7 +14,13 @@ from tests.e2e.servers import SERVERS, Server, Settings
 from tests.e2e.site import REPOSITORY
 from tests.e2e.site_proxies import NGINX
 
-_NEEDS = {"process": NGINX, "systemd": "systemd-nspawn", "docker": "dockerd", "podman": "podman"}
+_NEEDS = {
+    "process": NGINX,
+    "systemd": "systemd-nspawn",
+    "docker": "dockerd",
+    "podman": "podman",
+    "compose": "docker-compose",
+}
 _SETTINGS = Settings(
     files={
         "app.py": Path(sick_app.__file__).read_text(),

@@ -247,6 +247,15 @@ def test_replicas_behind_a_proxy_that_cannot_are_a_mistake(tmp_path: Path) -> No
     assert what.startswith("`web.replicas` is 2, but behind haproxy a slot has one address; expected 1, or one of ")
 
 
+def test_a_compose_project_has_one_web_process(tmp_path: Path) -> None:
+    """A slot is one project, with one port."""
+    text = GOOD.replace("[8101, 8102]", '[8101, 8111]\nreplicas = 2\nrunner = "compose"')
+    assert any(
+        what.startswith("`web.replicas` is 2, but a slot is one project, with one service that answers requests")
+        for _, what in mistakes(tmp_path, text)
+    )
+
+
 def test_the_way_must_be_one_of_the_proxys(tmp_path: Path) -> None:
     """Caddy has no symlink way."""
     text = GOOD.replace('"nginx"', '"caddy"\nswitch = "symlink"')
@@ -438,3 +447,42 @@ def test_a_container_is_told_nothing_that_celadon_says_itself(tmp_path: Path, li
     """And no value becomes another option."""
     text = CONTAINER.replace("[proxy]", f"[web.container]\n{line}\n[proxy]")
     assert any(line.split(" ", maxsplit=1)[0] in what for _, what in mistakes(tmp_path, text))
+
+
+COMPOSE = GOOD.replace('command = "./serve"\n', 'runner = "compose"\n')
+
+
+def test_a_compose_project_needs_neither_a_command_nor_an_image(tmp_path: Path) -> None:
+    """Its file has them; and what is told of it reads back as the same."""
+    text = COMPOSE + (
+        '[web.compose]\nshared = ["db"]\n[web.container]\nport = 8000\n'
+        '[processes.mail]\nservice = "worker"\n[processes.release]\nservice = "migrate"\nrun = "up"\n'
+    )
+    loaded = load(tmp_path, text)
+    settings = loaded.settings
+    assert (settings.web.compose.file, settings.web.compose.service) == ("compose.yaml", "web")
+    assert (settings.process("mail").service, settings.process("release").service) == ("worker", "migrate")
+    shown = render_in_force(loaded)
+    assert load(tmp_path, shown).settings == settings
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('[web.container]\nimage = "shop"', "`web.container.image` stands in the Compose file"),
+        ('[web.limits]\nmemory = "1GiB"', "`web.limits.memory` stands in the Compose file"),
+        ('[web.compose]\nshared = ["web"]', "the service that answers requests"),
+        ('[web.compose]\nshared = ["db"]\n[processes.mail]\nservice = "db"', "is 'db', which is shared"),
+    ],
+)
+def test_two_files_do_not_say_the_same_of_a_compose_project(tmp_path: Path, line: str, told: str) -> None:
+    """Nor does one service stand in two places."""
+    ((_, what),) = mistakes(tmp_path, f"{COMPOSE}{line}\n")
+    assert told in what
+
+
+@pytest.mark.parametrize("line", ['[web.compose]\nfile = "x.yaml"', '[processes.mail]\nrun = "x"\nservice = "mail"'])
+def test_only_compose_has_services(tmp_path: Path, line: str) -> None:
+    """Told, not passed over."""
+    ((_, what),) = mistakes(tmp_path, f"{GOOD}{line}\n")
+    assert "is of the runner compose; `web.runner` is process" in what

@@ -142,6 +142,12 @@ def _podman(layout: Layout, settings: Settings) -> Runner:
     return PodmanRunner(layout, settings)
 
 
+def _compose(layout: Layout, settings: Settings) -> Runner:
+    from celadon.drivers.runners.compose import ComposeRunner
+
+    return ComposeRunner(layout, settings)
+
+
 def _no_counters(_layout: Layout, _settings: Settings) -> Counters:
     return NoCounters()
 
@@ -235,6 +241,7 @@ RUNNERS: Mapping[RunnerKind, Callable[[Layout, Settings], Runner]] = MappingProx
         RunnerKind.SYSTEMD: _systemd,
         RunnerKind.DOCKER: _docker,
         RunnerKind.PODMAN: _podman,
+        RunnerKind.COMPOSE: _compose,
     }
 )
 COUNTERS: Mapping[ProxyKind, Callable[[Layout, Settings], Counters]] = MappingProxyType(
@@ -312,6 +319,10 @@ def make_sockets(layout: Layout, settings: Settings, runner: Runner) -> Sockets:
 def make_images(layout: Layout, settings: Settings) -> Images:
     if settings.web.runner not in CONTAINER_RUNNERS:
         return NoImages()
+    if settings.web.runner is RunnerKind.COMPOSE:
+        from celadon.drivers.images.compose import ComposeImages
+
+        return ComposeImages(settings)
     from celadon.drivers.images.engine import EngineImages
     from celadon.host.engine import Engine
 

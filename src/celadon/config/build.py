@@ -10,6 +10,7 @@ from celadon.model.processes import name_web_replica
 from celadon.model.settings import (
     AssetSettings,
     BuildSettings,
+    ComposeSettings,
     ContainerSettings,
     DrainSettings,
     HookSettings,
@@ -137,6 +138,9 @@ def _build_web(values: dict[str, Any], *, base: Path, root: Path) -> WebSettings
             volumes=get("web.container.volumes"),
             init=get("web.container.init"),
             options=get("web.container.options"),
+        ),
+        compose=ComposeSettings(
+            file=get("web.compose.file"), service=get("web.compose.service"), shared=get("web.compose.shared")
         ),
     )
 

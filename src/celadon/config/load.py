@@ -16,7 +16,7 @@ from celadon.config.procfile import parse_procfile
 from celadon.config.table import BY_KEY, DERIVED, REPLICAS, REQUIRED, SETTINGS, SHARES, TABLES, WAYS, Setting
 from celadon.model.errors import UsageError
 from celadon.model.names import Slot
-from celadon.model.processes import WEB
+from celadon.model.processes import RELEASE, WEB
 from celadon.model.settings import (
     CONTAINER_RUNNERS,
     JudgeKind,
@@ -34,6 +34,8 @@ _HIGHEST_PORT = 65535
 _JOURNEYS = "journeys"
 _PROCFILE = "procfile"
 _IMAGES = ("web.container.image", "web.container.build", "web.container.archive")
+_IN_COMPOSE = (*_IMAGES, *(f"web.container.{name}" for name in ("network", "volumes", "init", "options")))
+_LIMITS = tuple(f"web.limits.{name}" for name in ("memory", "cpu", "tasks", "open_files"))
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -187,8 +189,10 @@ class _Reader:
                 self._blame(path, f"`{'.'.join(path)}` needs the runner systemd; `web.runner` is {runner.value}")
 
     def _check_runner(self, values: dict[str, Any]) -> None:
-        """A container is made of an image, anything else of a command."""
+        """A container is made of an image, a Compose project of its file, anything else of a command."""
         runner, given = values["web.runner"], [key for key in _IMAGES if values[key] is not None]
+        if runner is not None:
+            self._check_compose(values, runner)
         if runner not in CONTAINER_RUNNERS:
             if values["web.command"] is None and "web.command" not in self._given:
                 expected = BY_KEY["web.command"].kind.expected
@@ -196,7 +200,11 @@ class _Reader:
                 hint = ', or `procfile = "Procfile"`, since one is there' if there else ""
                 self._blame(("web", "command"), f"`web.command` is missing; expected {expected}{hint}")
             return
-        if len(given) != 1 and not any(key in self._given and values[key] is None for key in _IMAGES):
+        if (
+            runner is not RunnerKind.COMPOSE
+            and len(given) != 1
+            and not any(key in self._given and values[key] is None for key in _IMAGES)
+        ):
             wanted = ", ".join(f"`{key}`" for key in _IMAGES)
             found = " and ".join(f"`{key}`" for key in given) or "none"
             self._blame(
@@ -204,6 +212,26 @@ class _Reader:
             )
         if values["web.sockets"]:
             self._blame(("web", "sockets"), "an app in a container is reached by a port; give it two `web.ports`")
+
+    def _check_compose(self, values: dict[str, Any], runner: RunnerKind) -> None:
+        """What one file says the other does not; a default said aloud changes nothing."""
+        is_compose = runner is RunnerKind.COMPOSE
+        odd = (*_IN_COMPOSE, *_LIMITS) if is_compose else tuple(key for key in BY_KEY if key.startswith("web.compose."))
+        why = (
+            "stands in the Compose file" if is_compose else f"is of the runner compose; `web.runner` is {runner.value}"
+        )
+        for key in sorted(key for key in self._given.intersection(odd) if values[key] != BY_KEY[key].default):
+            self._blame(tuple(key.split(".")), f"`{key}` {why}")
+        processes, shared = values["processes"], values["web.compose.shared"] or ()
+        named = {} if processes is None else {worker.name: worker.service for worker in processes.workers}
+        if processes is not None and processes.release is not None:
+            named[RELEASE] = processes.release.service
+        for name, service in named.items():
+            if service and (not is_compose or service in shared):
+                what = f"{service!r}, which is shared" if is_compose else why
+                self._blame(("processes", name, "service"), f"`processes.{name}.service` {'is ' * is_compose}{what}")
+        if is_compose and values["web.compose.service"] in shared:
+            self._blame(("web", "compose", "shared"), "`web.compose.shared` has the service that answers requests")
 
     def _check_steps(self, steps: tuple[int, ...] | None, kind: ProxyKind | None, way: SwitchWay | None) -> None:
         if steps is None:
@@ -257,7 +285,7 @@ class _Reader:
         count = values["web.replicas"] or 1
         if ports is not None:
             self._check_ports(ports, count=count)
-        self._check_replicas(count, values["proxy.type"])
+        self._check_replicas(count, values["proxy.type"], values["web.runner"])
         app = values["app"]
         longest = socket_path(self._root, app, Slot.GREEN, number=count) if app is not None else ""
         if sockets and len(longest.encode()) > _SUN_PATH_BYTES:
@@ -265,7 +293,13 @@ class _Reader:
                 ("web", "sockets"), f"sockets under {self._root} have longer paths than {_SUN_PATH_BYTES} bytes"
             )
 
-    def _check_replicas(self, count: int, proxy: ProxyKind | None) -> None:
+    def _check_replicas(self, count: int, proxy: ProxyKind | None, runner: RunnerKind | None) -> None:
+        if count > 1 and runner is RunnerKind.COMPOSE:
+            self._blame(
+                ("web", "replicas"),
+                f"`web.replicas` is {count}, but a slot is one project, with one service that answers requests; expected "
+                "1, or another `web.runner`",
+            )
         if count > 1 and proxy is not None and proxy not in REPLICAS:
             self._blame(
                 ("web", "replicas"),

@@ -29,6 +29,7 @@ _OWN_OPTIONS = frozenset(
     {"attach", "cidfile", "detach", "env", "env-file", "init", "label", "label-file", "name", "network", "net", "pull"}
     | {"publish", "publish-all", "replace", "restart", "rm", "secret"}
 )
+_SERVICE = re.compile(r"[a-zA-Z0-9._-]{1,64}\Z")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}\Z")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -352,6 +353,7 @@ BELOW = _string(
 IMAGE = _string(
     'an image\'s name, as "shop" or "registry.example/shop@sha256:…"', lambda value: _matching(_IMAGE, value)
 )
+SERVICE = _string("the name of a service in the Compose file", lambda value: _matching(_SERVICE, value))
 NETWORK = _string("`bridge`, `host` or the name of a network", lambda value: _matching(_NETWORK, value))
 VOLUMES = table_of(
     _string("a path without `..`, spaces, commas or colons", _volume), re.compile(r"/[A-Za-z0-9._/-]+\Z")

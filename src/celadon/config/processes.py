@@ -14,11 +14,8 @@ from celadon.model.processes import RELEASE, WEB, Handover, ReleaseCommand, Work
 
 
 class Field(Struct, frozen=True, kw_only=True):
-    """`is_required`: there is no default."""
-
     kind: Kind
     default: Any = None
-    is_required: bool = False
 
 
 class Processes(Struct, frozen=True, kw_only=True):
@@ -64,15 +61,18 @@ _BEAT = Kind(
     show=kind.TEXT.show,
 )
 _USUAL = WorkerSettings(name="", command="")
-_RUN = Field(kind=kind.TEXT, is_required=True)
+_RUN = Field(kind=kind.TEXT)
+_SERVICE = Field(kind=kind.SERVICE)
 _RELEASE: Final[Mapping[str, Field]] = {
     "run": _RUN,
+    "service": _SERVICE,
     "timeout": Field(kind=kind.duration(0.1, 86400.0), default=ReleaseCommand(command="").timeout_s),
 }
 
 
 _WORKER: Final[Mapping[str, Field]] = {
     "run": _RUN,
+    "service": _SERVICE,
     "handover": Field(kind=kind.choice(Handover), default=_USUAL.handover),
     "quiet_signal": Field(kind=_SIGNAL),
     "stop_signal": Field(kind=_SIGNAL, default=_USUAL.stop_signal),
@@ -124,7 +124,7 @@ class _Reader:
 
     def _read_release(self, table: Mapping[str, Any]) -> ReleaseCommand:
         taken = self._take(table, _RELEASE, RELEASE)
-        return ReleaseCommand(command=taken["run"] or "", timeout_s=taken["timeout"])
+        return ReleaseCommand(command=taken["run"] or "", timeout_s=taken["timeout"], service=taken["service"] or "")
 
     def _read_worker(self, table: Mapping[str, Any], name: str) -> WorkerSettings:
         taken = self._take(table, _WORKER, name)
@@ -151,18 +151,19 @@ class _Reader:
             queue_depth=taken["queue_depth"] or "",
             max_queue_depth=taken["max_queue_depth"],
             schedule=taken["schedule"] or "",
+            service=taken["service"] or "",
         )
 
     def _take(self, table: Mapping[str, Any], fields: Mapping[str, Field], name: str) -> dict[str, Any]:
         for key in table:
             if key not in fields:
                 self._blame((name, key), f"is not a setting here; expected one of {', '.join(fields)}")
+        if "run" not in table and "service" not in table:
+            self._blame((name, "run"), f"is missing; expected {_RUN.kind.expected}")
         return {key: self._take_one(table, key, field, name) for key, field in fields.items()}
 
     def _take_one(self, table: Mapping[str, Any], key: str, field: Field, name: str) -> Any:
         if key not in table:
-            if field.is_required:
-                self._blame((name, key), f"is missing; expected {field.kind.expected}")
             return field.default
         try:
             return field.kind.read(table[key])
@@ -179,7 +180,12 @@ def show_processes(processes: Processes) -> str:
     tables = {}
     if processes.release is not None:
         tables[RELEASE] = _show_table(
-            _RELEASE, {"run": processes.release.command, "timeout": processes.release.timeout_s}
+            _RELEASE,
+            {
+                "run": processes.release.command or None,
+                "service": processes.release.service or None,
+                "timeout": processes.release.timeout_s,
+            },
         )
     for worker in processes.workers:
         tables[worker.name] = _show_table(_WORKER, _plain_worker(worker))
@@ -188,7 +194,8 @@ def show_processes(processes: Processes) -> str:
 
 def _plain_worker(worker: WorkerSettings) -> dict[str, Any]:
     return {
-        "run": worker.command,
+        "run": worker.command or None,
+        "service": worker.service or None,
         "handover": worker.handover,
         "quiet_signal": worker.quiet_signal or None,
         "stop_signal": worker.stop_signal,
@@ -213,7 +220,7 @@ def _schema_of(fields: Mapping[str, Field]) -> dict[str, Any]:
     return {
         "type": "object",
         "additionalProperties": False,
-        "required": [name for name, field in fields.items() if field.is_required],
+        "anyOf": [{"required": ["run"]}, {"required": ["service"]}],
         "properties": {name: field.kind.schema for name, field in fields.items()},
     }
 

@@ -15,6 +15,7 @@ from celadon.model.settings import (
     AssetSettings,
     BlessMode,
     BuildSettings,
+    ComposeSettings,
     ContainerSettings,
     DrainSettings,
     DrainWay,
@@ -61,7 +62,7 @@ _ASSETS = AssetSettings(path=".")
 _LOOKS_COUNT, _SEEN_TIMEOUT_S = 3, 10.0
 _SWITCH = SwitchSettings()
 _SOURCE, _SYSTEMD, _HOOKS = SourceSettings(path="."), SystemdSettings(), HookSettings()
-_CONTAINER, _SECRETS = ContainerSettings(), SecretSettings()
+_CONTAINER, _COMPOSE, _SECRETS = ContainerSettings(), ComposeSettings(), SecretSettings()
 
 SETTINGS: tuple[Setting, ...] = (
     _setting("app", kind.APP, REQUIRED, "The app's name: it names units, proxy files and the state directory."),
@@ -81,7 +82,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("web.ports", kind.PORTS, DERIVED, "The ports of blue and green. This or `sockets`."),
     _setting("web.sockets", kind.TRUTH, False, "Slots listen on Unix sockets instead of ports."),
     _setting("web.replicas", kind.whole(1, 32), 1, "How many of that process a slot runs, each at an address of its own: at consecutive ports from the slot's on, or at a socket each. nginx, Caddy and Traefik."),
-    _setting("web.runner", kind.choice(RunnerKind), RunnerKind.PROCESS, "What runs the app: plain processes, systemd units, or containers of Docker or Podman."),
+    _setting("web.runner", kind.choice(RunnerKind), RunnerKind.PROCESS, "What runs the app: plain processes, systemd units, containers of Docker or Podman, or a Compose project."),
     _setting("web.env", kind.ENV, {}, "Plain variables. They belong to the release and come back with a rollback."),
     _setting("web.env_file", kind.PATH, None, "A file of NAME=value lines, relative to this file, read at deploy. For secrets. It is no part of the release's tree."),
     _setting("web.limits.memory", kind.SIZE, None, "`MemoryMax` (systemd), `--memory` (containers)."),
@@ -100,6 +101,9 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("web.container.volumes", kind.VOLUMES, {}, 'Path inside → what is there, as `"/data" = "data"`: a path in the app\'s shared directory, or an absolute one of this machine.'),
     _setting("web.container.init", kind.TRUTH, _CONTAINER.init, "A small init before the app, so that SIGTERM ends an app that does not say what it does on it. Off for images that bring their own."),
     _setting("web.container.options", kind.OPTIONS, (), 'Words for `docker run` or `podman run`, as `["--shm-size=1g"]`. What Celadon says itself is refused.'),
+    _setting("web.compose.file", kind.INSIDE, _COMPOSE.file, "The Compose file, in the release. It is read and never written."),
+    _setting("web.compose.service", kind.SERVICE, _COMPOSE.service, "The service that answers requests, at `web.container.port` inside."),
+    _setting("web.compose.shared", kind.list_of(kind.SERVICE), (), 'Services that both slots use, as `["db", "redis"]`: each runs once for the app, is started where it is not up, and never stopped or made anew. Any other service of the file runs with each slot.'),
     _setting("secrets.command", kind.TEXT, None, "A shell command that prints NAME=value lines or one JSON object, as `sops -d --output-type dotenv secrets.env`. Run at deploy in `source.path` as the app's user."),
     _setting("secrets.timeout", kind.duration(0.1, 3600.0), _SECRETS.timeout_s, "For that command."),
     _setting("secrets.credentials", kind.CREDENTIALS, {}, 'Variable → the systemd credential that it holds, as `DATABASE_URL = "shop-database"`. Read at deploy, decrypted if need be.'),

@@ -19,8 +19,9 @@ class Images(Protocol):
         StepError, and leaves nothing then."""
         ...
 
-    def keep(self, number: ReleaseNumber, image: str) -> None:
-        """Release `number` runs as this one too, which is kept for another. Raises StepError."""
+    def keep(self, number: ReleaseNumber, image: str, *, tree: Path, base: Path) -> None:
+        """Release `number`, whose files are in `tree`, runs as this one too, which is kept for the release in the
+        directory `base`. Raises StepError."""
         ...
 
     def has(self, image: str) -> bool:
@@ -39,7 +40,7 @@ class NoImages:
     def make(self, number: ReleaseNumber, tree: Path, *, run: RunStep) -> None:  # noqa: ARG002
         return None
 
-    def keep(self, number: ReleaseNumber, image: str) -> None:
+    def keep(self, number: ReleaseNumber, image: str, *, tree: Path, base: Path) -> None:
         pass
 
     def has(self, image: str) -> bool:  # noqa: ARG002

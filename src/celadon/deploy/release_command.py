@@ -25,7 +25,7 @@ def run_release_command(run: Run) -> Result:
     ports, slot = run.ports, run.plan.candidate
     runner = ports.runner_of(RELEASE)
     began_s = ports.clock.now_s()
-    run.note(ReleaseCommandStarted(release=release.number, command=settings.command, timeout_s=settings.timeout_s))
+    run.note(ReleaseCommandStarted(release=release.number, command=settings.told, timeout_s=settings.timeout_s))
     ports.reached("before_release_command")
     runner.start(slot, release)
     ports.reached("release_command_started")
@@ -37,7 +37,7 @@ def run_release_command(run: Run) -> Result:
     run.note(
         ReleaseCommandRan(
             release=release.number,
-            command=settings.command,
+            command=settings.told,
             exit_code=view.exit_code if view.status is SlotStatus.EXITED else None,
             duration_s=ports.clock.now_s() - began_s,
             reason=reason,
@@ -48,7 +48,7 @@ def run_release_command(run: Run) -> Result:
     if result is Result.FAILED:
         last = f": {lines[-1]}" if lines else ""
         run.blame(
-            f"the release command `{settings.command}` {reason}{last}",
+            f"the release command `{settings.told}` {reason}{last}",
             code="release_command_failed",
             next_command=f"less {kept_at}",
         )

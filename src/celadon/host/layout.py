@@ -4,11 +4,11 @@
 <root>/apps/<app>/settings.json        the settings last put in force
                  /lock, /lock.holder   never unlinked
                  /request              what a person asks of the running operation
-                 /releases/r42/        manifest.json, tree/, env, build.log, blessed
+                 /releases/r42/        manifest.json, tree/, env, build.log, blessed, compose.json
                  /shared/
                  /assets/              what pages of the last releases ask for
                  /pointer/             what the proxy reads
-                 /slots/blue|green/    env, launch, socket, pid, log
+                 /slots/blue|green/    env, launch, socket, pid, log, compose.json
                  /processes/<name>/blue|green/   the same of another process of the app
                  /traffic/access.log   the proxy's JSON lines; the directory is its user's
                  /look-mark            the secret that our own looks begin with
@@ -33,6 +33,8 @@ from celadon.model.processes import WEB, find_worker_name
 
 PARTIAL = ".partial"
 """Ends the name of what is not whole, and worthless by that name."""
+COMPOSE = "compose.json"
+"""In a release what Compose made of its file, in a slot what Compose is given; both hold values of variables."""
 
 
 def default_root() -> Path:

@@ -8,10 +8,15 @@ WEB, RELEASE = "web", "release"
 
 
 class ReleaseCommand(Struct, frozen=True, kw_only=True):
-    """Run once in each new release, before it gets any traffic."""
+    """Run once in each new release, before it gets any traffic. `service` is as of a worker."""
 
     command: str
     timeout_s: float = 600.0
+    service: str = ""
+
+    @property
+    def told(self) -> str:
+        return self.command or f"service {self.service}"
 
 
 class Handover(StrEnum):
@@ -31,7 +36,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     `heartbeat_command` exits with 0, within each `heartbeat_max_age_s`; what `queue_depth` prints is at most
     `max_queue_depth`. Empty or None: not watched.
 
-    `schedule` is a calendar expression of systemd: it does not run on, but begins at those instants."""
+    `schedule` is a calendar expression of systemd: it does not run on, but begins at those instants. `service` is that
+    of a Compose project that it is, empty: it runs its command in the web process's."""
 
     name: str
     command: str
@@ -47,6 +53,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     queue_depth: str = ""
     max_queue_depth: int | None = None
     schedule: str = ""
+    service: str = ""
 
     @property
     def processes(self) -> tuple[str, ...]:
@@ -76,3 +83,4 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     is_once: bool = False
     is_scheduled: bool = False
     listens: bool = False
+    service: str = ""

@@ -28,9 +28,10 @@ class RunnerKind(StrEnum):
     SYSTEMD = "systemd"
     DOCKER = "docker"
     PODMAN = "podman"
+    COMPOSE = "compose"
 
 
-CONTAINER_RUNNERS = frozenset({RunnerKind.DOCKER, RunnerKind.PODMAN})
+CONTAINER_RUNNERS = frozenset({RunnerKind.DOCKER, RunnerKind.PODMAN, RunnerKind.COMPOSE})
 """Those that run a release as an image."""
 
 
@@ -163,6 +164,15 @@ class ContainerSettings(Struct, frozen=True, kw_only=True):
     options: tuple[str, ...] = ()
 
 
+class ComposeSettings(Struct, frozen=True, kw_only=True):
+    """`file` is in the release, `service` the one that answers requests. `shared` are services that both slots use:
+    each runs once for the app."""
+
+    file: str = "compose.yaml"
+    service: str = "web"
+    shared: tuple[str, ...] = ()
+
+
 class WebSettings(Struct, frozen=True, kw_only=True):
     """The process that answers requests. `command` runs under `/bin/sh` in the release's tree, the
     shell replaced by it; empty: the image's own. `env` are plain values; `env_file` is absolute, read at deploy and
@@ -179,6 +189,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     systemd: SystemdSettings = SystemdSettings()
     container: ContainerSettings = ContainerSettings()
+    compose: ComposeSettings = ComposeSettings()
 
     def address(self, slot: Slot) -> Address:
         """Of its first replica."""
@@ -359,7 +370,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         if find_worker_name(name) == WEB:
             return ProcessSettings(command=self.web.command, stop_timeout_s=stop_timeout_s, listens=True)
         if name == RELEASE and self.release is not None:
-            return ProcessSettings(command=self.release.command, stop_timeout_s=stop_timeout_s, is_once=True)
+            return ProcessSettings(
+                command=self.release.command,
+                stop_timeout_s=stop_timeout_s,
+                is_once=True,
+                service=self.release.service,
+            )
         for worker in self.workers:
             if worker.name == find_worker_name(name):
                 return ProcessSettings(
@@ -367,5 +383,6 @@ class Settings(Struct, frozen=True, kw_only=True):
                     stop_timeout_s=worker.grace_s,
                     stop_signal=worker.stop_signal,
                     is_scheduled=bool(worker.schedule),
+                    service=worker.service,
                 )
         return ProcessSettings(command="", stop_timeout_s=stop_timeout_s)

@@ -1,7 +1,8 @@
 """The images of an app's releases, in Docker's or Podman's own store: each kept by a tag of ours, and known by its id.
 
 One repository for all apps, `localhost/celadon`, and a tag `<app>.r<number>`: an app's name may end in a dash, which a
-repository's may not; and neither part of a tag has a dot, so that one app's tags are never taken for another's.
+repository's may not; and neither part of a tag has a dot, so that one app's tags are never taken for another's. Of
+several images of a release each has the name of its service between the two.
 """
 
 import tarfile
@@ -29,7 +30,7 @@ def parse_tag(tag: str, *, app: str) -> ReleaseNumber | None:
     """Pure. None for the tag of another app, and for what is no tag of ours."""
     owner, _, label = tag.rpartition(".")
     try:
-        return parse_release_label(label) if owner == app and label.startswith("r") else None
+        return parse_release_label(label) if owner.partition(".")[0] == app and label.startswith("r") else None
     except ValueError:
         return None
 
@@ -51,7 +52,7 @@ class EngineImages:
             return self._load(tree / settings.archive, name, run=run)
         return self._keep(self._find_named(settings.image or "", run=run), name)
 
-    def keep(self, number: ReleaseNumber, image: str) -> None:
+    def keep(self, number: ReleaseNumber, image: str, *, tree: Path, base: Path) -> None:  # noqa: ARG002
         self._keep(image, self._name(number))
 
     def has(self, image: str) -> bool:

@@ -19,7 +19,7 @@ from celadon.drivers.releases.variables import gather_variables, owners_variable
 from celadon.events import DependenciesReused, Event, ReleaseMade
 from celadon.host.environment import mask_env, render_env
 from celadon.host.files import sync_directory, write_atomic
-from celadon.host.layout import PARTIAL, Layout
+from celadon.host.layout import COMPOSE, PARTIAL, Layout
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, parse_release_label
 from celadon.model.release import Manifest, Source, SourceKind
@@ -64,6 +64,7 @@ class ReleaseMaking:
             image = self._fill(number, source, partial, tell=tell, reached=reached, cancelled=cancelled)
         except StepError:
             mask_env(partial / "env")
+            (partial / COMPOSE).unlink(missing_ok=True)
             raise
         files = list_files(tree)
         manifest = Manifest(
@@ -134,7 +135,7 @@ class ReleaseMaking:
             text = f"{source.location} is not what was built: its files differ from its manifest"
             raise StepError(text, code="release_altered", next_command="celadon deploy")
         if manifest.image is not None:
-            self._images.keep(number, manifest.image)
+            self._images.keep(number, manifest.image, tree=partial / "tree", base=base)
         return manifest.image
 
     def _build(

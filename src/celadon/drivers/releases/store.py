@@ -13,7 +13,7 @@ from celadon.contracts.images import Images, NoImages
 from celadon.events import Event
 from celadon.host.environment import mask_env
 from celadon.host.files import sync_directory, write_atomic
-from celadon.host.layout import PARTIAL, Layout
+from celadon.host.layout import COMPOSE, PARTIAL, Layout
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, render_release_label
 from celadon.model.release import Fate, Manifest, Release, Source
@@ -109,6 +109,7 @@ class ReleaseStore:
             return
         if fate is Fate.FAILED:
             mask_env(release.path / "env")
+            (release.path / COMPOSE).unlink(missing_ok=True)
         write_atomic(release.path / fate.value, f"{time.time():.0f}\n")
 
     def prune(self, *, keep_count: int, protected: Collection[ReleaseNumber]) -> Sequence[ReleaseNumber]:

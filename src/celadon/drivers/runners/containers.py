@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from celadon.drivers.runners.exits import KILLED_FOR_MEMORY, describe_signal
 from celadon.drivers.runners.launch import begin_slot, clear_slot, find_identity, render_line, slot_variables, tail_file
 from celadon.host.checkpoint import reached
+from celadon.host.commands import Completed
 from celadon.host.engine import Engine
 from celadon.host.files import write_atomic
 from celadon.host.groups import read_group
@@ -29,13 +30,13 @@ from celadon.host.processes import ProcessIdentity, identify, is_alive, sum_rss_
 from celadon.host.text import escape_controls
 from celadon.model.address import Address, TcpAddress
 from celadon.model.errors import StepError
+from celadon.model.labels import APP, PROCESS, RELEASE, SLOT
 from celadon.model.names import AppName, ReleaseNumber, Slot, parse_release_label
 from celadon.model.observed import Finding, SlotStatus, SlotView, Stopped, problem
 from celadon.model.processes import WEB
 from celadon.model.release import Release
 from celadon.model.settings import HOST_NETWORK, Settings
 
-APP, PROCESS, SLOT, RELEASE = "celadon.app", "celadon.process", "celadon.slot", "celadon.release"
 _ALWAYS_THERE = frozenset({"bridge", HOST_NETWORK})
 _KEPT_LINES_COUNT = 1000
 _NAME_TAKEN = re.compile(r"container name .* in use")
@@ -76,7 +77,10 @@ class _Policy(Struct, frozen=True, rename="pascal"):
 
 
 class _Host(Struct, frozen=True, rename="pascal"):
+    """`memory` is the limit in bytes, 0: there is none."""
+
     restart_policy: _Policy = _Policy()
+    memory: int = 0
 
 
 class Container(Struct, frozen=True, rename="pascal"):
@@ -84,6 +88,7 @@ class Container(Struct, frozen=True, rename="pascal"):
 
     id: str
     state: _State
+    image: str = ""
     config: _Config = _Config()
     network_settings: _Networks = _Networks()
     host_config: _Host = _Host()
@@ -111,6 +116,7 @@ class Main(Struct, frozen=True, kw_only=True):
     release: ReleaseNumber | None
     restarts_count: int
     forwarders: tuple[int, ...]
+    limit_bytes: int | None = None
 
 
 def container_name(app: AppName, slot: Slot, *, process: str) -> str:
@@ -119,12 +125,12 @@ def container_name(app: AppName, slot: Slot, *, process: str) -> str:
 
 def inside_address(settings: Settings, address: Address) -> TcpAddress:
     """Where the app listens, in its own network or in the machine's. `address` is a slot's, outside."""
-    outside = _require_port(address)
+    outside = require_port(address)
     port = settings.web.container.port or outside.port
     return outside if settings.web.container.network == HOST_NETWORK else TcpAddress(port=port, host="0.0.0.0")  # noqa: S104
 
 
-def _require_port(address: Address) -> TcpAddress:
+def require_port(address: Address) -> TcpAddress:
     """The configuration allows a container no other."""
     if not isinstance(address, TcpAddress):
         raise StepError(
@@ -163,7 +169,7 @@ def render_run(
 
 
 def _publish(settings: Settings, address: Address) -> list[str]:
-    return [f"--publish={_require_port(address)}:{inside_address(settings, address).port}"]
+    return [f"--publish={require_port(address)}:{inside_address(settings, address).port}"]
 
 
 def render_variables(variables: Mapping[str, str]) -> str:
@@ -270,15 +276,32 @@ class ContainerRunner(ABC):
             )
         if container is not None:
             self._remove(slot, container)
+            self._end_beside(slot, grace_s=0.0)
         settings = self._settings_of(release)
         self._open(slot, release, settings)
+        done = self._run(slot, release, settings=settings, image=image)
+        if not done.ok:
+            made = self._find(slot)
+            if is_empty and made is not None and _NAME_TAKEN.search(done.output):
+                return self.start(slot, release)
+            if made is not None:
+                self._remove(slot, made)
+            self._end_beside(slot, grace_s=0.0)
+            raise StepError(
+                f"{' '.join(done.argv[:2])}: {done.output}", code="start_failed", next_command="celadon check"
+            )
+        self._empty.discard(slot)
+        reached("start_issued")
+        return self._view_started(slot, release, printed=done.stdout)
+
+    def _run(self, slot: Slot, release: Release, *, settings: Settings, image: str) -> Completed:
         words = render_run(settings, slot, release, image=image, shared=self._layout.shared, process=self._process)
         words[1:1] = self._list_more(slot)
         outside = self._find_address(slot)
         address = inside_address(settings, outside) if outside is not None else None
         inside = slot_variables(release, slot, address=address, process=self._process)
         broken = find_broken(inside)
-        done = self._engine.call(
+        return self._engine.call(
             words[0],
             *(f"--env={name}" for name in sorted(broken)),
             *words[1:],
@@ -286,25 +309,16 @@ class ContainerRunner(ABC):
             cwd=self._layout.slot(slot),
             more=broken,
         )
-        if not done.ok:
-            made = self._find(slot)
-            if is_empty and made is not None and _NAME_TAKEN.search(done.output):
-                return self.start(slot, release)
-            if made is not None:
-                self._remove(slot, made)
-            raise StepError(
-                f"{self._engine.program} run: {done.output}", code="start_failed", next_command="celadon check"
-            )
-        self._empty.discard(slot)
-        reached("start_issued")
-        return self._view_started(slot, release, container=done.stdout.split()[-1])
 
     def _list_more(self, slot: Slot) -> Sequence[str]:  # noqa: ARG002
         """Words for `run` that only this engine knows."""
         return ()
 
-    def _view_started(self, slot: Slot, release: Release, *, container: str) -> SlotView:  # noqa: ARG002
-        return self._view(slot, self._inspect(container))
+    def _view_started(self, slot: Slot, release: Release, *, printed: str) -> SlotView:  # noqa: ARG002
+        return self._view(slot, self._inspect(printed.rsplit(maxsplit=1)[-1]))
+
+    def _end_beside(self, slot: Slot, *, grace_s: float) -> None:  # noqa: B027  most have nothing there
+        """Whatever else a start has made in the slot, of an engine that makes more than a container."""
 
     def observe(self, slot: Slot) -> SlotView:
         """The engine is asked only when the main process is another one than last time: three looks at /proc instead of
@@ -334,7 +348,7 @@ class ContainerRunner(ABC):
             pids=(main.process.pid, *own, *main.forwarders),
             restarts_count=main.restarts_count,
             rss_bytes=sum_rss_bytes(group),
-            memory_limit_bytes=self._settings.web.limits.memory_bytes,
+            memory_limit_bytes=main.limit_bytes or self._settings.web.limits.memory_bytes,
         )
 
     @abstractmethod
@@ -359,6 +373,7 @@ class ContainerRunner(ABC):
             ended = self._inspect(container.id)
             killed = container.state.pid != 0 and ended is not None and ended.state.exit_code == _SIGNALLED + 9
             self._remove(slot, container)
+        self._end_beside(slot, grace_s=max(0.0, grace_s - (time.monotonic() - began_s)))
         clear_slot(self._layout, slot)
         return Stopped(slot=slot, killed=killed, took_s=time.monotonic() - began_s)
 
@@ -432,6 +447,7 @@ class ContainerRunner(ABC):
             release=container.release,
             restarts_count=container.restart_count,
             forwarders=self._find_forwarders(container, address) if address is not None else (),
+            limit_bytes=container.host_config.memory or None,
         )
         return self._mains[slot]
 

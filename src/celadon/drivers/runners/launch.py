@@ -14,7 +14,7 @@ from msgspec import Struct
 from celadon.host.checkpoint import reached
 from celadon.host.environment import read_env, render_env
 from celadon.host.files import write_atomic
-from celadon.host.layout import Layout
+from celadon.host.layout import COMPOSE, Layout
 from celadon.host.text import escape_controls
 from celadon.model.address import Address
 from celadon.model.errors import StepError
@@ -52,15 +52,19 @@ def group_name(identity: Identity) -> str:
 
 
 def slot_variables(release: Release, slot: Slot, *, address: Address | None, process: str = WEB) -> dict[str, str]:
-    """The release's own environment and what every app learns: who it is, and where to listen if it does."""
+    """The release's own environment and what every app learns."""
+    return read_env(release.path / "env") | own_variables(release, slot, address=address, process=process)
+
+
+def own_variables(release: Release, slot: Slot, *, address: Address | None, process: str) -> dict[str, str]:
+    """Who it is, and where to listen if it does."""
     listen = address.variables if address is not None else {}
-    own = {
+    return listen | {
         "CELADON_APP": release.manifest.app,
         "CELADON_SLOT": slot.value,
         "CELADON_RELEASE": release.label,
         "CELADON_PROCESS": process,
     }
-    return read_env(release.path / "env") | listen | own
 
 
 def write_slot(
@@ -88,7 +92,7 @@ def begin_slot(layout: Layout, slot: Slot, *, variables: Mapping[str, str], iden
 def clear_slot(layout: Layout, slot: Slot) -> None:
     """Of a slot where nothing runs: its variables need lie nowhere any more, and its socket leads nowhere. `oom` is
     what Podman's monitor leaves where it was started, beside its own number and the container's."""
-    for name in ("env", "app.sock", "oom", "pidfile", "conmon-pidfile"):
+    for name in ("env", "app.sock", "oom", "pidfile", "conmon-pidfile", COMPOSE):
         (layout.slot(slot) / name).unlink(missing_ok=True)
 
 

@@ -35,17 +35,17 @@ class PodmanRunner(ContainerRunner):
     def _list_more(self, slot: Slot) -> Sequence[str]:
         return [f"--{name}={self._layout.slot(slot) / name}" for name in _PID_FILES]
 
-    def _view_started(self, slot: Slot, release: Release, *, container: str) -> SlotView:
+    def _view_started(self, slot: Slot, release: Release, *, printed: str) -> SlotView:
         """By what it left in the slot's directory: to ask it takes as long as half a start. What has ended by now is
         asked for."""
         main, monitor = (_read_pid(self._layout.slot(slot) / name) for name in _PID_FILES)
         process = identify(main)
         if process is None:
-            return super()._view_started(slot, release, container=container)
+            return super()._view_started(slot, release, printed=printed)
         has_port = self._find_address(slot) is not None and self._settings.web.container.network != HOST_NETWORK
         self._mains[slot] = Main(
             process=process,
-            container=container,
+            container=printed.rsplit(maxsplit=1)[-1],
             release=release.number,
             restarts_count=0,
             forwarders=(monitor,) if has_port and monitor else (),
