@@ -106,7 +106,7 @@ class _Bare:
         settings, stage = release.manifest.settings, self.stage
         words = render_run(settings, Slot.BLUE, release, image=stage.image, shared=stage.layout.shared)
         words = ["--name=bare" if word.startswith("--name=") else word for word in words if "--label" not in word]
-        variables = slot_variables(release, Slot.BLUE, address=inside_address(settings, Slot.BLUE))
+        variables = slot_variables(release, Slot.BLUE, address=inside_address(settings, settings.web.blue))
         done = Engine(stage.program).call(*words, stdin=render_variables(variables))
         if not done.ok:
             raise RuntimeError(done.output)
@@ -129,8 +129,8 @@ class _BareProject(_Bare):
         web = read_project(release.path).services["web"] | {
             "container_name": "bare",
             "command": settings.web.command,
-            "ports": [f"{settings.web.blue}:{inside_address(settings, Slot.BLUE).port}"],
-            "environment": slot_variables(release, Slot.BLUE, address=inside_address(settings, Slot.BLUE)),
+            "ports": [f"{settings.web.blue}:{inside_address(settings, settings.web.blue).port}"],
+            "environment": slot_variables(release, Slot.BLUE, address=inside_address(settings, settings.web.blue)),
         }
         document = {"version": "3.9", "services": {"web": place_paths(web, lambda path: release.tree / path)}}
         self._file.write_text(render_yaml(document).replace("$there", "$$there"))

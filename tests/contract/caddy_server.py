@@ -11,7 +11,7 @@ from pathlib import Path
 
 from celadon.drivers.proxies.caddy import CaddyProxy
 from celadon.host.layout import Layout
-from celadon.model.names import AppName, Slot
+from celadon.model.names import AppName
 from celadon.model.settings import (
     ProxyKind,
     ProxySettings,
@@ -19,7 +19,6 @@ from celadon.model.settings import (
     SourceSettings,
     SwitchSettings,
     SwitchWay,
-    WebSettings,
 )
 from tests.contract.slot_server import free_port
 from tests.contract.slot_stage import SlotStage
@@ -47,6 +46,7 @@ class CaddyStage(SlotStage):
         caddy: str = "2.11",
         steps: tuple[int, ...] = (100,),
         preview: bool = False,
+        replicas: int = 1,
         guarded: bool = True,
         host: str = "",
         metrics: str = "",
@@ -67,7 +67,7 @@ class CaddyStage(SlotStage):
         self.main = self.conf / self.config
         self.layout = Layout(base / "state", AppName("shop-one"))
         self.layout.home.mkdir(parents=True)
-        self.slots = self._open_slots(sockets=sockets)
+        self.slots = self._open_slots(sockets=sockets, replicas=replicas)
         self.settings = self.settings_for(way)
         self.proxy = CaddyProxy(self.layout, self.settings)
         if self.user is not None:
@@ -77,7 +77,7 @@ class CaddyStage(SlotStage):
         self.start()
 
     def settings_for(self, way: SwitchWay, *, seen_timeout_s: float = 8.0) -> Settings:
-        web = WebSettings(command="app", blue=self.slots[Slot.BLUE].address, green=self.slots[Slot.GREEN].address)
+        web = self._web()
         proxy = ProxySettings(
             kind=ProxyKind.CADDY,
             site=f"http://{self.host}",

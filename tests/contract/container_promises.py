@@ -81,6 +81,7 @@ class ContainerStage:
             settings.web,
             command="python3 -S /app/app.py",
             blue=TcpAddress(port=free_port()),
+            blue_more=(TcpAddress(port=free_port()),),
             green=TcpAddress(port=free_port()),
         )
         return as_processes(replace(settings, app=self.app, web=web))
@@ -163,7 +164,7 @@ class ContainerPromises(RunnerPromises):
         stage.runner.start(Slot.BLUE, release)
         await_line(stage.runner, Slot.BLUE, "up")
         settings = replace(stage.settings, web=replace(stage.settings.web, container=ContainerSettings(port=8000)))
-        sockets = PublishedSockets(KernelSockets(), stage.runner, settings)
+        sockets = PublishedSockets(KernelSockets(), lambda *_: stage.runner, settings)
         with socket.create_connection(("127.0.0.1", stage.port(Slot.BLUE)), timeout=5) as client:
             assert await_count(sockets, settings, wanted=1) == 1
             client.sendall(b"GET")

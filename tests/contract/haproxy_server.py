@@ -21,7 +21,6 @@ from celadon.model.settings import (
     SourceSettings,
     SwitchSettings,
     SwitchWay,
-    WebSettings,
 )
 from tests.contract.share_promises import STEPS
 from tests.contract.slot_server import free_port
@@ -64,7 +63,7 @@ class HaproxyStage(SlotStage):
         self.write_main()
 
     def settings_for(self, way: SwitchWay, *, seen_timeout_s: float = 8.0, preview: bool = True) -> Settings:
-        web = WebSettings(command="app", blue=self.slots[Slot.BLUE].address, green=self.slots[Slot.GREEN].address)
+        web = self._web()
         proxy = ProxySettings(
             kind=ProxyKind.HAPROXY,
             site="http://shop.example",

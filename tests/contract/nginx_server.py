@@ -11,7 +11,7 @@ from celadon.contracts.proxy import Proxy
 from celadon.drivers.proxies.nginx import NginxProxy
 from celadon.host.children import read_children
 from celadon.host.layout import Layout
-from celadon.model.names import AppName, Slot
+from celadon.model.names import AppName
 from celadon.model.settings import (
     ProxyKind,
     ProxySettings,
@@ -19,7 +19,6 @@ from celadon.model.settings import (
     SourceSettings,
     SwitchSettings,
     SwitchWay,
-    WebSettings,
 )
 from tests.contract.slot_server import free_port
 from tests.contract.slot_stage import SlotStage
@@ -42,6 +41,7 @@ class NginxStage(SlotStage):
         server: str = "",
         steps: tuple[int, ...] = (100,),
         preview: bool = False,
+        replicas: int = 1,
     ) -> None:
         self.base = base
         self._steps = steps
@@ -55,7 +55,7 @@ class NginxStage(SlotStage):
         self.error_log = base / "error.log"
         self.layout = Layout(base / "state", AppName("shop-one"))
         self.layout.home.mkdir(parents=True)
-        self.slots = self._open_slots(sockets=sockets)
+        self.slots = self._open_slots(sockets=sockets, replicas=replicas)
         self.settings = self.settings_for(way)
         self.proxy: Proxy = NginxProxy(self.layout, self.settings)
         self.write_main(http=http, server=server, include=False)
@@ -63,7 +63,7 @@ class NginxStage(SlotStage):
         self.write_main(http=http, server=server)
 
     def settings_for(self, way: SwitchWay, *, seen_timeout_s: float = 8.0) -> Settings:
-        web = WebSettings(command="app", blue=self.slots[Slot.BLUE].address, green=self.slots[Slot.GREEN].address)
+        web = self._web()
         proxy = ProxySettings(
             kind=ProxyKind.NGINX,
             site="http://shop.example",

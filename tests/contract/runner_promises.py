@@ -9,8 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from celadon.contracts.runner import Runner
+from celadon.drivers.runners.replicated import ReplicatedRunner
 from celadon.host.environment import render_env
+from celadon.host.layout import Layout
 from celadon.host.processes import identify
+from celadon.model.address import TcpAddress
 from celadon.model.names import Slot
 from celadon.model.observed import SlotStatus, SlotView
 from celadon.model.processes import RELEASE, WEB, ReleaseCommand, WorkerSettings
@@ -36,16 +39,19 @@ WORKER = "mail.2"
 
 
 def as_processes(settings: Settings) -> Settings:
-    """The release command and the worker `mail` run the web process's command."""
+    """The release command and the worker `mail` run the web process's command, of which blue has two replicas."""
     command = settings.web.command
     mail = WorkerSettings(name="mail", command=command, stop_signal="SIGINT", grace_s=10.0, replicas_count=2)
-    return replace(settings, release=ReleaseCommand(command=command), workers=(mail,))
+    web = replace(settings.web, blue_more=settings.web.blue_more or (TcpAddress(port=8111),))
+    return replace(settings, web=web, release=ReleaseCommand(command=command), workers=(mail,))
 
 
 class RunnerStage(Protocol):
     """With settings made by `as_processes`."""
 
     runner: Runner
+    layout: Layout
+    settings: Settings
 
     def runner_of(self, process: str) -> Runner: ...
 
@@ -199,7 +205,37 @@ class RunnerPromises:
         ]
 
 
-PROCESSES = (WEB, RELEASE, "mail.1", WORKER)
+class ReplicatedPromises:
+    """Of each runner that can run several of a slot's web process."""
+
+    def test_replicas_of_the_web_process_are_as_one(self, stage: RunnerStage) -> None:
+        """Each with its port and its name; the slot runs while all of them do, is completed by a start, and has ended
+        with all that a larger count had left."""
+        web = stage.settings.web
+        runner = ReplicatedRunner(stage.layout, web, stage.runner_of)
+        script = "import os; print(os.environ['PORT'], os.environ['CELADON_PROCESS'], flush=True)\n" + SLEEPER
+        release = stage.make_release(7, script)
+        runner.start(Slot.BLUE, release)
+        for process, address in web.replicas(Slot.BLUE).items():
+            await_line(runner, Slot.BLUE, f"{process}: {address.variables['PORT']} {process}")
+        first, second = (stage.runner_of(process).observe(Slot.BLUE) for process in (WEB, "web.2"))
+        whole = runner.observe(Slot.BLUE)
+        assert (whole.status, whole.release) == (SlotStatus.RUNNING, 7)
+        assert {*whole.pids} == {*first.pids, *second.pids}
+        stage.runner_of("web.2").stop(Slot.BLUE, grace_s=0.1)
+        part = runner.observe(Slot.BLUE)
+        assert (part.status, part.pids[0]) == (SlotStatus.EXITED, first.pids[0])
+        runner.start(Slot.BLUE, release)
+        again = await_view(runner, Slot.BLUE, lambda view: view.status is SlotStatus.RUNNING)
+        assert (again.status, again.pids[0]) == (SlotStatus.RUNNING, first.pids[0])
+        fewer = ReplicatedRunner(stage.layout, replace(web, blue_more=()), stage.runner_of)
+        assert {*fewer.observe(Slot.BLUE).pids} == {*again.pids}
+        fewer.stop(Slot.BLUE, grace_s=0.1)
+        assert runner.observe(Slot.BLUE).status is SlotStatus.STOPPED
+        assert all(identify(pid) is None for pid in again.pids)
+
+
+PROCESSES = (WEB, "web.2", RELEASE, "mail.1", WORKER)
 """What a stage ends when it is closed."""
 
 

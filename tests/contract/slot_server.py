@@ -31,8 +31,8 @@ class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 class SlotServer:
     """Answers with the slot's name; `status` and `says`, headers of its answers, may be changed meanwhile; `headers`
-    are the names that it was sent. An upgraded connection gives each line back behind the slot's name; `/stream` says
-    the name until `ended` is set."""
+    are the names that it was sent, `asked_count` about how many requests. An upgraded connection gives each line back
+    behind the slot's name; `/stream` says the name until `ended` is set."""
 
     def __init__(self, slot: Slot, *, address: Address) -> None:
         self.slot = slot
@@ -40,6 +40,7 @@ class SlotServer:
         self.status = 200
         self.says: dict[str, str] = {}
         self.headers: set[str] = set()
+        self.asked_count = 0
         self.ended = threading.Event()
         outer = self
 
@@ -66,6 +67,7 @@ class _Answer(BaseHTTPRequestHandler):
     server_of: SlotServer
 
     def do_GET(self) -> None:
+        self.server_of.asked_count += 1
         self.server_of.headers |= {name.lower() for name in self.headers}
         if "Upgrade" in self.headers:
             self._echo()

@@ -23,6 +23,7 @@ from celadon.model.settings import LimitSettings
 from tests.contract.runner_promises import (
     PROCESSES,
     SLEEPER,
+    ReplicatedPromises,
     RunnerPromises,
     as_processes,
     await_line,
@@ -72,7 +73,7 @@ def stage() -> Iterator[SystemdStage]:
     run_command(["systemctl", "daemon-reload"], timeout_s=30.0)
 
 
-class TestSystemd(RunnerPromises):
+class TestSystemd(RunnerPromises, ReplicatedPromises):
     """Kept by real units."""
 
 

@@ -33,6 +33,7 @@ from celadon.model.settings import SwitchWay
 from tests.contract.caddy_server import CADDIES, CaddyStage
 from tests.contract.preview_promises import PreviewPromises
 from tests.contract.proxy_promises import POINTER_POINTS, RELOAD_POINTS, ProxyPromises, ignore, read_hits
+from tests.contract.replica_promises import ReplicaPromises
 from tests.contract.share_promises import STEPS, SharePromises
 from tests.contract.slot_server import free_port
 
@@ -128,6 +129,15 @@ class TestCaddy(ProxyPromises):
         with pytest.raises(StepError, match="edited by hand"):
             stage.proxy.install()
         assert snippet.read_text() == edited
+
+
+class TestReplicas(ReplicaPromises):
+    """Of both ways and both versions."""
+
+    @pytest.fixture(params=["2.11 pointer", "2.11 reload", "2.6 pointer"])
+    def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> CaddyStage:
+        caddy, _, way = request.param.partition(" ")
+        return make_stage(SwitchWay(way), caddy=caddy, replicas=2)
 
 
 class TestShares(SharePromises):

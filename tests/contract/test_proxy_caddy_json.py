@@ -19,6 +19,7 @@ from celadon.model.settings import SwitchWay
 from tests.contract.caddy_server import JsonStage
 from tests.contract.preview_promises import PreviewPromises
 from tests.contract.proxy_promises import ProxyPromises, ignore
+from tests.contract.replica_promises import ReplicaPromises
 from tests.contract.share_promises import STEPS, SharePromises
 
 MakeStage = Callable[..., JsonStage]
@@ -45,6 +46,12 @@ def stage(request: pytest.FixtureRequest, make_stage: MakeStage) -> JsonStage:
 
 class TestJson(ProxyPromises):
     """Both ways, both versions."""
+
+
+class TestReplicas(ReplicaPromises):
+    @pytest.fixture
+    def stage(self, make_stage: MakeStage) -> JsonStage:
+        return make_stage(SwitchWay.RELOAD, replicas=2)
 
 
 class TestShares(SharePromises):

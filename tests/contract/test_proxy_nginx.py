@@ -29,6 +29,7 @@ from celadon.model.settings import Settings, SwitchSettings, SwitchWay
 from tests.contract.nginx_server import NGINX, NginxStage
 from tests.contract.preview_promises import PreviewPromises
 from tests.contract.proxy_promises import POINTER_POINTS, RELOAD_POINTS, ProxyPromises, ignore, read_hits
+from tests.contract.replica_promises import ReplicaPromises
 from tests.contract.share_promises import STEPS, SharePromises, ask_all
 from tests.contract.single_visit import visit_as
 from tests.contract.slot_server import free_port
@@ -93,6 +94,14 @@ class TestNginx(ProxyPromises):
 
     def _impatient(self, stage: NginxStage) -> NginxProxy:
         return NginxProxy(stage.layout, stage.settings_for(stage.settings.proxy.switch, seen_timeout_s=0.5))
+
+
+class TestReplicas(ReplicaPromises):
+    """With the pointer, and of the ways that write the same file anew."""
+
+    @pytest.fixture(params=["pointer", "include"])
+    def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> NginxStage:
+        return make_stage(SwitchWay(request.param), replicas=2)
 
 
 class TestShares(SharePromises):

@@ -31,6 +31,7 @@ from celadon.model.names import AppName, Slot
 from celadon.model.observed import Effect, Finding, FindingLevel
 from tests.contract.preview_promises import PreviewPromises
 from tests.contract.proxy_promises import ProxyPromises, ignore, read_hits
+from tests.contract.replica_promises import ReplicaPromises
 from tests.contract.share_promises import STEPS, SharePromises
 from tests.contract.single_visit import visit_as
 from tests.contract.traefik_server import ROUTED, TraefikStage
@@ -64,6 +65,14 @@ class TestTraefik(ProxyPromises):
     @pytest.fixture(params=["json", "common", pytest.param("nobody", marks=NEEDS_ROOT)])
     def stage(self, request: pytest.FixtureRequest, make_stage: MakeStage) -> TraefikStage:
         return make_stage(user="nobody") if request.param == "nobody" else make_stage(json=request.param == "json")
+
+
+class TestTraefikReplicas(ReplicaPromises):
+    """As servers of the slot's service."""
+
+    @pytest.fixture
+    def stage(self, make_stage: MakeStage) -> TraefikStage:
+        return make_stage(replicas=2)
 
 
 class TestTraefikShares(SharePromises):

@@ -15,7 +15,7 @@ from celadon.model.observed import FindingLevel, SlotStatus
 from tests.contract.container_engines import Dockerd, needs_docker, open_docker
 from tests.contract.container_promises import ContainerPromises, ContainerStage
 from tests.contract.image_promises import ImagePromises, ImageStage
-from tests.contract.runner_promises import SLEEPER, await_line, await_view
+from tests.contract.runner_promises import SLEEPER, ReplicatedPromises, await_line, await_view
 
 pytestmark = [pytest.mark.root, needs_docker]
 
@@ -33,7 +33,7 @@ def stage(docker: Dockerd, tmp_path: Path) -> Iterator[ContainerStage]:
     made.close()
 
 
-class TestDocker(ContainerPromises):
+class TestDocker(ContainerPromises, ReplicatedPromises):
     """Kept by containers of Docker."""
 
 

@@ -9,6 +9,7 @@ from celadon.drivers.runners.podman import PodmanRunner
 from tests.contract.container_engines import needs_podman, open_podman
 from tests.contract.container_promises import ContainerPromises, ContainerStage
 from tests.contract.image_promises import ImagePromises, ImageStage
+from tests.contract.runner_promises import ReplicatedPromises
 
 pytestmark = [pytest.mark.root, needs_podman]
 
@@ -26,7 +27,7 @@ def stage(podman: Path, tmp_path: Path) -> Iterator[ContainerStage]:
     made.close()
 
 
-class TestPodman(ContainerPromises):
+class TestPodman(ContainerPromises, ReplicatedPromises):
     """Kept by containers of Podman. With a limit of files it also sets one of processes, above what a machine may allow
     that does not let root raise its own. Beside the first version of control groups it does not know whom the kernel
     killed for memory: the verdict has it from the kernel's own count."""

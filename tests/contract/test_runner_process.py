@@ -25,6 +25,7 @@ from tests.contract.memory_group import open_memory_group
 from tests.contract.runner_promises import (
     PROCESSES,
     SLEEPER,
+    ReplicatedPromises,
     RunnerPromises,
     as_processes,
     await_line,
@@ -69,7 +70,7 @@ def stage(tmp_path: Path) -> Iterator[ProcessStage]:
             made.runner_of(process).stop(slot, grace_s=0.1)
 
 
-class TestProcess(RunnerPromises):
+class TestProcess(RunnerPromises, ReplicatedPromises):
     """Kept by plain processes."""
 
     def test_the_end_of_one_takes_no_exit_code_of_another(self, stage: ProcessStage) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from celadon.drivers.proxies.traefik import TraefikProxy
 from celadon.host.layout import Layout
-from celadon.model.names import AppName, Slot
-from celadon.model.settings import ProxyKind, ProxySettings, Settings, SourceSettings, SwitchSettings, WebSettings
+from celadon.model.names import AppName
+from celadon.model.settings import ProxyKind, ProxySettings, Settings, SourceSettings, SwitchSettings
 from tests.contract.slot_server import free_port
 from tests.contract.slot_stage import SlotStage
 
@@ -42,6 +42,7 @@ class TraefikStage(SlotStage):
         json: bool = True,
         steps: tuple[int, ...] = (100,),
         preview: bool = False,
+        replicas: int = 1,
         user: str | None = None,
         site: str = ROUTED,
         entry: str = "",
@@ -61,7 +62,7 @@ class TraefikStage(SlotStage):
         self.site.write_text(site)
         self.layout = Layout(base / "state", AppName("shop-one"))
         self.layout.home.mkdir(parents=True)
-        self.slots = self._open_slots()
+        self.slots = self._open_slots(replicas=replicas)
         self.settings = self.settings_for(steps=steps, preview=preview)
         self.proxy = TraefikProxy(self.layout, self.settings)
         self._write_certificate()
@@ -71,7 +72,7 @@ class TraefikStage(SlotStage):
     def settings_for(
         self, *, seen_timeout_s: float = 8.0, steps: tuple[int, ...] = (100,), preview: bool = False
     ) -> Settings:
-        web = WebSettings(command="app", blue=self.slots[Slot.BLUE].address, green=self.slots[Slot.GREEN].address)
+        web = self._web()
         proxy = ProxySettings(
             kind=ProxyKind.TRAEFIK,
             site="http://shop.example",

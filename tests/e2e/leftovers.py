@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from celadon.app.inforce import require_in_force
-from celadon.drivers.runners.containers import slot_address
+from celadon.drivers.runners.containers import require_port
 from celadon.host.processes import find_commands, find_marked
 from celadon.model.names import Slot
 from tests.contract.container_engines import Dockerd, run_engine
@@ -59,7 +59,8 @@ def count_podman() -> dict[str, int]:
 
 
 def count_docker(site: Site, daemon: Dockerd) -> dict[str, int]:
-    ports = {str(slot_address(require_in_force(site.layout), slot).port) for slot in Slot}
+    settings = require_in_force(site.layout)
+    ports = {str(require_port(address).port) for address in settings.web.slots}
     groups = Path("/sys/fs/cgroup").glob("**/docker/*/cgroup.procs")
     return {
         "containers": _list("docker", "ps", "--all"),

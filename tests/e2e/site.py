@@ -45,6 +45,14 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+def free_site_ports(replicas: int) -> tuple[int, int, int]:
+    """The site's, and the first of each slot's, which go on from there."""
+    while True:
+        site, *slots = free_ports(1 + 2 * replicas)
+        if slots[-1] - slots[0] == len(slots) - 1:
+            return site, slots[0], slots[replicas]
+
+
 def _heed_ctrl_c() -> None:
     """A shell that runs these tests in the background has had them ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -65,7 +73,7 @@ class Done:
 
 class Site:
     """`proxy` and `way` are proxy.type and proxy.switch; `extra` is appended to celadon.toml. `run` says in [web] what
-    runs the app: by default its command, as plain processes."""
+    runs the app: by default its command, as plain processes; `replicas` how many of it a slot has."""
 
     def __init__(
         self,
@@ -76,10 +84,11 @@ class Site:
         sockets: bool = False,
         extra: str = "",
         run: str = f'command = "{sys.executable} -S -E app.py"',
+        replicas: int = 1,
     ) -> None:
         self.base = base
         self.proxy = proxy
-        self.port, blue, green = free_ports(3)
+        self.port, blue, green = free_site_ports(replicas)
         self.app = base / "shop"
         # a socket's path has at most 107 bytes, and pytest's directories are deep
         self.state = Path(tempfile.mkdtemp(prefix="celadon-"))
@@ -89,6 +98,7 @@ class Site:
         self.state.chmod(0o755)
         shutil.copytree(REPOSITORY / "examples" / "shop", self.app)
         addresses = "sockets = true" if sockets else f"ports = [{blue}, {green}]"
+        addresses += f"\nreplicas = {replicas}" if replicas > 1 else ""
         self._write_config(way, f"{addresses}\n{run}", extra)
         self._proxy.write_first()
         base.chmod(0o755)

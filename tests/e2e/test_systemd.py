@@ -379,6 +379,26 @@ def test_streams_outlive_the_deploy_under_the_eyes_of_a_unit(machine: Machine) -
     machine.write("/srv/shop/celadon.toml", CONFIG)
 
 
+def test_replicas_are_units_beside_the_slots_own(machine: Machine) -> None:
+    """They come, start at boot, and go with the number; the ports that are live stay until they are left."""
+    machine.write("/srv/shop/celadon.toml", CONFIG.replace("[8101, 8102]", "[8121, 8131]\nreplicas = 2"))
+    for version in ("v6", "v7"):
+        done = deploy(machine, version)
+        assert done.exit_code == 0, done.output
+        second = (
+            f"celadon-shop.web.2-{json.loads(celadon(machine, 'status', '--json').stdout)['route']['slot']}.service"
+        )
+        assert list_other_units(machine) == ([second], [second])
+        assert version_served(machine) == version
+    assert machine.shell(f"systemctl kill --signal=KILL {second}").ok
+    restarted = "celadon status --app shop | grep -q 'web.2.* 1 restarts'"
+    waited = machine.shell(f"for i in $(seq 100); do {restarted} && exit; sleep 0.1; done; exit 1")
+    assert waited.ok, celadon(machine, "status").output
+    machine.write("/srv/shop/celadon.toml", CONFIG)
+    assert deploy(machine, "v5").exit_code == 0
+    assert list_other_units(machine) == ([], [])
+
+
 @pytest.mark.parametrize("point", IN_SYSTEMD)
 def test_a_death_between_two_words_to_systemd_is_put_right(machine: Machine, point: str) -> None:
     """By the recovery unit or by the command that followed: one slot runs, and that one starts at boot. Each deploy

@@ -107,6 +107,16 @@ def make_settings(
     )
 
 
+def with_replicas(settings: Settings) -> Settings:
+    """Two in each slot."""
+    web = replace(settings.web, blue_more=(TcpAddress(port=8111),), green_more=(TcpAddress(port=8112),))
+    return replace(settings, web=web)
+
+
+def slot_at(address: Address) -> Slot:
+    return Slot.BLUE if str(address).endswith("1") else Slot.GREEN
+
+
 def by_evidence(**more: object) -> Settings:
     observe = ObserveSettings(judge=JudgeKind.EVIDENCE, **({"window_s": 20.0, "max_error_rate": 0.05} | more))  # type: ignore[arg-type]
     return replace(make_settings(), observe=observe)
@@ -174,6 +184,7 @@ class World:
     has_assets: bool = False
     assets_error: Exception | None = None
     unserved_count: int = 0
+    refusing: set[str] = field(default_factory=set)
     edited: list[Path] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
     die_at: int | None = None
@@ -677,9 +688,9 @@ class WorldProbe:
         self.world = world
 
     def ask(self, address: Address, *, timeout_s: float) -> Answer:
-        slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
+        slot = slot_at(address)
         process = self.world.slots[slot]
-        if self.world.ready_until in self.world.passed:
+        if str(address) in self.world.refusing or self.world.ready_until in self.world.passed:
             return Answer(ok=False, latency_ms=1.0, reason="connection refused")
         ok = process is not None and self.world.nature(process.release) in {
             Nature.GOOD,
@@ -725,7 +736,7 @@ class WorldSockets:
         self.world = world
 
     def listening_pids(self, address: Address) -> frozenset[int] | None:
-        slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
+        slot = slot_at(address)
         process = self.world.slots[slot]
         if process is not None and self.world.wrong_listener:
             return frozenset({1})
@@ -740,7 +751,7 @@ class WorldSockets:
     def connections(self, address: Address) -> Sequence[Connection]:
         """One download, open on the slot that the route has left until `downloads_end_at_s`, and what else was left
         open there."""
-        slot = Slot.BLUE if str(address).endswith("8101") else Slot.GREEN
+        slot = slot_at(address)
         if slot is self.world.route or self.world.slots[slot] is None:
             return ()
         self.world.counted_at_s.append(self.world.now_s)

@@ -18,6 +18,7 @@ from celadon.config.show import render_in_force
 from celadon.config.table import BY_KEY
 from celadon.model.address import SocketAddress, TcpAddress
 from celadon.model.errors import UsageError
+from celadon.model.names import Slot
 from celadon.model.settings import AssetSettings, BlessMode, DrainPolicy, DrainWay, ProxyKind, RunnerKind, SwitchWay
 
 GOOD = """\
@@ -222,6 +223,60 @@ def test_slots_on_sockets_have_paths_of_their_own(tmp_path: Path) -> None:
     settings = load(tmp_path, text).settings
     assert settings.web.green == SocketAddress("/var/lib/celadon/apps/shop/slots/green/app.sock")
     assert mistakes(tmp_path, GOOD.replace("[proxy]", "sockets = true\n[proxy]")) != []
+
+
+def test_each_replica_has_an_address_of_its_own(tmp_path: Path) -> None:
+    """Consecutive ports from the slot's on, or a socket in the directory of its process."""
+    text = GOOD.replace("[8101, 8102]", "[8101, 8111]\nreplicas = 3")
+    web = load(tmp_path, text).settings.web
+    assert web.addresses(Slot.BLUE) == tuple(map(TcpAddress, (8101, 8102, 8103)))
+    assert web.replicas(Slot.GREEN) == {
+        "web": TcpAddress(8111),
+        "web.2": TcpAddress(8112),
+        "web.3": TcpAddress(8113),
+    }
+    web = load(tmp_path, GOOD.replace("ports = [8101, 8102]", "sockets = true\nreplicas = 2")).settings.web
+    assert web.addresses(Slot.GREEN) == (
+        SocketAddress("/var/lib/celadon/apps/shop/slots/green/app.sock"),
+        SocketAddress("/var/lib/celadon/apps/shop/processes/web.2/green/app.sock"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ports", "told"),
+    [
+        (
+            "[8101, 8102]",
+            "from 8101 and from 8102 on: they overlap; expected two that are 3 apart",
+        ),
+        (
+            "[8103, 8101]",
+            "from 8103 and from 8101 on: they overlap; expected two that are 3 apart",
+        ),
+        ("[8101, 65534]", "3 replicas need ports up to 65536; there is none"),
+        ("[8101, 32766]", "port 32768 lies in ip_local_port_range"),
+    ],
+)
+def test_replicas_that_would_take_a_wrong_port_are_a_mistake(tmp_path: Path, ports: str, told: str) -> None:
+    """Of the other slot, of any connection that goes out, or none at all."""
+    found = mistakes(tmp_path, GOOD.replace("[8101, 8102]", f"{ports}\nreplicas = 3"))
+    assert any(told in what for _, what in found), found
+
+
+def test_replicas_behind_a_proxy_that_cannot_are_a_mistake(tmp_path: Path) -> None:
+    """One, that names what can."""
+    text = GOOD.replace("[8101, 8102]", "[8101, 8111]\nreplicas = 2").replace('"nginx"', '"haproxy"')
+    [(_, what)] = mistakes(tmp_path, text)
+    assert what.startswith("`web.replicas` is 2, but behind haproxy a slot has one address; expected 1, or one of ")
+
+
+def test_a_compose_project_has_one_web_process(tmp_path: Path) -> None:
+    """A slot is one project, with one port."""
+    text = GOOD.replace("[8101, 8102]", '[8101, 8111]\nreplicas = 2\nrunner = "compose"')
+    assert any(
+        what.startswith("`web.replicas` is 2, but a slot is one project, with one service that answers requests")
+        for _, what in mistakes(tmp_path, text)
+    )
 
 
 def test_the_way_must_be_one_of_the_proxys(tmp_path: Path) -> None:

@@ -26,9 +26,10 @@ from celadon.model.settings import SwitchWay
 FILE = Path("/etc/nginx/x.conf")
 HEX = st.text("0123456789abcdef", min_size=24, max_size=24)
 PLAIN = st.from_regex(r"/[a-zA-Z0-9._/@+-]{1,40}", fullmatch=True).map(Path)
-ADDRESSES = st.one_of(
+ADDRESS = st.one_of(
     st.integers(1, 65535).map(lambda port: TcpAddress(port=port)), PLAIN.map(lambda path: SocketAddress(path=str(path)))
 )
+ADDRESSES = st.lists(ADDRESS, min_size=1, max_size=3)
 
 
 def read_words(text: str) -> list[tuple[str, ...]]:
@@ -120,10 +121,40 @@ def test_a_path_that_would_be_more_than_a_word_is_refused(field: str, hostile: s
         RouteText(
             app=AppName("shop"),
             way=SwitchWay.POINTER,
-            blue=SocketAddress(path=str(choose("socket"))),
-            green=TcpAddress(port=1),
+            blue=[SocketAddress(path=str(choose("socket")))],
+            green=[TcpAddress(port=1)],
             directory=choose("directory"),
             live=choose("live"),
             access_log=choose("access_log"),
         )
     assert caught.value.code == "path_refused"
+
+
+def make_text(way: SwitchWay, *green: int) -> RouteText:
+    return RouteText(
+        app=AppName("shop"),
+        way=way,
+        blue=[TcpAddress(port=8001)],
+        green=[TcpAddress(port=port) for port in green],
+        directory=Path("/d"),
+        live=Path("/l"),
+        access_log=Path("/a"),
+    )
+
+
+def test_a_slot_of_one_address_is_one_server() -> None:
+    """As it always was, to the letter."""
+    http = render_http(make_text(SwitchWay.POINTER, 8002), generation="g")
+    assert "upstream celadon_shop_blue { server 127.0.0.1:8001; }\n" in http
+    assert "upstream celadon_shop_green { server 127.0.0.1:8002; }\n" in http
+    assert "upstream celadon_shop { server 127.0.0.1:8002; }\n" in render_upstream(
+        make_text(SwitchWay.INCLUDE, 8002), Slot.GREEN
+    )
+
+
+@pytest.mark.parametrize("way", [SwitchWay.POINTER, SwitchWay.SYMLINK, SwitchWay.INCLUDE])
+def test_every_replica_of_a_slot_is_a_server_of_its_upstream(way: SwitchWay) -> None:
+    """Which nginx leaves out for no time: the next release may be there by then."""
+    text = make_text(way, 8002, 8003)
+    rendered = render_http(text, generation="g") if way is SwitchWay.POINTER else render_upstream(text, Slot.GREEN)
+    assert "{ server 127.0.0.1:8002 max_fails=0; server 127.0.0.1:8003 max_fails=0; }\n" in rendered

@@ -34,6 +34,13 @@ class Proposal(Struct, frozen=True, kw_only=True):
 def propose_adoption(layout: Layout, settings: Settings) -> Proposal:
     """Looks only. Raises RefusedError when it could not be carried out whole."""
     refuse_adopted(layout)
+    if len(settings.web.addresses(ADOPTED_SLOT)) > 1:
+        raise RefusedError(
+            "what runs already is at one address, and `web.replicas` is more than 1: leave it out until the site is "
+            "taken over; the deploy after that brings the others",
+            code="replicas_not_adopted",
+            next_command="celadon config",
+        )
     found = FINDERS[settings.proxy.kind](Path(settings.proxy.config), settings.proxy.binary).find_sites()
     address = settings.web.address(ADOPTED_SLOT)
     taken = tuple(site for site in found if site.upstream == address and not site.reason)
@@ -61,6 +68,13 @@ def propose_ejection(layout: Layout) -> Handover:
             next_command="celadon finalize  # or: celadon rollback",
         )
     live = require_live(layout, settings)
+    if len(settings.web.addresses(live)) > 1:
+        raise RefusedError(
+            f"{live} has several replicas, and the lines that are left behind name one address: deploy with "
+            "`web.replicas = 1` first",
+            code="replicas_not_ejected",
+            next_command="celadon deploy",
+        )
     return Handover(edits=tuple(ADOPTIONS[settings.proxy.kind](layout, settings).propose_eject(live)))
 
 

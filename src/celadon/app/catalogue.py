@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -110,8 +111,17 @@ def tail_slot(layout: Layout, slot: Slot, *, lines_count: int) -> Sequence[str]:
 def follow_slot(layout: Layout, slot: Slot, *, lines_count: int) -> Iterator[str]:
     """Endless: the last lines, then what is appended, through restarts of the slot. A line may come twice at the seam,
     none is lost."""
-    following = LineTail(layout.slot(slot) / "log")
+    following = {before: LineTail(path) for before, path in _list_logs(layout, slot).items()}
     yield from tail_slot(layout, slot, lines_count=lines_count)
     while True:
-        yield from (escape_controls(line.decode(errors="replace")) for line in following.read_lines())
+        for before, log in following.items():
+            yield from (before + escape_controls(line.decode(errors="replace")) for line in log.read_lines())
         time.sleep(_FOLLOW_EVERY_S)
+
+
+def _list_logs(layout: Layout, slot: Slot) -> dict[str, Path]:
+    """By what stands before their lines: of several replicas the name of each, as in `tail_slot`."""
+    replicas = require_in_force(layout).web.replicas(slot) if layout.process == WEB else {}
+    if len(replicas) < 2:
+        return {"": layout.slot(slot) / "log"}
+    return {f"{name}: ": replace(layout, process=name).slot(slot) / "log" for name in replicas}

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from celadon.app.compose import make_proxy, make_runner, make_sockets
+from celadon.app.inforce import read_in_force
 from celadon.app.lingering import observe_lingering
 from celadon.app.policy import check_policy
 from celadon.app.room import check_room
+from celadon.app.scaling import keep_live
 from celadon.app.status import read_recorded
 from celadon.contracts.runner import Runner
 from celadon.drivers.proxies.edited import mask
@@ -28,6 +30,7 @@ _RULE = "rule of the window"
 def check_all(layout: Layout, settings: Settings) -> Sequence[Finding]:
     from celadon.app.committing import check_repository
 
+    settings = keep_live(settings, read_in_force(layout), read_pointer(layout.pointer))
     try:
         found = make_proxy(layout, settings).check()
     except StepError as error:
@@ -70,9 +73,10 @@ def _try_rule(layout: Layout, settings: Settings) -> Sequence[Finding]:
 
 
 def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:
+    live = read_pointer(layout.pointer)
+    settings = keep_live(settings, read_in_force(layout), live)
     runner = make_runner(layout, settings)
     store, ledger = ReleaseStore(layout, owner=settings.user), read_recorded(layout)
-    live = read_pointer(layout.pointer)
     live_release = runner.observe(live).release if live else None
     refusals = [f"{found.subject}: {found.text}" for found in check_all(layout, settings) if _refuses(found)]
     if ledger.unblessed is not None and ledger.unblessed.live is not None:
@@ -93,7 +97,7 @@ def plan_deploy(layout: Layout, settings: Settings, source: Source) -> Preview:
         refusals=tuple(refusals),
         stops_first=settings.switch.strategy is Strategy.STOP_FIRST and live is not None,
         lingering=observe_lingering(
-            layout, settings, ledger=ledger, runner=runner, sockets=make_sockets(settings, runner)
+            layout, settings, ledger=ledger, runner=runner, sockets=make_sockets(layout, settings, runner)
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from itertools import cycle
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,7 +25,7 @@ from celadon.contracts.sockets import Sockets
 from celadon.deploy.run import Ports
 from celadon.host.checkpoint import reached
 from celadon.host.layout import Layout
-from celadon.model.address import TcpAddress
+from celadon.model.address import Address, TcpAddress
 from celadon.model.names import Slot
 from celadon.model.observed import Answer
 from celadon.model.processes import RELEASE
@@ -265,8 +266,20 @@ def make_runner(layout: Layout, settings: Settings) -> Runner:
     """With what was adopted in a slot in the place of what we would run there."""
     from celadon.drivers.runners.adopted import AdoptedRunner, read_adopted
 
-    runner = RUNNERS[settings.web.runner](layout, settings)
+    runner = _make_web_runner(layout, settings)
     return AdoptedRunner(layout, runner) if read_adopted(layout) else runner
+
+
+def _make_web_runner(layout: Layout, settings: Settings) -> Runner:
+    if not (settings.web.blue_more or settings.web.green_more or layout.list_web_replicas()):
+        return RUNNERS[settings.web.runner](layout, settings)
+    from celadon.drivers.runners.replicated import ReplicatedRunner
+
+    return ReplicatedRunner(layout, settings.web, _make_replica_of(layout, settings))
+
+
+def _make_replica_of(layout: Layout, settings: Settings) -> Callable[[str], Runner]:
+    return cache(lambda process: RUNNERS[settings.web.runner](replace(layout, process=process), settings))
 
 
 def make_runner_of(layout: Layout, settings: Settings) -> Callable[[str], Runner]:
@@ -283,7 +296,8 @@ def _make_runner_of(layout: Layout, settings: Settings) -> Runner:
     return TimerRunner(layout, settings, SystemdRunner(layout, settings))
 
 
-def make_sockets(settings: Settings, runner: Runner) -> Sockets:
+def make_sockets(layout: Layout, settings: Settings, runner: Runner) -> Sockets:
+    """`runner` is that of the slots."""
     from celadon.host.sockets import KernelSockets
 
     machine = KernelSockets(proxy=TcpAddress(port=int(settings.proxy.listen.rpartition(":")[2])))
@@ -291,7 +305,15 @@ def make_sockets(settings: Settings, runner: Runner) -> Sockets:
         return machine
     from celadon.drivers.runners.published import PublishedSockets
 
-    return PublishedSockets(machine, runner, settings)
+    replica_of = _make_replica_of(layout, settings)
+
+    def runner_at(slot: Slot, address: Address) -> Runner:
+        replicas = settings.web.replicas(slot)
+        if len(replicas) == 1:
+            return runner
+        return replica_of(next(name for name, each in replicas.items() if each == address))
+
+    return PublishedSockets(machine, runner_at, settings)
 
 
 def make_images(layout: Layout, settings: Settings) -> Images:
@@ -324,12 +346,14 @@ def make_baselines(layout: Layout, settings: Settings, proxy: Proxy) -> Baseline
 
 
 def make_question(layout: Layout, settings: Settings, slot: Slot) -> Callable[[], Answer]:
-    """The readiness question to one slot, with the variables that it has at the moment of asking."""
+    """The readiness question to one slot, with the variables that it has at the moment of asking; to each of its
+    replicas in turn."""
     from celadon.drivers.probes.table import make_probe
     from celadon.host.environment import read_env
 
     probe = make_probe(settings, env=lambda: read_env(layout.slot(slot) / "env"))
-    return partial(probe.ask, settings.web.address(slot), timeout_s=settings.readiness.max_latency_s)
+    turns = cycle(settings.web.addresses(slot))
+    return lambda: probe.ask(next(turns), timeout_s=settings.readiness.max_latency_s)
 
 
 def keep_asking_slot(layout: Layout, settings: Settings, slot: Slot) -> Asking:
@@ -371,7 +395,7 @@ def make_ports(
         make_probe=make_probe_on,
         journeys=JourneysByKind(settings, new_look=lambda: {LOOK_HEADER: new_look(read_secret(layout.look_mark))}),
         assets=make_assets(layout, settings, releases),
-        sockets=make_sockets(settings, runner),
+        sockets=make_sockets(layout, settings, runner),
         host=KernelHost(),
         releases=releases,
         journal=journal,

@@ -9,7 +9,7 @@ import msgspec
 from celadon.host.files import write_atomic
 from celadon.host.layout import Layout
 from celadon.model.errors import UsageError
-from celadon.model.names import AppName, parse_app_name
+from celadon.model.names import AppName, Slot, parse_app_name
 from celadon.model.settings import Settings
 
 _APP_LINE = re.compile(r"""^\s*app\s*=\s*["']([^"']+)["']""", re.MULTILINE)
@@ -39,10 +39,9 @@ def require_in_force(layout: Layout) -> Settings:
 
 def merge_in_force(settings: Settings, in_force: Settings) -> Settings:
     """A kept release runs with its own command, env and readiness, at the addresses and behind the proxy of today."""
-    web = msgspec.structs.replace(settings.web, blue=in_force.web.blue, green=in_force.web.green)
     return msgspec.structs.replace(
         settings,
-        web=web,
+        web=settings.web.at(in_force.web, *Slot),
         proxy=in_force.proxy,
         switch=in_force.switch,
         observe=in_force.observe,

@@ -27,7 +27,8 @@ def observe_lingering(
         return None
     now_s = time.monotonic()
     watch = Watch(pooled_s=POOLED_S[settings.proxy.kind])
-    kinds = count_open(watch, sockets.connections(settings.web.address(lingering.slot)), lingering, now_s=now_s)
+    open_ones = [each for address in settings.web.addresses(lingering.slot) for each in sockets.connections(address)]
+    kinds = count_open(watch, open_ones, lingering, now_s=now_s)
     return LingeringReport(
         slot=lingering.slot,
         release=lingering.release,

@@ -1,5 +1,6 @@
 """One operation from lock to outcome: recover what is open, check, plan, drive, say how it ended."""
 
+import contextlib
 import os
 import sys
 import time
@@ -25,6 +26,7 @@ from celadon.app.refusals import (
     tell_cut,
     tell_left_alone,
 )
+from celadon.app.scaling import keep_live, level_idle
 from celadon.app.targets import choose_live, choose_target, source_of_release
 from celadon.contracts.proxy import Proxy
 from celadon.deploy.invariants import confirm
@@ -219,6 +221,7 @@ class _Operator:
         refuse_when_unblessed(self.ledger)
         if self.order.source is not None and self.order.source.kind is SourceKind.RELEASE:
             return self._deploy_env(settings)
+        settings = keep_live(settings, self.in_force, self._see_live())
         ports = self._ports(settings, candidate=Slot.GREEN)
         self._look_at_lingering(settings, ports)
         check_first(self.layout, settings, ports, journal=self.journal)
@@ -232,8 +235,7 @@ class _Operator:
     def _deploy_env(self, given: Settings) -> tuple[Run, Outcome]:
         """The live release's files and settings, with the variables of today: nothing else of `given` is taken, and the
         proxy's files are left alone."""
-        in_force = take_env(self._require_in_force(), given)
-        ports, route, live = self._find_live(in_force)
+        in_force, ports, route, live = self._find_live(take_env(self._require_in_force(), given))
         settings = take_env(merge_in_force(live.manifest.settings, in_force), given)
         self._look_at_lingering(settings, ports)
         check_first(self.layout, settings, ports, journal=self.journal)
@@ -246,8 +248,7 @@ class _Operator:
     def _restart(self) -> tuple[Run, Outcome]:
         """The live release once more, in the other slot; celadon.toml is not read."""
         refuse_when_unblessed(self.ledger)
-        in_force = self._require_in_force()
-        ports, route, live = self._find_live(in_force)
+        in_force, ports, route, live = self._find_live(self._require_in_force())
         settings = merge_in_force(live.manifest.settings, in_force)
         self._look_at_lingering(settings, ports)
         check_machine(self.layout, settings, ports, journal=self.journal)
@@ -259,11 +260,30 @@ class _Operator:
         else:
             tell_cut(self.layout, settings, ports, ledger=self.ledger, journal=self.journal)
 
-    def _find_live(self, in_force: Settings) -> tuple[Ports, RouteView, Release]:
-        """Raises RefusedError where nothing is live that could be run once more."""
+    def _see_live(self) -> Slot | None:
+        """By the proxy as it is told now."""
+        return make_proxy(self.layout, self.in_force).observe().slot if self.in_force is not None else None
+
+    def _find_live(self, in_force: Settings) -> tuple[Settings, Ports, RouteView, Release]:
+        """With what is in force by then. Raises RefusedError where nothing is live that could be run once more."""
         ports = self._ports(in_force, candidate=Slot.GREEN)
         route = ports.proxy.observe()
-        return ports, route, choose_live(ports.releases, self.plans.find_live_release(ports, route))
+        live = choose_live(ports.releases, self.plans.find_live_release(ports, route))
+        in_force, ports = self._level(in_force, ports, live=route.slot, release=live.number)
+        return in_force, ports, route, live
+
+    def _level(
+        self, in_force: Settings, ports: Ports, *, live: Slot | None, release: ReleaseNumber
+    ) -> tuple[Settings, Ports]:
+        """The candidate gets as many replicas as are live, and the proxy is told: after a deploy that changed their
+        number, at the first restart or rollback. Nothing is done where it has them."""
+        level = level_idle(in_force, live, root=self.layout.root)
+        if level == in_force:
+            return in_force, ports
+        ports = self._ports(level, candidate=Slot.GREEN)
+        self._install(ports, release=release)
+        self._put_in_force(level)
+        return level, ports
 
     def _put_in_force(self, settings: Settings) -> None:
         write_in_force(self.layout, settings)
@@ -291,6 +311,8 @@ class _Operator:
             return self._drive(self.plans.make_back(in_force, route, ports=ports), start=Step.RETURN, route=route)
         target = choose_target(ports.releases, self.ledger, wanted=self.order.release, live=live)
         tell_cut(self.layout, in_force, ports, ledger=self.ledger, journal=self.journal)
+        with contextlib.suppress(RefusedError):  # the way back is not to fail for fewer replicas
+            in_force, ports = self._level(in_force, ports, live=route.slot, release=target.number)
         settings = merge_in_force(target.manifest.settings, in_force)
         return self._drive(self.plans.make(settings, route, ports=ports, release=target.number), route=route)
 

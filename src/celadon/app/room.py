@@ -27,16 +27,17 @@ def check_room(layout: Layout, settings: Settings, runner: Runner) -> Sequence[F
     if live is None or view is None or view.status is not SlotStatus.RUNNING:
         return ()
     room, beside = observe_room(view.pids), runner.observe(live.other)
-    if beside.status is SlotStatus.RUNNING:  # it ends before the candidate starts
+    if beside.has_processes:  # it ends before the candidate starts
         room = give_back(room, observe_room(beside.pids))
+    counts = len(settings.web.addresses(live)), len(settings.web.addresses(live.other))
     return [
-        *judge_room(room, live, required=settings.switch.require_room),
-        *_check_connections(layout, settings, live, release=view.release),
+        *judge_room(room, live, required=settings.switch.require_room, counts=counts),
+        *_check_connections(layout, settings, live, release=view.release, counts=counts),
     ]
 
 
 def _check_connections(
-    layout: Layout, settings: Settings, live: Slot, *, release: ReleaseNumber | None
+    layout: Layout, settings: Settings, live: Slot, *, release: ReleaseNumber | None, counts: tuple[int, int]
 ) -> Sequence[Finding]:
     """Asked of whoever knows: the owner's command, as the live release itself would ask. One that fails, or prints
     something else, tells nothing."""
@@ -51,4 +52,4 @@ def _check_connections(
         return (warning("room for two", f"`switch.connections` tells nothing: {why}", fix=command),)
     used_count, free_count = map(int, numbers)
     view = ConnectionsView(used_count=used_count, free_count=free_count)
-    return (judge_connections(view, live, required=settings.switch.require_room),)
+    return (judge_connections(view, live, required=settings.switch.require_room, counts=counts),)

@@ -9,6 +9,7 @@ from celadon.host.lock import AppLock
 from celadon.host.pointer import read_pointer
 from celadon.model.names import Slot
 from celadon.model.observed import RouteView, SlotStatus, SlotView
+from celadon.model.processes import WEB
 from celadon.model.report import LingeringReport, SlotReport, Status
 from celadon.model.settings import Settings
 from celadon.store.journal import read_entries
@@ -21,14 +22,14 @@ def observe_status(layout: Layout) -> Status:
         return Status(app=layout.app, deployed=False, route=route)
     ledger = read_recorded(layout)
     runner = make_runner(layout, in_force)
-    sockets = make_sockets(in_force, runner)
+    sockets = make_sockets(layout, in_force, runner)
     holder = AppLock(layout.lock).holder()
     route = make_proxy(layout, in_force).observe()
     slots = tuple(
         SlotReport(
             view=runner.observe(slot),
-            address=str(in_force.web.address(slot)),
-            connections_count=sockets.connections_count(in_force.web.address(slot)),
+            address=", ".join(map(str, in_force.web.addresses(slot))),
+            connections_count=sum(map(sockets.connections_count, in_force.web.addresses(slot))),
             processes=_observe_processes(layout, in_force, slot, is_live=slot is route.slot),
         )
         for slot in Slot
@@ -54,13 +55,16 @@ def observe_lingering_now(layout: Layout) -> LingeringReport | None:
     if in_force is None or ledger.lingering is None:
         return None
     runner = make_runner(layout, in_force)
-    return observe_lingering(layout, in_force, ledger=ledger, runner=runner, sockets=make_sockets(in_force, runner))
+    return observe_lingering(
+        layout, in_force, ledger=ledger, runner=runner, sockets=make_sockets(layout, in_force, runner)
+    )
 
 
 def _observe_processes(layout: Layout, settings: Settings, slot: Slot, *, is_live: bool) -> dict[str, SlotView]:
     """What runs or has ended there, and beside what is live what should run."""
     runner_of = make_runner_of(layout, settings)
     wanted = {process for worker in settings.workers for process in worker.processes} if is_live else set()
+    wanted |= settings.web.replicas(slot).keys() - {WEB} if is_live else set()
     views = {process: runner_of(process).observe(slot) for process in sorted({*layout.list_processes(), *wanted})}
     return {name: view for name, view in views.items() if view.status is not SlotStatus.STOPPED or name in wanted}
 

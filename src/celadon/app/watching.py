@@ -89,8 +89,9 @@ class _Looking:
         settings = read_in_force(layout)
         if settings is None:
             return
-        sockets, address = make_sockets(settings, make_runner(layout, settings)), settings.web.address(lingering.slot)
-        self._list_open = lambda: sockets.connections(address)
+        sockets = make_sockets(layout, settings, make_runner(layout, settings))
+        addresses = settings.web.addresses(lingering.slot)
+        self._list_open = lambda: [each for address in addresses for each in sockets.connections(address)]
         self._watch = Watch(pooled_s=POOLED_S[settings.proxy.kind])
 
     def find_left_s(self) -> float:

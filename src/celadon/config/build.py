@@ -6,6 +6,7 @@ from typing import Any
 from celadon.config.table import PROXY_DEFAULTS
 from celadon.model.address import Address, SocketAddress, TcpAddress
 from celadon.model.names import Slot
+from celadon.model.processes import name_web_replica
 from celadon.model.settings import (
     AssetSettings,
     BuildSettings,
@@ -106,11 +107,13 @@ def build_settings(values: dict[str, Any], *, base: Path, root: Path) -> Setting
 def _build_web(values: dict[str, Any], *, base: Path, root: Path) -> WebSettings:
     get = values.__getitem__
     env_file = get("web.env_file")
-    blue, green = (_address(values, slot, index, root=root) for index, slot in enumerate((Slot.BLUE, Slot.GREEN)))
+    (blue, *blue_more), (green, *green_more) = (_addresses(values, slot, root=root) for slot in (Slot.BLUE, Slot.GREEN))
     return WebSettings(
         command=get("web.command") or "",
         blue=blue,
         green=green,
+        blue_more=tuple(blue_more),
+        green_more=tuple(green_more),
         runner=get("web.runner"),
         env=get("web.env"),
         env_file=None if env_file is None else str((base / env_file).absolute()),
@@ -142,10 +145,13 @@ def _build_web(values: dict[str, Any], *, base: Path, root: Path) -> WebSettings
     )
 
 
-def _address(values: dict[str, Any], slot: Slot, index: int, *, root: Path) -> Address:
+def _addresses(values: dict[str, Any], slot: Slot, *, root: Path) -> list[Address]:
+    count, app = values["web.replicas"], values["app"]
     if values["web.sockets"]:
-        return SocketAddress(socket_path(root, values["app"], slot))
-    return TcpAddress(values["web.ports"][index])
+        first: Address = SocketAddress(socket_path(root, app, slot))
+    else:
+        first = TcpAddress(values["web.ports"][0 if slot is Slot.BLUE else 1])
+    return list_addresses(first, app, slot, count=count, root=root)
 
 
 def _build_proxy(values: dict[str, Any], *, base: Path) -> ProxySettings:
@@ -202,5 +208,15 @@ def _build_readiness(values: dict[str, Any]) -> ReadinessSettings:
     )
 
 
-def socket_path(root: Path, app: str, slot: Slot) -> str:
-    return str(root / "apps" / app / "slots" / slot.value / "app.sock")
+def list_addresses(first: Address, app: str, slot: Slot, *, count: int, root: Path) -> list[Address]:
+    """Of a slot with `count` replicas: consecutive ports, or a socket in the directory of each."""
+    if isinstance(first, TcpAddress):
+        return [TcpAddress(port, first.host) for port in range(first.port, first.port + count)]
+    more = (SocketAddress(socket_path(root, app, slot, number=number)) for number in range(2, count + 1))
+    return [first, *more]
+
+
+def socket_path(root: Path, app: str, slot: Slot, *, number: int = 1) -> str:
+    """Of a replica, in the directory of its process."""
+    directory = "slots" if number == 1 else f"processes/{name_web_replica(number)}"
+    return str(root / "apps" / app / directory / slot.value / "app.sock")

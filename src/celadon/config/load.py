@@ -13,7 +13,7 @@ from celadon.config.journeys_file import read_journeys_file
 from celadon.config.mistakes import ConfigErrors, Mistake
 from celadon.config.parse import ListedMistakes
 from celadon.config.procfile import parse_procfile
-from celadon.config.table import BY_KEY, DERIVED, REQUIRED, SETTINGS, SHARES, TABLES, WAYS, Setting
+from celadon.config.table import BY_KEY, DERIVED, REPLICAS, REQUIRED, SETTINGS, SHARES, TABLES, WAYS, Setting
 from celadon.model.errors import UsageError
 from celadon.model.names import Slot
 from celadon.model.processes import RELEASE, WEB
@@ -31,6 +31,7 @@ from celadon.model.settings import (
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _SUN_PATH_BYTES = 107
+_HIGHEST_PORT = 65535
 _JOURNEYS = "journeys"
 _PROCFILE = "procfile"
 _IMAGES = ("web.container.image", "web.container.build", "web.container.archive")
@@ -292,21 +293,47 @@ class _Reader:
             self._blame(("web", "sockets"), "`web.sockets` and `web.ports` exclude each other")
         if "web.ports" not in self._given and not sockets:
             self._blame(("web", "ports"), "`web.ports` is missing; expected two ports, or `sockets = true`")
+        count = values["web.replicas"] or 1
         if ports is not None:
-            self._check_ports(ports)
+            self._check_ports(ports, count=count)
+        self._check_replicas(count, values["proxy.type"], values["web.runner"])
         app = values["app"]
-        if sockets and app is not None and len(socket_path(self._root, app, Slot.GREEN).encode()) > _SUN_PATH_BYTES:
+        longest = socket_path(self._root, app, Slot.GREEN, number=count) if app is not None else ""
+        if sockets and len(longest.encode()) > _SUN_PATH_BYTES:
             self._blame(
                 ("web", "sockets"), f"sockets under {self._root} have longer paths than {_SUN_PATH_BYTES} bytes"
             )
 
-    def _check_ports(self, ports: tuple[int, ...]) -> None:
+    def _check_replicas(self, count: int, proxy: ProxyKind | None, runner: RunnerKind | None) -> None:
+        if count > 1 and runner is RunnerKind.COMPOSE:
+            self._blame(
+                ("web", "replicas"),
+                f"`web.replicas` is {count}, but a slot is one project, with one service that answers requests; expected "
+                "1, or another `web.runner`",
+            )
+        if count > 1 and proxy is not None and proxy not in REPLICAS:
+            self._blame(
+                ("web", "replicas"),
+                f"`web.replicas` is {count}, but behind {proxy} a slot has one address; expected 1, or one of "
+                f"{', '.join(sorted(REPLICAS))} as `proxy.type`",
+            )
+
+    def _check_ports(self, ports: tuple[int, ...], *, count: int) -> None:
         if len(ports) != 2:
             self._blame(("web", "ports"), f"`web.ports` has {len(ports)} ports; expected two, blue's and green's")
         elif ports[0] == ports[1]:
             self._blame(("web", "ports"), f"both slots are on port {ports[0]}; expected two different ports")
+        elif abs(ports[0] - ports[1]) < count:
+            self._blame(
+                ("web", "ports"),
+                f"each slot has {count} ports, the replicas' own, from {ports[0]} and from {ports[1]} on: they overlap; "
+                f"expected two that are {count} apart or more, as [{min(ports)}, {min(ports) + count}]",
+            )
+        if max(ports) + count - 1 > _HIGHEST_PORT:
+            self._blame(("web", "ports"), f"{count} replicas need ports up to {max(ports) + count - 1}; there is none")
         low, high = read_ephemeral_range()
-        for port in sorted(set(ports)):
+        taken = {port for first in ports for port in range(first, first + count)}
+        for port in sorted(taken):
             if low <= port <= high:
                 self._blame(
                     ("web", "ports"),

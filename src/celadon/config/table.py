@@ -81,6 +81,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("web.command", kind.TEXT, DERIVED, "The command that answers requests, on `$PORT` or `$LISTEN_SOCKET`. Replaces its shell. In a container: the words after the image, whose own command is the default."),
     _setting("web.ports", kind.PORTS, DERIVED, "The ports of blue and green. This or `sockets`."),
     _setting("web.sockets", kind.TRUTH, False, "Slots listen on Unix sockets instead of ports."),
+    _setting("web.replicas", kind.whole(1, 32), 1, "How many of that process a slot runs, each at an address of its own: at consecutive ports from the slot's on, or at a socket each. nginx, Caddy and Traefik."),
     _setting("web.runner", kind.choice(RunnerKind), RunnerKind.PROCESS, "What runs the app: plain processes, systemd units, containers of Docker or Podman, or a Compose project."),
     _setting("web.env", kind.ENV, {}, "Plain variables. They belong to the release and come back with a rollback."),
     _setting("web.env_file", kind.PATH, None, "A file of NAME=value lines, relative to this file, read at deploy. For secrets. It is no part of the release's tree."),
@@ -188,6 +189,8 @@ SHARES: dict[ProxyKind, tuple[SwitchWay, ...]] = {
     ProxyKind.TRAEFIK: (SwitchWay.POINTER,),
 }
 """The ways that can give the candidate a share of the traffic."""
+REPLICAS = frozenset({ProxyKind.NGINX, ProxyKind.CADDY, ProxyKind.TRAEFIK})
+"""The proxies that send a slot's requests to more than one address."""
 WAYS: dict[ProxyKind, tuple[SwitchWay, ...]] = {
     ProxyKind.NGINX: (SwitchWay.POINTER, SwitchWay.SYMLINK, SwitchWay.INCLUDE),
     ProxyKind.CADDY: (SwitchWay.POINTER, SwitchWay.RELOAD),

@@ -7,7 +7,6 @@ one slot is started, or none, and never two: after a restart of the machine reco
 from celadon.deploy.run import Run
 from celadon.events import BootDisabled, ServedAgain, SlotStopped, StandingDown
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.observed import SlotStatus
 from celadon.model.settings import Strategy
 
 
@@ -22,14 +21,14 @@ def stand_down(run: Run, slot: Slot, *, release: ReleaseNumber | None) -> None:
     ports = run.ports
     ports.runner.set_boot(slot, enabled=False)
     run.note(BootDisabled(slot=slot))
-    if ports.runner.observe(slot).status is not SlotStatus.RUNNING:
+    if not ports.runner.observe(slot).has_processes:
         _begin_downtime(run)
         ports.runner.stop(slot, grace_s=0.0)
         return
     run.note(StandingDown(slot=slot, release=release))
     ports.reached("standing_down")
     began_s = _begin_downtime(run)
-    open_count = ports.sockets.connections_count(run.address(slot))
+    open_count = sum(map(ports.sockets.connections_count, run.addresses(slot)))
     stopped = ports.runner.stop(slot, grace_s=run.plan.settings.drain.stop_timeout_s)
     ports.reached("stood_down")
     run.note(

@@ -29,8 +29,9 @@ def find_broken(route: RouteView, views: Mapping[Slot, SlotView], *, lingering: 
         return route.disagreement
     for slot, view in views.items():
         if slot is route.slot and view.status is not SlotStatus.RUNNING:
-            return f"the proxy routes to {slot}, where nothing runs ({view.status})"
-        runs_beside = slot is not route.slot and view.status is SlotStatus.RUNNING
+            what = f"not all runs: {view.exit_reason}" if view.pids else f"nothing runs ({view.status})"
+            return f"the proxy routes to {slot}, where {what}"
+        runs_beside = slot is not route.slot and view.has_processes
         if runs_beside and not is_lingering(lingering, route, view):
             return f"{slot} runs, though the proxy does not route to it"
     return ""

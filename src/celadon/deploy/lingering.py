@@ -16,7 +16,7 @@ from celadon.events import LingeringBegan, Repaired, SlotStopped
 from celadon.model.connections import Connection, KindCounts
 from celadon.model.lingering import Lingering
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.observed import RouteView, SlotStatus, SlotView
+from celadon.model.observed import RouteView, SlotView
 from celadon.model.settings import DrainPolicy, DrainWay
 
 _AT_ONCE = DrainPolicy(way=DrainWay.CLOSE_AFTER, after_s=0.0)
@@ -28,7 +28,7 @@ def is_lingering(lingering: Lingering | None, route: RouteView, view: SlotView) 
         lingering is not None
         and lingering.slot is view.slot
         and lingering.release == view.release
-        and view.status is SlotStatus.RUNNING
+        and view.has_processes
         and not route.reaches(view.slot)
     )
 

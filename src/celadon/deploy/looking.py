@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from celadon.contracts.asking import Asking
 from celadon.contracts.judge import Judge
+from celadon.deploy.replicas import ask_every
 from celadon.deploy.run import Run
 from celadon.deploy.sampling import Sampler
 from celadon.deploy.verify import check_identity
@@ -24,16 +25,17 @@ class Looking:
 
     def __init__(self, run: Run) -> None:
         settings, self._slot = run.plan.settings, run.plan.candidate
-        ask, address, limit_s = run.ports.probe.ask, run.address(self._slot), settings.readiness.max_latency_s
+        ask, addresses, limit_s = run.ports.probe.ask, run.addresses(self._slot), settings.readiness.max_latency_s
+        longest_s = limit_s * len(addresses)
         self._run = run
         self._interval_s = settings.observe.interval_s
         self._asking: Asking = run.ports.keep_asking(
-            lambda: ask(address, timeout_s=limit_s), interval_s=self._interval_s
+            lambda: ask_every(ask, addresses, timeout_s=limit_s), interval_s=self._interval_s
         )
         self._answered_s = run.ports.clock.now_s()
         self._looked_s: float | None = None
-        self._first_by_s: float | None = self._answered_s + limit_s + _LATE_S
-        self._overdue_s, self._lost_s = self._interval_s + _LATE_S, self._interval_s + limit_s + _LATE_S
+        self._first_by_s: float | None = self._answered_s + longest_s + _LATE_S
+        self._overdue_s, self._lost_s = self._interval_s + _LATE_S, self._interval_s + longest_s + _LATE_S
 
     def feed(self, judge: Judge, sampler: Sampler, *, is_last: bool) -> None:
         """What it answered since the last call, and how its process is: each time that it answered, and at the last.

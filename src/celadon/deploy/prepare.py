@@ -11,7 +11,6 @@ from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.events import CandidateStarted, CandidateStarting, ReleaseChosen
 from celadon.model.errors import StepError
-from celadon.model.observed import SlotStatus
 from celadon.model.plan import Request
 from celadon.model.release import Release
 
@@ -68,19 +67,20 @@ def clear_idle_slot(run: Run) -> None:
     there is an error."""
     slot = run.plan.candidate
     end_lingering(run)
-    if run.ports.runner.observe(slot).status is SlotStatus.RUNNING:
+    if run.ports.runner.observe(slot).has_processes:
         run.ports.runner.stop(slot, grace_s=run.plan.settings.drain.stop_timeout_s)
-    holders = run.ports.sockets.listening_pids(run.address(slot))
-    if holders is None or holders:
-        who = "another user's process" if not holders else "pid " + ", ".join(map(str, sorted(holders)))
-        raise StepError(
-            f"{run.address(slot)} of slot {slot} is taken by {who}", code="address_taken", next_command="celadon config"
-        )
+    for address in run.addresses(slot):
+        holders = run.ports.sockets.listening_pids(address)
+        if holders is None or holders:
+            who = "another user's process" if not holders else "pid " + ", ".join(map(str, sorted(holders)))
+            raise StepError(
+                f"{address} of slot {slot} is taken by {who}", code="address_taken", next_command="celadon config"
+            )
 
 
 def start_candidate(run: Run) -> None:
     slot, release = run.plan.candidate, run.candidate_release()
-    run.note(CandidateStarting(slot=slot, release=release.number, address=str(run.address(slot))))
+    run.note(CandidateStarting(slot=slot, release=release.number, address=", ".join(map(str, run.addresses(slot)))))
     run.ports.reached("before_start")
     view = run.ports.runner.start(slot, release)
     run.ports.reached("after_start")

@@ -99,7 +99,7 @@ def settle_idle(run: Run) -> bool:
     other = route.slot.other
     mended = _settle_lingering(run) or mended
     views[other] = run.ports.runner.observe(other)
-    if runs_alone(run) and views[other].status is SlotStatus.RUNNING:
+    if runs_alone(run) and views[other].has_processes:
         _stop_orphan(run, other, release=views[other].release)
         views[other] = run.ports.runner.observe(other)
         mended = True
@@ -108,7 +108,7 @@ def settle_idle(run: Run) -> bool:
         _is_up(run, route.slot, release=run.plan.live_release)
         enable_boot(run, route.slot)
         mended = True
-    if views[other].status is SlotStatus.RUNNING and not lingers(run, other):
+    if views[other].has_processes and not lingers(run, other):
         _stop_orphan(run, other, release=views[other].release)
         mended = True
     if settle_workers(run, route.slot, run.plan.live_release):

@@ -10,7 +10,6 @@ from celadon.events import BootDisabled, DrainCounted, SlotStopped
 from celadon.model.connections import KindCounts
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
-from celadon.model.observed import SlotStatus
 from celadon.model.settings import POOLED_S, DrainPolicy, DrainSettings, DrainWay
 
 _COUNT_EVERY_S = 0.05
@@ -60,7 +59,7 @@ def still_runs(run: Run, slot: Slot) -> bool:
         raise StepError(
             f"the proxy still routes to {slot}: it is not stopped", code="slot_is_routed", next_command="celadon check"
         )
-    if run.ports.runner.observe(slot).status is SlotStatus.RUNNING:
+    if run.ports.runner.observe(slot).has_processes:
         return True
     run.ports.runner.stop(slot, grace_s=0.0)
     return False
@@ -100,7 +99,8 @@ def drain(run: Run, slot: Slot, settings: DrainSettings, *, left_since_s: float 
     lingering = run.ports.proxy.observe().lingering_count
     while True:
         elapsed_s = clock.now_s() - began_s
-        judged = watch.judge(run.ports.sockets.connections(run.address(slot)), left_s=run.left_s(since_s=since_s))
+        open_ones = [each for address in run.addresses(slot) for each in run.ports.sockets.connections(address)]
+        judged = watch.judge(open_ones, left_s=run.left_s(since_s=since_s))
         if lingering:
             lingering = run.ports.proxy.observe().lingering_count
         awaited = any(is_awaited(each, settings, elapsed_s=elapsed_s) for each in judged)

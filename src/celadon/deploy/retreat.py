@@ -7,6 +7,7 @@ from celadon.deploy.hooks import run_hook
 from celadon.deploy.lingering import lingers
 from celadon.deploy.postflight import run_postflight
 from celadon.deploy.release_command import end_release_command
+from celadon.deploy.replicas import ask_until_yes
 from celadon.deploy.retire import disable_boot, retire
 from celadon.deploy.route import move_route
 from celadon.deploy.run import Run
@@ -14,7 +15,7 @@ from celadon.deploy.states import Result
 from celadon.deploy.switch import enable_boot
 from celadon.deploy.verify import ask_slot
 from celadon.deploy.workers import settle_workers
-from celadon.events import CandidateKept, SwitchIntended
+from celadon.events import CandidateKept, Repaired, SwitchIntended
 from celadon.model.errors import StepError
 from celadon.model.names import ReleaseNumber, Slot
 from celadon.model.observed import Effect, SlotStatus
@@ -89,6 +90,7 @@ def return_(run: Run) -> Result:
     settle_workers(run, plan.live, plan.live_release, wake=run.old_workers_may_be_told)
     retire(run, plan.candidate, release=plan.release)
     run.ports.reached("candidate_stopped")
+    _complete(run, plan.live, release=plan.live_release)
     run_hook(run, "on_failure")
     _keep(run)
     run_postflight(run, plan.live, plan.live_release)
@@ -106,7 +108,7 @@ def _make_old_ready(run: Run, live: Slot, *, release: ReleaseNumber) -> bool:
     """It is hot, or the candidate, which cannot run beside it, ends first. Where the old one does not come up again
     then the candidate is started once more: a sick answer is better than none."""
     if not runs_alone(run):
-        return ensure_ready(run, live, release=release)
+        return _has_answer(run, live, release=release) or ensure_ready(run, live, release=release)
     candidate, number = run.plan.candidate, run.plan.release
     stand_down(run, candidate, release=number)
     if ensure_ready(run, live, release=release):
@@ -116,6 +118,27 @@ def _make_old_ready(run: Run, live: Slot, *, release: ReleaseNumber) -> bool:
     if ensure_ready(run, candidate, release=number) and number is not None:
         tell_served(run, candidate, release=number)
     return False
+
+
+def _has_answer(run: Run, live: Slot, *, release: ReleaseNumber) -> bool:
+    """Of several replicas one is enough to go back to: the others may have died in the window, and are started again
+    when the route is back."""
+    addresses = run.addresses(live)
+    if len(addresses) == 1:
+        return False
+    readiness = _read_readiness(run, release)
+    ask = run.ports.make_probe(live, readiness).ask
+    view = run.ports.runner.observe(live)
+    held = [each for each in addresses if run.ports.sockets.is_held(each, by=view.pids)]
+    return ask_until_yes(ask, held, timeout_s=readiness.max_latency_s)
+
+
+def _complete(run: Run, live: Slot, *, release: ReleaseNumber) -> None:
+    """Replicas of the old slot that do not run begin again."""
+    view = run.ports.runner.observe(live)
+    if view.pids and view.status is not SlotStatus.RUNNING:
+        run.note(Repaired(what="live_slot_completed", slot=live, detail=view.exit_reason))
+        run.ports.runner.start(live, run.ports.releases.read(release))
 
 
 def _blame_old(run: Run, live: Slot, *, where: str) -> None:

@@ -127,7 +127,11 @@ class Run:
             self.reason, self.code, self.next_command = reason, code, next_command
 
     def address(self, slot: Slot) -> Address:
+        """Of its first replica."""
         return self.plan.settings.web.address(slot)
+
+    def addresses(self, slot: Slot) -> tuple[Address, ...]:
+        return self.plan.settings.web.addresses(slot)
 
     def left_s(self, *, since_s: float) -> float:
         """How long no request has come to the slot that the route left; at least since `since_s`, for it may have been

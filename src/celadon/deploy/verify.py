@@ -3,6 +3,7 @@ Traffic: live slot."""
 
 from celadon.deploy.hooks import pass_hook
 from celadon.deploy.journeys import pass_journeys
+from celadon.deploy.replicas import ask_every
 from celadon.deploy.run import Run
 from celadon.deploy.states import Result
 from celadon.events import CandidateReady, CandidateUnready, ReadinessAsked
@@ -25,21 +26,24 @@ def verify(run: Run) -> Result:
 
 
 def ask_slot(run: Run, slot: Slot, *, readiness: ReadinessSettings | None = None) -> tuple[Answer, SlotView]:
-    """One readiness question, the candidate's or `readiness`, with identity: a yes counts only when the listening
-    socket belongs to the slot's own processes. Order matters: the process is observed after the answer, so that a
-    process that died while answering is not believed."""
+    """One readiness question, the candidate's or `readiness`, to every replica, with identity: a yes counts only when
+    the listening sockets belong to the slot's own processes. Order matters: the processes are observed after the
+    answers, so that one that died while answering is not believed."""
     probe = run.ports.probe if readiness is None else run.ports.make_probe(slot, readiness)
     limit_s = (readiness or run.plan.settings.readiness).max_latency_s
-    answer = probe.ask(run.address(slot), timeout_s=limit_s)
+    answer = ask_every(probe.ask, run.addresses(slot), timeout_s=limit_s)
     view = run.ports.runner.observe(slot)
     return check_identity(run, slot, answer, view), view
 
 
 def check_identity(run: Run, slot: Slot, answer: Answer, view: SlotView) -> Answer:
     """A yes as it is, or as a no with its reason. `view` was observed after the answer."""
-    if not answer.ok or run.ports.sockets.is_held(run.address(slot), by=view.pids):
+    if not answer.ok:
         return answer
-    listeners = run.ports.sockets.listening_pids(run.address(slot))
+    unheld = [each for each in run.addresses(slot) if not run.ports.sockets.is_held(each, by=view.pids)]
+    if not unheld:
+        return answer
+    listeners = run.ports.sockets.listening_pids(unheld[0])
     who = "a process we may not see" if listeners is None else f"pid {', '.join(map(str, sorted(listeners))) or 'none'}"
     return Answer(
         ok=False,
@@ -117,7 +121,7 @@ def _give_up(run: Run, answer: Answer, *, reason: str) -> Result:
         )
     )
     run.blame(
-        f"{run.ports.probe.describe()} on {run.address(slot)}: {reason}",
+        f"{run.ports.probe.describe()} on {', '.join(map(str, run.addresses(slot)))}: {reason}",
         code="not_ready",
         next_command=f"celadon logs --slot {slot}",
     )

@@ -30,7 +30,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from celadon.model.names import AppName, Slot, render_release_label
-from celadon.model.processes import WEB
+from celadon.model.processes import WEB, find_worker_name
 
 PARTIAL = ".partial"
 """Ends the name of what is not whole, and worthless by that name."""
@@ -152,6 +152,10 @@ class Layout(Struct, frozen=True):
     def list_processes(self) -> list[str]:
         """The other processes that the app has or had."""
         return sorted(path.name for path in self.home.glob("processes/*/"))
+
+    def list_web_replicas(self) -> list[str]:
+        """Those that the app has or had beside the first."""
+        return [name for name in self.list_processes() if find_worker_name(name) == WEB]
 
     def slot(self, slot: Slot) -> Path:
         directory = "slots" if self.process == WEB else f"processes/{self.process}"

@@ -10,6 +10,11 @@ class TcpAddress(Struct, frozen=True, tag="tcp"):
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What tells an app to listen here."""
+        return {"PORT": str(self.port), "HOST": self.host}
+
 
 class SocketAddress(Struct, frozen=True, tag="socket"):
     """`path` is absolute and at most 107 bytes, the limit of `sun_path`."""
@@ -18,6 +23,11 @@ class SocketAddress(Struct, frozen=True, tag="socket"):
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What tells an app to listen here."""
+        return {"LISTEN_SOCKET": self.path}
 
 
 Address = TcpAddress | SocketAddress

@@ -62,6 +62,11 @@ class SlotView(Struct, frozen=True, kw_only=True):
     killed_for_memory: bool = False
     memory_limit_bytes: int | None = None
 
+    @property
+    def has_processes(self) -> bool:
+        """Also of a slot that counts as ended because one of its replicas has."""
+        return self.status is SlotStatus.RUNNING or bool(self.pids)
+
 
 class HostView(Struct, frozen=True, kw_only=True):
     """The machine's memory. `available_bytes` is what programs can still get without swapping, None where the kernel

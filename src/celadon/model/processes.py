@@ -68,6 +68,11 @@ def find_worker_name(process: str) -> str:
     return process.partition(".")[0]
 
 
+def name_web_replica(number: int) -> str:
+    """From 1 on. The first is called as the only one is."""
+    return WEB if number == 1 else f"{WEB}.{number}"
+
+
 class ProcessSettings(Struct, frozen=True, kw_only=True):
     """How one process of an app is run. `stop_signal` is followed by SIGKILL after `stop_timeout_s`. `is_once`: it ends
     by itself, and is not started again; `is_scheduled`: but by a timer. `listens`: at the slot's address."""

@@ -7,11 +7,20 @@ in each release's manifest, so a field may be added with a default but never cha
 from enum import StrEnum
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from celadon.model.address import Address
 from celadon.model.journeys import Journey
 from celadon.model.names import AppName, Slot
-from celadon.model.processes import RELEASE, WEB, ProcessSettings, ReleaseCommand, WorkerSettings, find_worker_name
+from celadon.model.processes import (
+    RELEASE,
+    WEB,
+    ProcessSettings,
+    ReleaseCommand,
+    WorkerSettings,
+    find_worker_name,
+    name_web_replica,
+)
 
 
 class RunnerKind(StrEnum):
@@ -167,11 +176,13 @@ class ComposeSettings(Struct, frozen=True, kw_only=True):
 class WebSettings(Struct, frozen=True, kw_only=True):
     """The process that answers requests. `command` runs under `/bin/sh` in the release's tree, the
     shell replaced by it; empty: the image's own. `env` are plain values; `env_file` is absolute, read at deploy and
-    belongs to the release."""
+    belongs to the release. `blue_more` and `green_more` are where a slot's replicas listen after its first."""
 
     command: str
     blue: Address
     green: Address
+    blue_more: tuple[Address, ...] = ()
+    green_more: tuple[Address, ...] = ()
     runner: RunnerKind = RunnerKind.PROCESS
     env: dict[str, str] = field(default_factory=dict)
     env_file: str | None = None
@@ -181,7 +192,25 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     compose: ComposeSettings = ComposeSettings()
 
     def address(self, slot: Slot) -> Address:
+        """Of its first replica."""
         return self.blue if slot is Slot.BLUE else self.green
+
+    def addresses(self, slot: Slot) -> tuple[Address, ...]:
+        """Of all of its replicas."""
+        return (self.address(slot), *(self.blue_more if slot is Slot.BLUE else self.green_more))
+
+    def replicas(self, slot: Slot) -> dict[str, Address]:
+        """By the names of their processes."""
+        return {name_web_replica(number): address for number, address in enumerate(self.addresses(slot), start=1)}
+
+    @property
+    def slots(self) -> dict[Address, Slot]:
+        return {address: slot for slot in Slot for address in self.addresses(slot)}
+
+    def at(self, other: "WebSettings", *slots: Slot) -> "WebSettings":
+        """With the addresses that `other` has for `slots`."""
+        blue, green = (other if slot in slots else self for slot in (Slot.BLUE, Slot.GREEN))
+        return replace(self, blue=blue.blue, blue_more=blue.blue_more, green=green.green, green_more=green.green_more)
 
 
 class SecretSettings(Struct, frozen=True, kw_only=True):
@@ -340,7 +369,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     def process(self, name: str) -> ProcessSettings:
         """Of one that is not in these settings any more: enough to end it."""
         stop_timeout_s = self.drain.stop_timeout_s
-        if name == WEB:
+        if find_worker_name(name) == WEB:
             return ProcessSettings(command=self.web.command, stop_timeout_s=stop_timeout_s, listens=True)
         if name == RELEASE and self.release is not None:
             return ProcessSettings(

@@ -5,6 +5,7 @@ certain is that a machine without even that much left will swap or kill, and wha
 """
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Final
 
 from msgspec.structs import replace
@@ -19,8 +20,14 @@ _NARROW_SHARE: Final = 0.8
 _FIX: Final = "free some of it, or go on all the same with:\n[switch]\nrequire_room = false"
 
 
-def judge_room(room: RoomView, live: Slot, *, required: bool) -> Sequence[Finding]:
-    """One finding of each that is short; where nothing is, one that says how much there is."""
+def judge_room(room: RoomView, live: Slot, *, required: bool, counts: tuple[int, int] = (1, 1)) -> Sequence[Finding]:
+    """One finding of each that is short; where nothing is, one that says how much there is. `counts` are the replicas
+    of what is live and of the candidate, each taken to be as large."""
+    now, then = counts
+    if now != then:
+        grown = replace(room, used_bytes=room.used_bytes * then // now, tasks_count=ceil(room.tasks_count * then / now))
+        findings = judge_room(grown, live, required=required)
+        return [replace(found, text=_tell_grown(found.text, counts)) for found in findings]
     return [*_judge_memory(room, live, required=required), *_judge_tasks(room, live, required=required)] or [
         Finding(level=FindingLevel.OK, subject=_SUBJECT, text=_describe(room, live))
     ]
@@ -61,8 +68,15 @@ def _judge_tasks(room: RoomView, live: Slot, *, required: bool) -> Sequence[Find
     return []
 
 
-def judge_connections(view: ConnectionsView, live: Slot, *, required: bool) -> Finding:
-    """A second copy opens as many as the first."""
+def judge_connections(
+    view: ConnectionsView, live: Slot, *, required: bool, counts: tuple[int, int] = (1, 1)
+) -> Finding:
+    """A second copy opens as many as the first. `counts` as in `judge_room`."""
+    now, then = counts
+    if now != then:
+        grown = replace(view, used_count=ceil(view.used_count * then / now))
+        found = judge_connections(grown, live, required=required)
+        return replace(found, text=_tell_grown(found.text, counts))
     used_count, free_count = view.used_count, view.free_count
     text = f"{live} has {used_count} connections to its database, and {free_count} more may be opened"
     if used_count > free_count:
@@ -70,6 +84,11 @@ def judge_connections(view: ConnectionsView, live: Slot, *, required: bool) -> F
     if used_count > _NARROW_SHARE * free_count:
         return warning(_SUBJECT, text)
     return Finding(level=FindingLevel.OK, subject=_SUBJECT, text=text)
+
+
+def _tell_grown(text: str, counts: tuple[int, int]) -> str:
+    now, then = counts
+    return f"{then} replicas for {now}, so as if {text}"
 
 
 def _refuse(text: str, *, required: bool) -> Finding:

@@ -84,6 +84,7 @@ REPAIRS = {
     "recovered_by_reject": "traffic had not moved: removing the candidate",
     "recovered_by_person": "the first release was not blessed and does not run",
     "live_slot_started": "the live slot was not running: started",
+    "live_slot_completed": "a replica of the live slot was not running: started",
     "pointer_repaired": "the pointer follows what the proxy does",
     "share_ended": "a share of the traffic that no deploy was giving has ended",
     "workers_settled": "workers were not as they should be: started in the live slot, stopped in the other",

@@ -77,3 +77,16 @@ def test_a_second_pool_of_connections_has_to_fit_too(used: int, free: int, told:
     found = judge_connections(view, Slot.BLUE, required=True)
     assert f"{found.level}: {found.text}" == told
     assert judge_connections(view, Slot.BLUE, required=False).level is not FindingLevel.PROBLEM
+
+
+def test_more_replicas_need_as_much_more() -> None:
+    """Three where one is live: the candidate is taken for three times as large."""
+    room = RoomView(used_bytes=300 * MIB, tasks_count=4, free_bytes=800 * MIB, free_tasks_count=1000)
+    [found] = judge_room(room, Slot.BLUE, required=True, counts=(1, 3))
+    assert found.level is FindingLevel.PROBLEM
+    assert found.text.startswith("3 replicas for 1, so as if blue uses 900 MiB, and 800 MiB are free")
+    assert judge_room(room, Slot.BLUE, required=True, counts=(3, 1))[0].level is FindingLevel.OK
+    view = ConnectionsView(used_count=30, free_count=80)
+    found = judge_connections(view, Slot.BLUE, required=True, counts=(1, 3))
+    assert found.level is FindingLevel.PROBLEM
+    assert found.text.startswith("3 replicas for 1, so as if blue has 90 connections")

@@ -23,7 +23,7 @@ class CommandProbe(Struct, frozen=True):
 
     def ask(self, address: Address, *, timeout_s: float) -> Answer:
         began = time.monotonic()
-        variables = {"PATH": USUAL_PATH, **self.env(), "CELADON_ADDRESS": str(address)}
+        variables = {"PATH": USUAL_PATH, **self.env(), **address.variables, "CELADON_ADDRESS": str(address)}
         done = run_command(["/bin/sh", "-c", self.command], timeout_s=timeout_s, env=variables)
         head = flatten(done.output[-_HEAD_CHARACTERS:])
         return Answer(

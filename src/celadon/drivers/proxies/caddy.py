@@ -89,7 +89,7 @@ class CaddyProxy:
         )
 
     def traffic(self) -> Traffic:
-        slots = {render_logged(self._settings.web.address(slot)): slot for slot in Slot}
+        slots = {render_logged(address): slot for address, slot in self._settings.web.slots.items()}
         parser = CaddyLineParser(slots)
         return JsonLinesTraffic(
             self._layout.access_log,

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 from celadon.drivers.proxies.accepted import merge_accepted
@@ -136,8 +137,7 @@ class SnippetFiles:
             return pointed
         if self.json is not None:
             return self.json.read_route() or pointed
-        web = self._settings.web
-        return parse_slot_of(read_text(self.route) or "", blue=web.blue, green=web.green) or pointed
+        return parse_slot_of(read_text(self.route) or "", self._settings.web.slots) or pointed
 
     def prepare(self) -> None:
         """What Caddy it is, the secrets, and everything that the pointer can name."""
@@ -175,8 +175,8 @@ class SnippetFiles:
         if not self.shared:
             return marks
         web = self._settings.web
-        ours, others = render_place(web.address(to)), render_place(web.address(to.other))
-        places = {name: ours if int(name) < percent else others for name in place_names()}
+        ours, others = (cycle(map(render_place, web.addresses(slot))) for slot in (to, to.other))
+        places = {name: next(ours if int(name) < percent else others) for name in place_names()}
         name = route_path(self._layout.pointer, to, percent=percent).name
         return marks | places | {ROUTE_FILE: name}
 
@@ -189,6 +189,8 @@ class SnippetFiles:
             access_log=self._layout.access_log,
             blue=settings.web.blue,
             green=settings.web.green,
+            blue_more=settings.web.blue_more,
+            green_more=settings.web.green_more,
             fixed=None if self.pointed else slot or self.read_route() or Slot.BLUE,
             options=self.options if self.expects_options or self.options.exists() else None,
             keep_streams_s=math.ceil(settings.observe.window_s + settings.drain.timeout_s),

@@ -86,8 +86,7 @@ class JsonFiles:
 
     def read_route(self) -> Slot | None:
         """Which slot the handler names, in the way that reloads."""
-        web = self._settings.web
-        slots = {render_dial(web.address(slot)): slot for slot in Slot}
+        slots = {render_dial(address): slot for address, slot in self._settings.web.slots.items()}
         try:
             return parse_slot(self.read(), slots, app=self._settings.app)
         except JsonError:

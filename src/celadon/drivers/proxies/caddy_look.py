@@ -30,7 +30,7 @@ class CaddyLooks:
     def __init__(self, layout: Layout, settings: Settings) -> None:
         self._layout = layout
         self._proxy = settings.proxy
-        self._slots = {render_logged(settings.web.address(slot)): slot for slot in Slot}
+        self._slots = {render_logged(address): slot for address, slot in settings.web.slots.items()}
         self.target = parse_look_target(
             site=settings.proxy.site, listen=settings.proxy.listen, path=settings.proxy.look_path
         )

@@ -32,7 +32,7 @@ class CaddyMetrics:
         self._admin = admin
         self._host = settings.proxy.site.partition("://")[2].partition("/")[0].lower()
         self._places = f"{{file.{live_path(self._pointer)}/"
-        self._dials = frozenset(render_dial(settings.web.address(slot)) for slot in Slot)
+        self._dials = frozenset(map(render_dial, settings.web.slots))
 
     def read_route(self) -> Slot | None:
         """Whose all visitors are; None while they are shared."""

@@ -10,7 +10,7 @@ left out: our fields travel in the one field of its access log that a `map` can 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -23,6 +23,9 @@ from celadon.model.names import AppName, Slot
 _IDLE_S = 1
 """Idle connections to a slot that was left end after this long; the drain waits for them. Caddy's own default of two
 minutes would make every drain run into its timeout."""
+_TRY_AGAIN_MS = 1
+_PASSED_OVER_S = 1
+"""A replica that refused. Not longer: the next release may be there by then."""
 PLACES_COUNT = 100
 """Of a share: one for each hundredth."""
 GREEN_MARK = "green"
@@ -49,6 +52,8 @@ class SnippetText(Struct, frozen=True, kw_only=True):
     access_log: Path
     blue: Address
     green: Address
+    blue_more: Sequence[Address] = ()
+    green_more: Sequence[Address] = ()
     fixed: Slot | None = None
     options: Path | None = None
     keep_streams_s: int = 0
@@ -56,8 +61,9 @@ class SnippetText(Struct, frozen=True, kw_only=True):
     secret: str = ""
     recent: bool = True
 
-    def address(self, slot: Slot) -> Address:
-        return self.blue if slot is Slot.BLUE else self.green
+    def addresses(self, slot: Slot) -> Sequence[Address]:
+        """Of a slot's replicas."""
+        return (self.blue, *self.blue_more) if slot is Slot.BLUE else (self.green, *self.green_more)
 
 
 def render_route(text: SnippetText, *, generation: str) -> str:
@@ -86,6 +92,10 @@ def render_dial(address: Address) -> str:
     return f"unix/{_word(address.path)}" if isinstance(address, SocketAddress) else str(address)
 
 
+def render_dials(addresses: Sequence[Address]) -> str:
+    return " ".join(map(render_dial, addresses))
+
+
 def render_logged(address: Address) -> str:
     """As `{http.reverse_proxy.upstream.hostport}` writes it into the log."""
     return address.path if isinstance(address, SocketAddress) else str(address)
@@ -96,10 +106,10 @@ def render_place(address: Address) -> str:
     return address.path if isinstance(address, SocketAddress) else str(address.port)
 
 
-def parse_slot_of(text: str, *, blue: Address, green: Address) -> Slot | None:
+def parse_slot_of(text: str, slots: Mapping[Address, Slot]) -> Slot | None:
     """Which slot a snippet of the reload way names: its one `reverse_proxy` that stands at no indentation."""
-    for slot, address in ((Slot.BLUE, blue), (Slot.GREEN, green)):
-        if f"\nreverse_proxy {render_dial(address)} {{" in text:
+    for address, slot in slots.items():
+        if f"\nreverse_proxy {render_dial(address)} " in text:
             return slot
     return None
 
@@ -196,9 +206,9 @@ def _render_previews(text: SnippetText) -> Iterable[str]:
     for source in _SOURCES if text.secret else ():
         if text.fixed is None:
             on_green = _matcher(text, f"{source}-{ON_GREEN_MARK}")
-            yield from _render_proxy(text, f"@{on_green} {render_dial(text.blue)}")
-        idle = render_dial(text.address((text.fixed or Slot.BLUE).other))
-        yield from _render_proxy(text, f"@{_matcher(text, source)} {idle}")
+            yield from _render_slot(text, Slot.BLUE, matcher=f"@{on_green} ")
+        idle = (text.fixed or Slot.BLUE).other
+        yield from _render_slot(text, idle, matcher=f"@{_matcher(text, source)} ")
 
 
 def _render_share(text: SnippetText) -> Iterable[str]:
@@ -221,10 +231,24 @@ def _render_placeholder(text: SnippetText, name: str) -> str:
 def _render_slots(text: SnippetText) -> Iterable[str]:
     if text.fixed is not None:
         delay = [f"stream_close_delay {text.keep_streams_s}s"] if text.recent else []
-        yield from _render_proxy(text, render_dial(text.address(text.fixed)), *delay)
+        yield from _render_slot(text, text.fixed, *delay)
     else:
-        yield from _render_proxy(text, f"@{_matcher(text, GREEN_MARK)} {render_dial(text.green)}")
-        yield from _render_proxy(text, render_dial(text.blue))
+        yield from _render_slot(text, Slot.GREEN, matcher=f"@{_matcher(text, GREEN_MARK)} ")
+        yield from _render_slot(text, Slot.BLUE)
+
+
+def _render_slot(text: SnippetText, slot: Slot, *more: str, matcher: str = "") -> Iterable[str]:
+    """Of several replicas one that refuses is passed over, and asked again a second later: no visitor meets it."""
+    addresses = text.addresses(slot)
+    several = [
+        "lb_policy round_robin",
+        f"lb_retries {len(addresses)}",
+        f"lb_try_interval {_TRY_AGAIN_MS}ms",
+        f"fail_duration {_PASSED_OVER_S}s",
+    ]
+    yield from _render_proxy(
+        text, f"{matcher}{render_dials(addresses)}", *(several if len(addresses) > 1 else ()), *more
+    )
 
 
 def _render_proxy(text: SnippetText, upstreams: str, *more: str) -> Iterable[str]:

@@ -196,8 +196,8 @@ class RouteFiles:
         return RouteText(
             app=self._settings.app,
             way=self._way,
-            blue=web.blue,
-            green=web.green,
+            blue=web.addresses(Slot.BLUE),
+            green=web.addresses(Slot.GREEN),
             directory=self.directory,
             live=live_path(self._layout.pointer),
             access_log=self._layout.access_log,

@@ -38,8 +38,8 @@ class RouteText(Struct, frozen=True, kw_only=True):
 
     app: AppName
     way: SwitchWay
-    blue: Address
-    green: Address
+    blue: Sequence[Address]
+    green: Sequence[Address]
     directory: Path
     live: Path
     access_log: Path
@@ -54,7 +54,7 @@ class RouteText(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises StepError for a path that nginx would read as more than one word, or as a variable."""
-        sockets = [Path(slot.path) for slot in (self.blue, self.green) if isinstance(slot, SocketAddress)]
+        sockets = [Path(slot.path) for slot in (*self.blue, *self.green) if isinstance(slot, SocketAddress)]
         for path in (self.directory, self.live, self.access_log, *sockets):
             if _NO_WORD.search(str(path)):
                 raise StepError(
@@ -67,7 +67,7 @@ class RouteText(Struct, frozen=True, kw_only=True):
     def id(self) -> str:
         return self.app.replace("-", "_")
 
-    def address(self, slot: Slot) -> Address:
+    def addresses(self, slot: Slot) -> Sequence[Address]:
         return self.blue if slot is Slot.BLUE else self.green
 
 
@@ -89,12 +89,12 @@ def render_upstream(text: RouteText, slot: Slot | None) -> str:
     then asked, and the log names no slot."""
     live = slot or Slot.BLUE
     word = f'default "{slot.value if slot else ""}";'
-    upstream = f"upstream celadon_{text.id} {{ server {_render_server(text.address(live))}; }}\n"
+    upstream = f"upstream celadon_{text.id} {{ {_render_servers(text, live)} }}\n"
     if not text.has_preview:
         return seal(f'map "" $celadon_slot_{text.id} {{ {word} }}\n{upstream}', app=text.app)
     return seal(
         f'map $celadon_preview_{text.id} $celadon_slot_{text.id} {{ {word} 1 "{live.other.value}"; }}\n{upstream}'
-        f"upstream celadon_{text.id}_preview {{ server {_render_server(text.address(live.other))}; }}\n",
+        f"upstream celadon_{text.id}_preview {{ {_render_servers(text, live.other)} }}\n",
         app=text.app,
     )
 
@@ -191,13 +191,21 @@ def _render_upstreams(text: RouteText) -> str:
     match text.way:
         case SwitchWay.POINTER:
             return "".join(
-                f"upstream celadon_{text.id}_{slot.value} {{ server {_render_server(text.address(slot))}; }}\n"
-                for slot in Slot
+                f"upstream celadon_{text.id}_{slot.value} {{ {_render_servers(text, slot)} }}\n" for slot in Slot
             )
         case SwitchWay.SYMLINK:
             return f"include {text.directory}/current.conf;\n"
         case SwitchWay.INCLUDE | SwitchWay.RELOAD:
             return f"include {text.directory}/upstream.conf;\n"
+
+
+def _render_servers(text: RouteText, slot: Slot) -> str:
+    """nginx asks the next server where one refuses, or breaks off what may be asked twice. Without `max_fails=0` it
+    would then leave that one out for 10 s, and where it leaves out all of a slot there is no answer but 502, even when
+    they have begun again."""
+    addresses = text.addresses(slot)
+    marks = " max_fails=0" if len(addresses) > 1 else ""
+    return " ".join(f"server {_render_server(address)}{marks};" for address in addresses)
 
 
 def _render_server(address: Address) -> str:

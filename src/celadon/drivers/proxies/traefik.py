@@ -102,7 +102,7 @@ class TraefikProxy:
         from celadon.drivers.proxies.traefik_check import find_access_log
 
         path = find_access_log(self._settings, listen=self._listen) or self._layout.access_log
-        slots = {str(self._settings.web.address(slot)): slot for slot in Slot}
+        slots = {str(address): slot for address, slot in self._settings.web.slots.items()}
         return TraefikTraffic(path, app=self._settings.app, slots=slots)
 
     def _load_and_watch(self, route: str, *, generation: str) -> Watched:

@@ -28,7 +28,6 @@ from celadon.host.processes import read_arguments
 from celadon.host.sockets import KernelSockets
 from celadon.model.address import TcpAddress
 from celadon.model.errors import StepError
-from celadon.model.names import Slot
 from celadon.model.observed import Finding, FindingLevel, problem, warning
 from celadon.model.settings import Settings
 
@@ -228,7 +227,7 @@ def _check_log(
 
 
 def _arrives(settings: Settings, path: Path, looks: TraefikLooks) -> bool:
-    slots = {str(settings.web.address(slot)): slot for slot in Slot}
+    slots = {str(address): slot for address, slot in settings.web.slots.items()}
     traffic = TraefikTraffic(path, app=settings.app, slots=slots)
     try:
         looks.look()

@@ -102,6 +102,8 @@ class Installing:
             app=self._settings.app,
             blue=_port_of(web.address(Slot.BLUE)),
             green=_port_of(web.address(Slot.GREEN)),
+            blue_more=tuple(map(_port_of, web.blue_more)),
+            green_more=tuple(map(_port_of, web.green_more)),
             mark=read_secret(self._layout.look_mark),
             preview_secret=read_secret(self._layout.preview_secret) if preview else "",
             routers=tuple(describe_router(router, files) for router in find_users(files, self._settings.app)),

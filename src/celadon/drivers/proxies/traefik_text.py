@@ -27,6 +27,9 @@ UNSET = "unset"
 """The route before the first switch: the services are known, and answer 503."""
 _IDLE = "1s"
 """How long a pooled connection may outlive a switch: the old slot's connections are counted before it is stopped."""
+_ATTEMPTS_COUNT = 10
+"""Each asks the server whose turn it is. Visitors who come at once take turns too, so one may meet the same dead server
+more than once."""
 _GENERATION_DIGITS = 12
 _SERVED = re.compile(rf"({UNSET}|(?:blue|green)(?:-[0-9]{{2}})?) ([0-9a-f]{{{_GENERATION_DIGITS}}})")
 _TEMPLATE_MARKS = ("{{", "}}")
@@ -54,12 +57,15 @@ class RouteText(Struct, frozen=True, kw_only=True):
     blue: TcpAddress
     green: TcpAddress
     mark: str
+    blue_more: tuple[TcpAddress, ...] = ()
+    green_more: tuple[TcpAddress, ...] = ()
     preview_secret: str = ""
     routers: tuple[UserRouter, ...] = ()
     salt: str = ""
 
-    def address(self, slot: Slot) -> TcpAddress:
-        return self.blue if slot is Slot.BLUE else self.green
+    def addresses(self, slot: Slot) -> tuple[TcpAddress, ...]:
+        """Of a slot's replicas."""
+        return (self.blue, *self.blue_more) if slot is Slot.BLUE else (self.green, *self.green_more)
 
 
 class Served(Struct, frozen=True, kw_only=True):
@@ -159,11 +165,11 @@ def _build(text: RouteText, name: str, *, answer: str) -> dict[str, Any]:
             **({"routers": routers} if routers else {}),
             "services": {
                 main: _build_main(text, name),
-                **{name_service(text.app, slot): _build_service(text, text.address(slot)) for slot in Slot},
+                **{name_service(text.app, slot): _build_service(text, text.addresses(slot)) for slot in Slot},
                 **dict(_build_aside(text, name)),
             },
             "middlewares": {
-                main: {"headers": {"customRequestHeaders": dict.fromkeys(OURS, "")}},
+                **_build_chain(text),
                 name_look(text.app): {"headers": {"customResponseHeaders": {SLOT_HEADER: answer}}},
             },
             "serversTransports": {main: {"forwardingTimeouts": {"idleConnTimeout": _IDLE}}},
@@ -171,10 +177,21 @@ def _build(text: RouteText, name: str, *, answer: str) -> dict[str, Any]:
     }
 
 
+def _build_chain(text: RouteText) -> dict[str, Any]:
+    """What takes our headers off; where a slot has several replicas it also asks another one where one refuses, before
+    anything was sent to it."""
+    main = name_service(text.app)
+    stripping = {"headers": {"customRequestHeaders": dict.fromkeys(OURS, "")}}
+    if not text.blue_more and not text.green_more:
+        return {main: stripping}
+    parts = {f"{main}_headers": stripping, f"{main}_retry": {"retry": {"attempts": _ATTEMPTS_COUNT}}}
+    return {main: {"chain": {"middlewares": list(parts)}}, **parts}
+
+
 def _build_main(text: RouteText, name: str) -> dict[str, Any]:
     slot, split = parse_route(name)
     if slot is None:
-        return _build_service(text, None)
+        return _build_service(text, ())
     if split is None:
         return {"weighted": {"services": [{"name": name_service(text.app, slot), "weight": WHOLE}]}}
     weights = {split.slot.other: WHOLE - split.percent, split.slot: split.percent}
@@ -186,11 +203,11 @@ def _build_aside(text: RouteText, name: str) -> Iterator[tuple[str, dict[str, An
     """The service of those who are no visitors."""
     slot, _ = parse_route(name)
     if text.routers and text.preview_secret and slot is not None:
-        yield name_preview(text.app), _build_service(text, text.address(slot.other))
+        yield name_preview(text.app), _build_service(text, text.addresses(slot.other))
 
 
-def _build_service(text: RouteText, address: TcpAddress | None) -> dict[str, Any]:
-    servers = [] if address is None else [{"url": f"http://{address}"}]
+def _build_service(text: RouteText, addresses: tuple[TcpAddress, ...]) -> dict[str, Any]:
+    servers = [{"url": f"http://{address}"} for address in addresses]
     return {"loadBalancer": {"serversTransport": name_service(text.app), "servers": servers}}
 
 

@@ -49,5 +49,7 @@ def _list_leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str,
 def _key(path: tuple[str, ...]) -> str:
     if path[:2] in {("web", "blue"), ("web", "green")}:
         return "web.ports"
+    if path[:2] in {("web", "blue_more"), ("web", "green_more")}:
+        return "web.replicas"
     last = _UNIT.sub("", path[-1])
     return ".".join((*path[:-1], _TYPED_AS.get(last, last)))

@@ -65,7 +65,8 @@ class ComposeRunner(DockerRunner):
         group = [project.services[name] for name in list_group(project, settings, self._process)]
         self._ensure_networks(project, group, slots=[slot])
         self._ensure_volumes(project, group)
-        address = inside_address(settings, slot) if self._listens else None
+        outside = self._find_address(slot)
+        address = inside_address(settings, outside) if outside is not None else None
         document = render_slot(
             project,
             Place(settings=settings, slot=slot, release=release, process=self._process),

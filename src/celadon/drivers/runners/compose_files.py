@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from celadon.drivers.runners.containers import container_name, inside_address, render_command, slot_address
+from celadon.drivers.runners.containers import container_name, inside_address, render_command, require_port
 from celadon.model.compose_project import (
     Definition,
     Project,
@@ -101,7 +101,8 @@ def _render_beside(project: Project, place: Place, name: str, *, beside: Collect
 
 
 def _publish(place: Place) -> list[str]:
-    outside, inside = slot_address(place.settings, place.slot), inside_address(place.settings, place.slot)
+    address = place.settings.web.address(place.slot)
+    outside, inside = require_port(address), inside_address(place.settings, address)
     return [f"{outside.host}:{outside.port}:{inside.port}"]
 
 

@@ -123,16 +123,15 @@ def container_name(app: AppName, slot: Slot, *, process: str) -> str:
     return f"celadon-{app}-{slot}" if process == WEB else f"celadon-{app}.{process}-{slot}"
 
 
-def inside_address(settings: Settings, slot: Slot) -> TcpAddress:
-    """Where the app listens, in its own network or in the machine's."""
-    outside = slot_address(settings, slot)
+def inside_address(settings: Settings, address: Address) -> TcpAddress:
+    """Where the app listens, in its own network or in the machine's. `address` is a slot's, outside."""
+    outside = require_port(address)
     port = settings.web.container.port or outside.port
     return outside if settings.web.container.network == HOST_NETWORK else TcpAddress(port=port, host="0.0.0.0")  # noqa: S104
 
 
-def slot_address(settings: Settings, slot: Slot) -> TcpAddress:
+def require_port(address: Address) -> TcpAddress:
     """The configuration allows a container no other."""
-    address: Address = settings.web.address(slot)
     if not isinstance(address, TcpAddress):
         raise StepError(
             f"{address}: a container is reached by a port", code="start_failed", next_command="celadon config"
@@ -145,6 +144,7 @@ def render_run(
 ) -> list[str]:
     """Pure. The words of `run`; the variables come on its standard input, so that no argv has them."""
     container, own = settings.web.container, settings.process(process)
+    address = settings.web.replicas(slot).get(process)
     return [
         "run",
         "--detach",
@@ -156,7 +156,7 @@ def render_run(
         "--restart=no",
         "--env-file=/dev/stdin",
         f"--network={container.network}",
-        *(_publish(settings, slot) if own.listens and container.network != HOST_NETWORK else []),
+        *(_publish(settings, address) if address is not None and container.network != HOST_NETWORK else []),
         *(["--init"] if container.init else []),
         *([f"--stop-signal={own.stop_signal}"] if own.stop_signal != _STOP_SIGNAL else []),
         f"--stop-timeout={math.ceil(own.stop_timeout_s)}",
@@ -168,9 +168,8 @@ def render_run(
     ]
 
 
-def _publish(settings: Settings, slot: Slot) -> list[str]:
-    outside = slot_address(settings, slot)
-    return [f"--publish={outside.host}:{outside.port}:{inside_address(settings, slot).port}"]
+def _publish(settings: Settings, address: Address) -> list[str]:
+    return [f"--publish={require_port(address)}:{inside_address(settings, address).port}"]
 
 
 def render_variables(variables: Mapping[str, str]) -> str:
@@ -298,7 +297,8 @@ class ContainerRunner(ABC):
     def _run(self, slot: Slot, release: Release, *, settings: Settings, image: str) -> Completed:
         words = render_run(settings, slot, release, image=image, shared=self._layout.shared, process=self._process)
         words[1:1] = self._list_more(slot)
-        address = inside_address(settings, slot) if self._listens else None
+        outside = self._find_address(slot)
+        address = inside_address(settings, outside) if outside is not None else None
         inside = slot_variables(release, slot, address=address, process=self._process)
         broken = find_broken(inside)
         return self._engine.call(
@@ -383,9 +383,9 @@ class ContainerRunner(ABC):
             return tail_file(self._log(slot), lines_count=lines_count)
         return [escape_controls(line) for line in self._read_log(container, lines_count=lines_count).splitlines()]
 
-    @property
-    def _listens(self) -> bool:
-        return self._process == WEB
+    def _find_address(self, slot: Slot) -> Address | None:
+        """Outside; None of a process that does not listen, and of a replica that is not wanted any more."""
+        return self._settings.web.replicas(slot).get(self._process)
 
     def _settings_of(self, release: Release) -> Settings:
         """A release runs with its own, at the addresses of today."""
@@ -393,15 +393,14 @@ class ContainerRunner(ABC):
         return replace(
             now,
             user=release.manifest.settings.user,
-            web=replace(web, blue=now.web.blue, green=now.web.green),
+            web=web.at(now.web, *Slot),
             release=release.manifest.settings.release,
             workers=release.manifest.settings.workers,
         )
 
     def _open(self, slot: Slot, release: Release, settings: Settings) -> None:
         """The variables in the slot's directory are for questions from this machine: they have the port outside."""
-        address = slot_address(settings, slot) if self._listens else None
-        outside = slot_variables(release, slot, address=address, process=self._process)
+        outside = slot_variables(release, slot, address=self._find_address(slot), process=self._process)
         begin_slot(self._layout, slot, variables=outside, identity=None)
         write_atomic(self._layout.slot(slot) / "release", f"{release.label}\n")
         identity = find_identity(settings.user)
@@ -441,19 +440,20 @@ class ContainerRunner(ABC):
         process = identify(container.state.pid) if container is not None and container.state.pid else None
         if container is None or process is None:
             return None
+        address = self._find_address(slot)
         self._mains[slot] = Main(
             process=process,
             container=container.id,
             release=container.release,
             restarts_count=container.restart_count,
-            forwarders=self._find_forwarders(container, slot) if self._listens else (),
+            forwarders=self._find_forwarders(container, address) if address is not None else (),
             limit_bytes=container.host_config.memory or None,
         )
         return self._mains[slot]
 
     @abstractmethod
-    def _find_forwarders(self, container: Container, slot: Slot) -> tuple[int, ...]:
-        """Processes of the engine that hold the slot's port for this container, and end with it."""
+    def _find_forwarders(self, container: Container, address: Address) -> tuple[int, ...]:
+        """Processes of the engine that hold the port for this container, and end with it."""
 
     def _remove(self, slot: Slot, container: Container) -> None:
         """With its anonymous volumes; the last lines of its log stay. Raises StepError."""

@@ -3,10 +3,11 @@
 A candidate has no policy until it is enabled: it that ends before has ended, and is told so.
 """
 
-from celadon.drivers.runners.containers import Container, ContainerRunner, slot_address
+from celadon.drivers.runners.containers import Container, ContainerRunner
 from celadon.host.engine import Engine
 from celadon.host.layout import Layout
 from celadon.host.processes import find_commands
+from celadon.model.address import Address
 from celadon.model.names import Slot
 from celadon.model.settings import Settings
 
@@ -25,9 +26,9 @@ class DockerRunner(ContainerRunner):
         if container is None or container.host_config.restart_policy.name != policy:
             self._engine.require("update", f"--restart={policy}", target, code="boot_not_set")
 
-    def _find_forwarders(self, container: Container, slot: Slot) -> tuple[int, ...]:
+    def _find_forwarders(self, container: Container, address: Address) -> tuple[int, ...]:
         """One process a published port, which says in its arguments where it sends to."""
-        port = str(slot_address(self._settings, slot).port)
+        port = address.variables.get("PORT", "")
         return tuple(
             pid
             for pid, arguments in find_commands(_FORWARDER)

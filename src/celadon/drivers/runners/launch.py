@@ -16,7 +16,7 @@ from celadon.host.environment import read_env, render_env
 from celadon.host.files import write_atomic
 from celadon.host.layout import COMPOSE, Layout
 from celadon.host.text import escape_controls
-from celadon.model.address import Address, SocketAddress, TcpAddress
+from celadon.model.address import Address
 from celadon.model.errors import StepError
 from celadon.model.names import Slot
 from celadon.model.processes import WEB
@@ -58,15 +58,8 @@ def slot_variables(release: Release, slot: Slot, *, address: Address | None, pro
 
 def own_variables(release: Release, slot: Slot, *, address: Address | None, process: str) -> dict[str, str]:
     """Who it is, and where to listen if it does."""
-    variables = {}
-    match address:
-        case TcpAddress(host=host, port=port):
-            variables = {"PORT": str(port), "HOST": host}
-        case SocketAddress(path=path):
-            variables = {"LISTEN_SOCKET": path}
-        case None:
-            pass
-    return variables | {
+    listen = address.variables if address is not None else {}
+    return listen | {
         "CELADON_APP": release.manifest.app,
         "CELADON_SLOT": slot.value,
         "CELADON_RELEASE": release.label,

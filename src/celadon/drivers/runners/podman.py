@@ -8,6 +8,7 @@ from celadon.drivers.runners.containers import Container, ContainerRunner, Main
 from celadon.host.engine import Engine
 from celadon.host.layout import Layout
 from celadon.host.processes import identify
+from celadon.model.address import Address
 from celadon.model.names import Slot
 from celadon.model.observed import Finding, SlotView, problem, warning
 from celadon.model.release import Release
@@ -41,7 +42,7 @@ class PodmanRunner(ContainerRunner):
         process = identify(main)
         if process is None:
             return super()._view_started(slot, release, printed=printed)
-        has_port = self._listens and self._settings.web.container.network != HOST_NETWORK
+        has_port = self._find_address(slot) is not None and self._settings.web.container.network != HOST_NETWORK
         self._mains[slot] = Main(
             process=process,
             container=printed.rsplit(maxsplit=1)[-1],
@@ -51,7 +52,7 @@ class PodmanRunner(ContainerRunner):
         )
         return self._view_main(slot, self._mains[slot])
 
-    def _find_forwarders(self, container: Container, slot: Slot) -> tuple[int, ...]:  # noqa: ARG002
+    def _find_forwarders(self, container: Container, address: Address) -> tuple[int, ...]:  # noqa: ARG002
         """The container's own monitor holds the port open, so that nobody else takes it; the kernel forwards."""
         monitor = container.state.conmon_pid
         return (monitor,) if monitor and container.addresses else ()

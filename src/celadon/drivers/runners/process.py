@@ -82,7 +82,7 @@ class ProcessRunner:
             return self.observe(slot)
         identity = find_identity(release.manifest.settings.user)
         process = release.manifest.settings.process(self._layout.process)
-        address = self._settings.web.address(slot) if process.listens else None
+        address = self._settings.web.replicas(slot).get(self._layout.process)
         variables = slot_variables(release, slot, address=address, process=self._layout.process)
         variables = _base_variables(identity) | variables | {_MARK: self._mark_value(slot)}
         launch = write_slot(self._layout, slot, release, variables=variables, identity=identity)

@@ -176,7 +176,7 @@ class SystemdRunner:
         """All but the start."""
         identity = find_identity(release.manifest.settings.user)
         process = release.manifest.settings.process(self._process)
-        address = self._settings.web.address(slot) if process.listens else None
+        address = self._settings.web.replicas(slot).get(self._process)
         variables = slot_variables(release, slot, address=address, process=self._process)
         write_slot(self._layout, slot, release, variables=variables, identity=identity)
         write_atomic(self._layout.slot(slot) / "release", f"{release.label}\n")
