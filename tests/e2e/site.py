@@ -120,7 +120,7 @@ exclude = ["celadon.toml", "__pycache__"]
 path = "/health"
 interval = "50ms"
 successes = 2
-deadline = "10s"
+deadline = "5s"
 [proxy]
 type = "{self.proxy}"
 switch = "{way}"

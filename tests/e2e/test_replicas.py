@@ -77,7 +77,7 @@ def test_a_deploy_and_a_rollback_with_two_replicas_lose_nothing(tmp_path: Path, 
 
 def test_a_release_of_which_one_replica_is_never_ready_is_rejected(site: Site) -> None:
     """Ready is when all are; the one that is not is named by its address, and by its log."""
-    site.config.write_text(site.config.read_text().replace('deadline = "10s"', 'deadline = "1s"'))
+    site.config.write_text(site.config.read_text().replace('deadline = "5s"', 'deadline = "1s"'))
     code, output = deploy(site, "v2", second="health")
     assert code == 10, output
     assert f"{addresses(site, Slot.GREEN)[1]}: status 503" in output

@@ -26,7 +26,7 @@ _SETTINGS = Settings(
         "app.py": Path(sick_app.__file__).read_text(),
         "shop.py": (REPOSITORY / "examples/shop/app.py").read_text(),
     },
-    changed={"deadline": '"4s"', "stop_timeout": '"500ms"', "max_latency": '"500ms"'},
+    changed={"deadline": '"3s"', "stop_timeout": '"500ms"', "max_latency": '"500ms"'},
 )
 _VARIES = {"releases", "images, those between too", "files in the slots", "dockerd's descriptors"}
 """From deploy to deploy; over fifty they are the same, as `./run bench jobs` shows."""

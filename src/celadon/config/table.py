@@ -132,7 +132,7 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("proxy.access_log", kind.ABSOLUTE, None, "HAProxy: the file that syslog writes its lines into. Default: they are read from HAProxy itself. Traefik: its log, where its configuration names another path than this machine's."),
     _setting("proxy.look_path", kind.URL_PATH, "/", "Asked through the proxy, to see who answers. Cheap and public."),
     _setting("proxy.looks", kind.whole(1, 100), _LOOKS_COUNT, "Consecutive looks that the candidate must answer."),
-    _setting("proxy.seen_timeout", kind.duration(0.5, 600.0), _SEEN_TIMEOUT_S, "A switch that is not seen by then is taken back."),
+    _setting("proxy.seen_timeout", kind.duration(0.5, 600.0), _SEEN_TIMEOUT_S, "A switch that is not seen by then is taken back; one whose every look gets a server error from the candidate, after a second."),
     _setting("proxy.preview", kind.TRUTH, False, "Whoever has the app's secret (`celadon preview`) reaches the slot that is not live."),
     _setting("switch.steps", kind.list_of(kind.SHARE), _SWITCH.steps, 'Shares of the traffic that the candidate gets one after the other, as `["5%", "25%", "100%"]`. The last is 100%.'),
     _setting("switch.hold", kind.duration(0.1), _SWITCH.hold_s, "How long each share below 100% is watched before the next."),
