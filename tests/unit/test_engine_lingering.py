@@ -6,12 +6,13 @@ from msgspec.structs import replace
 
 from celadon.deploy.kinds import Watch
 from celadon.deploy.ledger import read_ledger
-from celadon.deploy.lingering import count_open
+from celadon.deploy.lingering import count_open, is_lingering
 from celadon.deploy.tenure import read_tenures
 from celadon.events import BootEnabled, CandidateStarting, LingeringBegan, Repaired, SlotStopped, SwitchSeen
 from celadon.model.connections import Connection, KindCounts
 from celadon.model.lingering import Lingering
 from celadon.model.names import ReleaseNumber, Slot
+from celadon.model.observed import RouteView, SlotStatus, SlotView
 from celadon.model.plan import Outcome
 from celadon.model.processes import WorkerSettings
 from celadon.model.settings import DrainPolicy, DrainWay, ProxyKind, Settings, Strategy
@@ -255,3 +256,11 @@ def test_what_counts_as_usual_follows_the_way_back_to_what_lingers() -> None:
     world.left_open = None
     assert world.roll_back_to_lingering() is Outcome.ROLLED_BACK
     assert [tenure.slot for tenure in read_tenures(world.entries)] == [Slot.BLUE, Slot.GREEN, Slot.BLUE]
+
+
+def test_what_the_proxy_routes_to_is_live_whatever_the_journal_has() -> None:
+    """It is no slot that may be ended for its place."""
+    left = Lingering(slot=Slot.BLUE, release=ReleaseNumber(1), since_s=0.0, limit_s=60.0, until_at=60.0)
+    view = SlotView(slot=Slot.BLUE, status=SlotStatus.RUNNING, release=ReleaseNumber(1), pids=(7,))
+    assert is_lingering(left, RouteView(slot=Slot.GREEN, seen=True), view)
+    assert not is_lingering(left, RouteView(slot=Slot.BLUE, seen=True), view)
