@@ -13,6 +13,7 @@ pytest.register_assert_rewrite(
     "tests.contract.runner_promises",
     "tests.contract.share_promises",
     "tests.crash.killing",
+    "tests.e2e.site",
 )
 
 # A slow machine is no counterexample; pytest-timeout bounds a test that hangs.

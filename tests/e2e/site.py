@@ -284,6 +284,15 @@ def _end_apps_of(state: Path) -> None:
                 os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
+def end_unharmed(site: Site, load: RunningLoad) -> Tally:
+    """The load: none of its requests failed, no kept connection was closed under one, and each acknowledged order is
+    there once."""
+    tally = load.stop()
+    assert (tally.failed, dict(tally.faults), tally.closed) == (0, {}, 0)
+    assert site.lost_orders(tally) == set()
+    return tally
+
+
 @contextlib.contextmanager
 def open_site(base: Path, **knobs: Any) -> Iterator[Site]:
     """Proxy running, first release live."""

@@ -9,7 +9,7 @@ from celadon.model.names import Slot
 from tests.contract.container_engines import Dockerd, needs_compose, open_compose, run_engine
 from tests.e2e.canary import OF_COMMAND, find_carriers, find_told, watched_command_lines
 from tests.e2e.container_site import make_compose_site
-from tests.e2e.site import Site, go_live
+from tests.e2e.site import Site, end_unharmed, go_live
 from tests.e2e.site_proxies import NGINX
 
 pytestmark = [
@@ -65,9 +65,7 @@ def test_a_deploy_and_a_rollback_under_load_lose_nothing_and_leave_the_database_
     smuggled = site.deploy("v3")
     assert smuggled.code == 10, smuggled.output
     assert f"docker rm --force {DATABASE}" in smuggled.output
-    tally = load.stop()
-    assert (tally.failed, dict(tally.faults), tally.closed) == (0, {}, 0)
-    assert site.lost_orders(tally) == set()
+    tally = end_unharmed(site, load)
     assert tally.requests > 200
     assert containers() == ["celadon-shop-blue", DATABASE]
     assert begun() == database

@@ -24,7 +24,7 @@ from tests.contract.container_engines import (
 from tests.e2e.canary import OF_COMMAND, OF_FILE, find_carriers, find_told, list_holders, watched_command_lines
 from tests.e2e.container_site import DOCKERFILE, make_container_site
 from tests.e2e.crowd import visitors
-from tests.e2e.site import Site, go_live
+from tests.e2e.site import Site, end_unharmed, go_live
 from tests.e2e.site_proxies import NGINX
 
 pytestmark = [
@@ -70,9 +70,7 @@ def test_a_deploy_and_a_rollback_under_load_lose_nothing(site: Site) -> None:
     back = site.celadon("rollback")
     assert back.code == 0, back.output
     assert site.visit() == (200, "v1")
-    tally = load.stop()
-    assert (tally.failed, dict(tally.faults), tally.closed) == (0, {}, 0)
-    assert site.lost_orders(tally) == set()
+    tally = end_unharmed(site, load)
     assert tally.requests > 200
     assert containers() == ["celadon-shop-blue"]
     assert run_engine("docker", "volume", "ls", "--quiet") == before
@@ -90,9 +88,7 @@ def test_podman_on_the_machines_own_network_loses_nothing_either(tmp_path: Path)
         second = site.deploy("v2")
         assert second.code == 0, second.output
         assert site.visit() == (200, "v2")
-        tally = load.stop()
-        assert (tally.failed, dict(tally.faults), tally.closed) == (0, {}, 0)
-        assert site.lost_orders(tally) == set()
+        end_unharmed(site, load)
         assert run_engine("podman", "ps", "--all", "--format={{.Names}}").split() == ["celadon-shop-green"]
         assert site.running_slots() == ["green"]
 

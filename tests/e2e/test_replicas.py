@@ -15,7 +15,7 @@ from celadon.host.checkpoint import ARMED_BY
 from celadon.host.sockets import KernelSockets
 from celadon.model.address import Address
 from celadon.model.names import Slot
-from tests.e2e.site import Site, open_site
+from tests.e2e.site import Site, end_unharmed, open_site
 from tests.e2e.site_proxies import NGINX
 from tests.e2e.test_deploy import await_event
 
@@ -66,9 +66,7 @@ def test_a_deploy_and_a_rollback_with_two_replicas_lose_nothing(tmp_path: Path, 
         back = site.celadon("rollback")
         assert back.code == 0, back.output
         assert site.visit() == (200, "v1")
-        tally = load.stop()
-        assert (tally.failed, dict(tally.faults), tally.closed) == (0, {}, 0)
-        assert site.lost_orders(tally) == set()
+        tally = end_unharmed(site, load)
         assert tally.requests > 200
         both = {str(address) for slot in Slot for address in addresses(site, slot)}
         assert proxy != "nginx" or asked(site) >= both

@@ -8,6 +8,7 @@ from celadon.contracts.sockets import Sockets
 from celadon.deploy.kinds import Watch
 from celadon.deploy.ledger import Ledger
 from celadon.deploy.lingering import count_open, is_lingering
+from celadon.deploy.replicas import list_open
 from celadon.host.layout import Layout
 from celadon.host.pointer import read_pointer
 from celadon.model.observed import RouteView
@@ -27,7 +28,7 @@ def observe_lingering(
         return None
     now_s = time.monotonic()
     watch = Watch(pooled_s=POOLED_S[settings.proxy.kind])
-    open_ones = [each for address in settings.web.addresses(lingering.slot) for each in sockets.connections(address)]
+    open_ones = list_open(sockets, settings.web.addresses(lingering.slot))
     kinds = count_open(watch, open_ones, lingering, now_s=now_s)
     return LingeringReport(
         slot=lingering.slot,

@@ -23,6 +23,7 @@ from celadon.app.refusals import (
     refuse_to_cut,
     refuse_when_lingering,
     refuse_when_unblessed,
+    tell,
     tell_cut,
     tell_left_alone,
 )
@@ -36,7 +37,7 @@ from celadon.deploy.loop import drive
 from celadon.deploy.recovery import recover_interrupted, settle_idle
 from celadon.deploy.route import repair_route
 from celadon.deploy.run import Ports, Run
-from celadon.events import CheckFound, JournalRebuilt, OperationEnded, OperationStarted, Step
+from celadon.events import JournalRebuilt, OperationEnded, OperationStarted, Step
 from celadon.host.checkpoint import reached
 from celadon.host.control import FileControl, HostClock
 from celadon.host.files import remove_leftovers
@@ -188,7 +189,7 @@ class _Operator:
         except (CeladonError, OSError) as error:
             text = f"nobody watches the slot that lingers: {error}; the next operation ends it when it is time"
             found = warning("streams", text, fix="celadon recover")
-            self.journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))
+            tell(found, journal=self.journal)
 
     def commit(self) -> None:
         """After the lock is released: what was written down goes into the repository, and nobody waits for it."""
@@ -488,7 +489,7 @@ class _Operator:
 
     def _tell_edits(self) -> None:
         for found in self.record.end():
-            self.journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))
+            tell(found, journal=self.journal)
         self.turn = begin_turn(self.layout)
 
     def _look(self) -> tuple[Slot | None, ReleaseNumber | None]:

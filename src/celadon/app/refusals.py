@@ -50,13 +50,16 @@ def refuse_to_cut(layout: Layout, settings: Settings, ports: Ports, *, ledger: L
         )
 
 
+def tell(found: Finding, *, journal: Journal) -> None:
+    journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))
+
+
 def tell_cut(layout: Layout, settings: Settings, ports: Ports, *, ledger: Ledger, journal: Journal) -> None:
     """What needs the place of the slot that lingers says how many it ends."""
     found = observe_lingering(layout, settings, ledger=ledger, runner=ports.runner, sockets=ports.sockets)
     if found is not None and found.streams_count:
         text = f"{describe_lingering(found)}; they end before the candidate starts"
-        told = warning("streams", text)
-        journal.append(CheckFound(level=told.level, subject=told.subject, text=told.text, fix=told.fix))
+        tell(warning("streams", text), journal=journal)
 
 
 def tell_left_alone(settings: Settings, given: Settings, *, journal: Journal) -> None:
@@ -67,7 +70,7 @@ def tell_left_alone(settings: Settings, given: Settings, *, journal: Journal) ->
     if changed:
         text = f"{', '.join(changed)} differ from what is live; only the environment is deployed"
         found = warning("celadon.toml", text, fix="celadon deploy  # takes them too")
-        journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))
+        tell(found, journal=journal)
 
 
 def check_first(layout: Layout, settings: Settings, ports: Ports, *, journal: Journal) -> None:
@@ -111,7 +114,7 @@ def _check_stopping(layout: Layout, settings: Settings, ports: Ports) -> Sequenc
 def _refuse_on(findings: Sequence[Finding], *, journal: Journal) -> None:
     for found in findings:
         if found.level is not FindingLevel.OK:
-            journal.append(CheckFound(level=found.level, subject=found.subject, text=found.text, fix=found.fix))
+            tell(found, journal=journal)
     problems = [found for found in findings if found.level is FindingLevel.PROBLEM]
     if problems:
         text = "; ".join(f"{found.subject}: {found.text}" for found in problems)

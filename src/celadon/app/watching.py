@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from celadon.app.compose import make_runner, make_sockets
 from celadon.app.inforce import read_in_force
@@ -13,6 +14,7 @@ from celadon.app.verbs import order_of
 from celadon.deploy.kinds import Watch
 from celadon.deploy.ledger import read_ledger
 from celadon.deploy.lingering import count_open
+from celadon.deploy.replicas import list_open
 from celadon.host.layout import Layout
 from celadon.host.lock import AppLock
 from celadon.model.connections import Connection
@@ -90,8 +92,7 @@ class _Looking:
         if settings is None:
             return
         sockets = make_sockets(layout, settings, make_runner(layout, settings))
-        addresses = settings.web.addresses(lingering.slot)
-        self._list_open = lambda: [each for address in addresses for each in sockets.connections(address)]
+        self._list_open = partial(list_open, sockets, settings.web.addresses(lingering.slot))
         self._watch = Watch(pooled_s=POOLED_S[settings.proxy.kind])
 
     def find_left_s(self) -> float:

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from celadon.deploy.kinds import Judged, Watch, count_kinds
 from celadon.deploy.patience import is_awaited
+from celadon.deploy.replicas import list_open
 from celadon.deploy.run import Run
 from celadon.events import BootDisabled, DrainCounted, SlotStopped
 from celadon.model.connections import KindCounts
@@ -99,7 +100,7 @@ def drain(run: Run, slot: Slot, settings: DrainSettings, *, left_since_s: float 
     lingering = run.ports.proxy.observe().lingering_count
     while True:
         elapsed_s = clock.now_s() - began_s
-        open_ones = [each for address in run.addresses(slot) for each in run.ports.sockets.connections(address)]
+        open_ones = list_open(run.ports.sockets, run.addresses(slot))
         judged = watch.judge(open_ones, left_s=run.left_s(since_s=since_s))
         if lingering:
             lingering = run.ports.proxy.observe().lingering_count

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from celadon.host.commands import Completed, run_command
+from celadon.host.units import Systemctl
 
 _SYSTEMD_RUNS = Path("/run/systemd/system")
 _OF_ENGINES = frozenset(
@@ -21,8 +22,7 @@ def systemd_runs() -> bool:
 
 def is_transient_alive(name: str) -> bool:
     """From the instant that systemd took it. False where systemd does not say."""
-    scope = [] if os.geteuid() == 0 else ["--user"]
-    done = run_command(["systemctl", *scope, "is-active", f"{name}.service"], timeout_s=_TIMEOUT_S)
+    done = Systemctl(user_manager=os.geteuid() != 0).call("is-active", f"{name}.service")
     return done.stdout.strip() in _ALIVE
 
 

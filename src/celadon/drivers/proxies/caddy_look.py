@@ -17,7 +17,6 @@ from celadon.model.settings import Settings
 
 LOOK_TIMEOUT_S = 3.0
 _LOG_LINE_TIMEOUT_S = 1.0
-_SERVER_ERRORS_FROM = 500
 
 
 class CaddySight(Sight, frozen=True, kw_only=True):
@@ -66,7 +65,7 @@ class CaddyLooks:
                 lambda sight: sight.answered_by(to) and not sight.share,
                 sick=lambda sight: sight.failed_by(to) and not sight.share,
             )
-        return self._watch(lambda sight: sight.share == share and _is_fine(sight))
+        return self._watch(lambda sight: sight.share == share and sight.is_fine)
 
     def _watch(
         self, wanted: Callable[[CaddySight], bool], *, sick: Callable[[CaddySight], bool] = lambda _: False
@@ -85,10 +84,6 @@ class CaddyLooks:
 
     def is_refused(self) -> bool:
         return is_refused(self.target)
-
-
-def _is_fine(sight: Sight) -> bool:
-    return sight.status is not None and sight.status < _SERVER_ERRORS_FROM
 
 
 def _await_line(log: LineTail, nonce: str) -> CaddyLine | None:

@@ -25,11 +25,19 @@ class Sight(Struct, frozen=True, kw_only=True):
     worker: int | None = None
     config: str = ""
 
+    @property
+    def is_fine(self) -> bool:
+        return self.status is not None and self.status < _SERVER_ERRORS_FROM
+
+    @property
+    def is_error(self) -> bool:
+        return self.status is not None and self.status >= _SERVER_ERRORS_FROM
+
     def answered_by(self, slot: Slot) -> bool:
-        return self.slot is slot and self.status is not None and self.status < _SERVER_ERRORS_FROM
+        return self.slot is slot and self.is_fine
 
     def failed_by(self, slot: Slot) -> bool:
-        return self.slot is slot and self.status is not None and self.status >= _SERVER_ERRORS_FROM
+        return self.slot is slot and self.is_error
 
 
 Look = Callable[[float], Sight]

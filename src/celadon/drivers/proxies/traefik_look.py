@@ -18,7 +18,6 @@ from celadon.model.settings import ProxySettings
 LOOK_TIMEOUT_S = 3.0
 _LOADING_S = 1.0
 """Traefik takes connections before it has read the directory of its file provider, and answers 404 until then."""
-_ERRORS_FROM = 500
 
 
 class TraefikSight(Sight, frozen=True, kw_only=True):
@@ -32,14 +31,12 @@ class TraefikSight(Sight, frozen=True, kw_only=True):
         return self.status is not None and self.served is None
 
     def shows(self, route: str, *, generation: str) -> bool:
-        fine = self.status is not None and self.status < _ERRORS_FROM
-        return fine and self.names(route, generation=generation)
+        return self.is_fine and self.names(route, generation=generation)
 
     def fails(self, route: str, *, generation: str) -> bool:
         """Of a share nobody knows which slot that was."""
-        failed = self.status is not None and self.status >= _ERRORS_FROM
         wanted = Served(route=route, generation=generation)
-        return failed and self.served == wanted and wanted.split is None
+        return self.is_error and self.served == wanted and wanted.split is None
 
     def names(self, route: str, *, generation: str) -> bool:
         return self.served == Served(route=route, generation=generation)
