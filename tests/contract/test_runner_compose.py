@@ -260,4 +260,5 @@ def test_a_project_that_cannot_be_there_twice_is_refused(made: ProjectStage, old
     with pytest.raises(StepError, match=told) as raised:
         made.make(1)
     assert raised.value.code == "compose_refused"
+    assert (raised.value.next_command or "").startswith(f"{' '.join(find_compose().program)} --file ")
     assert made.kept() == []

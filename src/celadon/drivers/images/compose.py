@@ -100,7 +100,8 @@ class ComposeImages(EngineImages):
 
     def _refuse(self, what: str) -> StepError:
         file = self._whole.web.compose.file
-        return StepError(f"{file}: {what}", code="compose_refused", next_command=f"docker compose --file {file} config")
+        shown = f"{' '.join(find_compose().program)} --file {file} config"
+        return StepError(f"{file}: {what}", code="compose_refused", next_command=shown)
 
     def _list_run(self, project: Project) -> list[str]:
         taken = {*list_own(self._whole), *list_beside(project, self._whole), *list_shared(project, self._whole)}
